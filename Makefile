@@ -1,0 +1,32 @@
+# make repro   environment, data, mini spaces, projectors, evaluation, figures
+# make test    unit tests and every notebook on tiny fixtures, no network
+# make lab     JupyterLab on the notebooks
+# make lock    after editing pyproject.toml: resolve and hash the versions again
+PYTHON ?= python3
+# The system's own certificate store, so that networks with a certificate of their own work too.
+export UV_SYSTEM_CERTS ?= 1
+export PYTHONUTF8 = 1
+BIN := .venv/bin
+
+.PHONY: repro test lab lock env bench
+env: .venv/.ready
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v in ((3, 11), (3, 12)) else "Python 3.11 or 3.12 is needed, this is %d.%d: make PYTHON=python3.12 ..." % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q "uv>=0.11"
+	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+repro: env
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+
+test: env
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m exmcr.testing
+
+lab: env
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab notebooks
+
+lock:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --extra test pyproject.toml requirements-build.in -o requirements.lock

@@ -1,0 +1,67 @@
+"""What a frozen contrastive space is: the only thing the pipeline knows about encoders.
+
+A new space is one file with one subclass of `Space`, and one line in exmcr/spaces/__init__.py."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+
+from exmcr import media
+from exmcr.errors import ConfigError
+
+
+class Space(ABC):
+    """Several modalities on one unit sphere.
+
+    name         registry name, e.g. "clip"
+    dim          length of a vector
+    modalities   subset of exmcr.media.MODALITIES
+    fingerprint  hex digest over weights and preprocessing; every bank and projector carries it, and refuses another
+    """
+
+    name: str
+    dim: int
+    modalities: tuple[str, ...]
+    fingerprint: str
+
+    @abstractmethod
+    def encode_batch(self, modality: str, items: list) -> np.ndarray:
+        """Encode items that exmcr.media has loaded (see its table) -> float32 (n, dim), not necessarily normalised."""
+
+    def encode(self, modality: str, items: list) -> np.ndarray:
+        """Raw items (strings, paths, arrays) -> float32 (n, dim) of unit norm.
+
+        Raises ConfigError for a modality this space lacks, BadItem for an item that cannot be used,
+        FloatingPointError when the encoder returns NaN or a zero vector."""
+        if modality not in self.modalities:
+            raise ConfigError(f"space '{self.name}' has no modality '{modality}', only {', '.join(self.modalities)}")
+        if len(items) == 0:
+            return np.empty((0, self.dim), np.float32)
+        vectors = np.asarray(self.encode_batch(modality, [media.load(modality, item) for item in items]), np.float32)
+        if vectors.shape != (len(items), self.dim):
+            raise RuntimeError(f"space '{self.name}' returned {vectors.shape} for {len(items)} items of {modality}")
+        return unit(vectors, f"space '{self.name}', {modality}")
+
+
+def unit(vectors: np.ndarray, what: str = "vectors") -> np.ndarray:
+    """Scale rows to unit norm, float32. Raises FloatingPointError on NaN, infinite or zero rows."""
+    norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    bad = ~np.isfinite(norm) | (norm == 0)
+    if bad.any():
+        raise FloatingPointError(f"{what}: {int(bad.sum())} of {norm.size} rows are NaN, infinite or zero")
+    return (vectors / norm).astype(np.float32)
+
+
+def digest(*parts: str | bytes | Path) -> str:
+    """SHA-256 hex over strings, bytes and the contents of files, in order. What fingerprints are made of."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            with part.open("rb") as file:
+                part = hashlib.file_digest(file, "sha256").digest()
+        elif isinstance(part, str):
+            part = part.encode()
+        total.update(hashlib.sha256(part).digest())
+    return total.hexdigest()
