@@ -1,0 +1,90 @@
+"""params.yaml: found, read and checked before any work starts."""
+
+from pathlib import Path
+
+import yaml
+
+from exmcr.errors import ConfigError
+from exmcr.media import MODALITIES
+
+CENTRES = ("overlap", "leaf", "base")
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The folder that holds params.yaml, from a notebook or a test anywhere below it. Raises ConfigError.
+
+    papermill runs in the caller's folder and nbmake in the notebook's; both find the same root."""
+    here = Path(start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "params.yaml").is_file():
+            return folder
+    raise ConfigError(f"no params.yaml in {here} or above it; run from inside the project")
+
+
+def load(path: Path | None = None) -> dict:
+    """Read and check params.yaml (of the project, unless `path` names another). Raises ConfigError naming the bad value."""
+    path = path or project_root() / "params.yaml"
+    try:
+        params = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    check(params)
+    return params
+
+
+def check(params: dict) -> None:
+    """Raise one ConfigError that lists everything wrong with `params`."""
+    from exmcr.corpora import CORPORA
+    from exmcr.spaces import SPACES
+
+    wrong = []
+
+    def expect(condition, message):
+        if not condition:
+            wrong.append(message)
+
+    def positive(block, *names):
+        for name in names:
+            value = params.get(block, {}).get(name)
+            expect(isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0, f"{block}.{name} must be a number > 0, is {value!r}")
+
+    expect(params.get("corpora") in CORPORA, f"corpora: unknown '{params.get('corpora')}', known: {', '.join(CORPORA)}")
+    profile = params.get("spaces")
+    base = params.get("base") or {}
+    expect(profile in base, f"spaces: '{profile}' has no entry under base, which knows {', '.join(base)}")
+    seeds = params.get("seeds")
+    expect(isinstance(seeds, list) and seeds and all(isinstance(s, int) for s in seeds), f"seeds must be a list of integers, is {seeds!r}")
+    leaves = params.get("leaves") or []
+    expect(leaves, "leaves: at least one leaf is needed")
+    names = [leaf.get("name") for leaf in leaves]
+    expect(len(set(names)) == len(names), f"leaves: names repeat: {names}")
+    for leaf in leaves:
+        name = leaf.get("name", "?")
+        expect(leaf.get("modality") in MODALITIES, f"leaf '{name}': modality must be one of {', '.join(MODALITIES)}, is {leaf.get('modality')!r}")
+        expect(leaf.get("overlap") in MODALITIES, f"leaf '{name}' needs an overlap (the modality it shares with the base), is {leaf.get('overlap')!r}")
+        expect(leaf.get("overlap") != leaf.get("modality"), f"leaf '{name}': overlap and modality are both {leaf.get('modality')!r}")
+        expect(profile in leaf, f"leaf '{name}' names no space for spaces: {profile}")
+        if profile in leaf:
+            expect(leaf[profile] in SPACES, f"leaf '{name}': unknown space '{leaf[profile]}', known: {', '.join(SPACES)}")
+    if profile in base:
+        expect(base[profile] in SPACES, f"base: unknown space '{base[profile]}', known: {', '.join(SPACES)}")
+    positive("extract", "shard")
+    positive("pair", "tau1")
+    positive("train", "tau2", "batch", "steps", "lr")
+    for name in ("lambda", "noise", "weight_decay"):
+        value = params.get("train", {}).get(name)
+        expect(isinstance(value, (int, float)) and value >= 0, f"train.{name} must be a number >= 0, is {value!r}")
+    centres = params.get("pair", {}).get("centres")
+    expect(isinstance(centres, list) and centres and set(centres) <= set(CENTRES), f"pair.centres must be some of {', '.join(CENTRES)}, is {centres!r}")
+    if wrong:
+        raise ConfigError("params.yaml cannot be used:\n" + "\n".join(f"  - {w}" for w in wrong))
+
+
+def leaf_space(params: dict, leaf: dict) -> str:
+    """Registry name of a leaf's space under the chosen profile."""
+    return leaf[params["spaces"]]
+
+
+def base_space(params: dict) -> str:
+    """Registry name of the base space under the chosen profile."""
+    return params["base"][params["spaces"]]

@@ -1,0 +1,95 @@
+"""Fetch and unpack Debian and Ubuntu data packages, as an ordinary user, on any system.
+
+`apt-get download` needs no root once package lists exist. Where there is no apt, the user puts the .deb there."""
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import zstandard
+
+from exmcr.errors import ConfigError
+
+
+def fetch(package: str, raw: Path) -> Path:
+    """Return the folder with the unpacked package, downloading it on the first call only.
+
+    The .deb stays in raw/debs and its SHA-256 is recorded in raw/SHA256SUMS; a recorded file that has changed is an
+    error, so that results always name the data that made them. Unpacked files are read-only.
+    Raises ConfigError with what to do when the package cannot be had."""
+    target = raw / package
+    debs = raw / "debs"
+    if (target / ".complete").exists():
+        return target
+    debs.mkdir(parents=True, exist_ok=True)
+    found = sorted(debs.glob(f"{package}_*.deb"))
+    if not found:
+        _download(package, debs)
+        found = sorted(debs.glob(f"{package}_*.deb"))
+    deb = found[-1]
+    _record(deb, raw / "SHA256SUMS")
+    part = raw / f".{package}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    unpack(deb, part)
+    (part / ".complete").touch()
+    for file in part.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            file.chmod(0o444)
+    part.rename(target)
+    return target
+
+
+def _download(package: str, debs: Path) -> None:
+    page = f"https://packages.debian.org/stable/{package}"
+    if not shutil.which("apt-get"):
+        raise ConfigError(f"this system has no apt-get: download the .deb of '{package}' from {page} into {debs}/ and run again")
+
+    def apt(*words):
+        return subprocess.run(["apt-get", "-q", *words], cwd=debs, capture_output=True, text=True)
+
+    # Root would be told that the sandbox user cannot write here; a plain download needs no sandbox.
+    download = ("-o", "APT::Sandbox::User=root", "download", package)
+    result = apt(*download)
+    if result.returncode and os.geteuid() == 0:
+        apt("update")
+        result = apt(*download)
+    if result.returncode:
+        raise ConfigError(
+            f"apt-get could not download '{package}': {result.stderr.strip()[-300:]}\n"
+            f"Run 'sudo apt-get update' once (on Ubuntu with 'universe' enabled), or put the .deb from {page} into {debs}/."
+        )
+
+
+def _record(deb: Path, sums: Path) -> None:
+    with deb.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    lines = sums.read_text().splitlines() if sums.exists() else []
+    known = dict(reversed(line.split("  ", 1)) for line in lines)
+    if known.get(deb.name, digest) != digest:
+        raise ConfigError(f"{deb} has changed since it was first used (see {sums}); delete it to download it again")
+    known[deb.name] = digest
+    sums.write_text("".join(f"{d}  {n}\n" for n, d in sorted(known.items())))
+
+
+def unpack(deb: Path, target: Path) -> None:
+    """Unpack the payload of a .deb (an `ar` archive around a tar.xz or tar.zst). Raises ConfigError when damaged."""
+    with deb.open("rb") as file:
+        if file.read(8) != b"!<arch>\n":
+            raise ConfigError(f"{deb} is not a Debian package; delete it to download it again")
+        while header := file.read(60):
+            name, size = header[:16].decode().strip().rstrip("/"), int(header[48:58])
+            if name.startswith("data.tar"):
+                body = file.read(size)
+                if len(body) < size:
+                    raise ConfigError(f"{deb} is cut short; delete it to download it again")
+                if name.endswith(".zst"):
+                    body = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)).read()
+                with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+                    tar.extractall(target, filter="data")
+                return
+            file.seek(size + size % 2, 1)
+    raise ConfigError(f"{deb} holds no data; delete it to download it again")

@@ -1,0 +1,52 @@
+"""A leaf: point clouds, pictures of objects and words."""
+
+import numpy as np
+
+from exmcr.spaces.mini import views
+from exmcr.spaces.mini.features import Cached
+from exmcr.spaces.mini.space import MiniSpace, image_features
+
+
+class _Views:
+    """Point cloud -> pictures from three sides -> mean of their backbone features, and the object's size."""
+
+    size = 2280 + 3
+
+    def __init__(self, image_backbone: Cached):
+        from exmcr.spaces.base import digest
+
+        self.image = image_backbone.backbone
+        settings = f"views {views.AZIMUTHS} {views.ELEVATION} {views.SIDE} {views.NEIGHBOURS} log extents v2"
+        self.fingerprint = digest(self.image.fingerprint, settings)
+
+    def __call__(self, clouds: list[np.ndarray]) -> np.ndarray:
+        pictures = [picture for cloud in clouds for picture in views.render(cloud)]
+        looked = self.image(pictures).reshape(len(clouds), len(views.AZIMUTHS), -1).mean(axis=1)
+        extent = np.stack([np.ptp(cloud, axis=0) for cloud in clouds])
+        return np.concatenate([looked, np.log(np.maximum(extent, 1e-3))], axis=1).astype(np.float32)
+
+
+class MiniPoints(MiniSpace):
+    """A multi-view point encoder aligned to pictures and names of the same objects, as ULIP aligns its own.
+
+    Clouds are in metres, y up, as the corpus stores them; size is a feature (a bed is not a matchbox)."""
+
+    name = "mini-points"
+    modalities = ("points", "image", "text")
+    backbone_names = ("image", "text")
+    sizes = {"points": 1280 + 384 + 3, "image": 1664, "text": 384}
+    semantic = {"points": slice(1280, 1664), "image": slice(1280, 1664), "text": slice(0, 384)}
+
+    def features(self, modality, items):
+        if modality == "text":
+            return self.backbone("text")(items)
+        if modality == "image":
+            return image_features(self, items)
+        if "views" not in self._backbones:
+            self._backbones["views"] = Cached(_Views(self.backbone("image")), self.root / "data/features")
+        raw = self._backbones["views"](items)
+        from exmcr.spaces.mini.space import class_names, semantic_of_logits
+
+        pooled = raw[:, :1280] / np.linalg.norm(raw[:, :1280], axis=1, keepdims=True)
+        words = semantic_of_logits(raw[:, 1280:2280], self.backbone("text")(class_names()))
+        return np.concatenate([pooled, words, 0.1 * raw[:, 2280:]], axis=1).astype(np.float32)
