@@ -1,16 +1,18 @@
 """Softmax aggregation over a bank: `normalize(softmax(q K^T / tau) V)`, exact, without ever holding the N x M weights.
 
 This is how unpaired banks become pseudo pairs (arXiv 2310.08884, "various modality-centric data"; arXiv 2305.14381).
-Queries and keys are cut into tiles; one tile of scores lives in a reused buffer: GEMM, exp, row sums, GEMM, next tile.
+Queries and keys are cut into tiles; a tile of scores passes through: product, row maximum, shift, exp2, sums, product.
 
-Three choices carry the speed and the accuracy:
-- Scores are in bits. `alpha = log2(e) / tau` and the shift go into the GEMM itself (alpha and beta of addmm), so the only
-  extra pass is exp2. It is several times as fast as exp on a CPU, and not slowed down by results that underflow.
+Four choices carry the speed and the accuracy:
+- On a CPU both products go to oneDNN, which torch itself uses for compiled linear layers: in float32 it is about twice
+  as fast as the BLAS behind torch.mm on AMD, where that BLAS leaves AVX-512 alone.
+- Weights are 2^bits instead of e^nats: exp2 is several times as fast as exp, also where results underflow. With
+  log2(e) / tau and the shift in one fused pass, everything between the two products takes about 6 % of the time.
 - The maximum is tracked, not assumed. For unit rows exp((s - 0.5) / tau) cannot overflow down to tau 0.007, but a query
-  with no near key would underflow to 0 / 0 there, and smaller tau or longer rows overflow. One row maximum per tile costs
-  under 1 % of the GEMM, so every tau and every norm takes the same safe path. The shift moves only when a tile exceeds
-  it by HEADROOM bits, which happens a few times per query: the accumulators are otherwise never rescaled.
-- Scores, weights and sums are float32 (totals float64). Never bfloat16: at tau 0.01 that is a 24 % error of a weight.
+  with no near key would underflow to 0 / 0 there, and smaller tau or longer rows overflow. A row maximum per tile costs
+  1 %, so every tau and every norm takes the same safe path. The shift moves only when a tile exceeds it by HEADROOM
+  bits, a few times per query; otherwise nothing accumulated is ever rescaled.
+- Scores, weights and products are float32, sums float64. Never bfloat16: at tau 0.01 that is a 24 % error of a weight.
 """
 
 import math
@@ -23,13 +25,14 @@ import torch
 
 from exmcr.errors import ConfigError
 
-# Rows of queries, rows of keys. CPU: 8 MB of scores stay in the shared cache between the four passes, 2048 queries reuse
-# each key tile often enough that it may come from memory, and ~25 ms of GEMM hide the start of a parallel region even
-# when the cores are shared; 512 x 1024 is as fast on idle cores only. GPU: launches and one synchronisation per tile hide.
-CPU_TILE, CUDA_TILE = (2048, 1024), (16384, 8192)
-QUERY_TILES = 8  # query tiles that share one reading of the bank: a bank on disk is read n / (8 * 2048) times
+# Rows of queries, rows of keys. CPU: 8 MB of scores stay in the shared cache between the passes, and ~10 ms of products
+# hide the start of a parallel region. Long in keys, because the second product adds into (queries, dv) once per tile.
+# Smaller tiles lose to these starts, larger ones to memory. GPU: launches and one synchronisation per tile hide.
+CPU_TILE, CUDA_TILE = (1024, 2048), (16384, 8192)
+QUERY_TILES = 16  # query tiles that share one reading of the bank: a bank on disk is read n / (16 * 1024) times
 BLOCK = 32768  # rows of a bank in memory at once (64 MB at 512-d), twice with the prefetched next block
 HEADROOM = 30.0  # bits: weights < 2^30, their squares over 2^24 keys < 2^84, far from 2^127
+_onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
 
 
 class Aggregated(NamedTuple):
@@ -87,6 +90,8 @@ def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=N
             if group is not None:
                 softmax.reduce(group)
             end = begin + len(softmax.queries)
+            if not softmax.total.isfinite().all():
+                raise ConfigError(f"scores / tau exceed float32 for a query in rows {begin}:{end}: are the rows of unit norm?")
             for result, weighted in zip(out, softmax.weighted):
                 mean = (weighted / softmax.total[:, None]).float()
                 if normalize:
@@ -129,46 +134,31 @@ class _Softmax:
         self.squares = torch.zeros_like(self.total)
         self.weighted = [queries.new_zeros(len(queries), width) for width in widths]
 
-    def add(self, first, keys, values, scores):
-        if first == 0:
-            torch.addmm(scores, self.queries, keys.T, beta=0, alpha=self.alpha, out=scores)
-            self._raise(scores.amax(dim=1), scores)
-        else:
-            scores.copy_((-self.shift)[:, None].expand_as(scores))
-            scores.addmm_(self.queries, keys.T, alpha=self.alpha)
-            peak = scores.amax(dim=1)
-            if peak.max() > HEADROOM:
-                self._raise(peak.clamp(min=0), scores)
-        weights = scores.exp2_()
+    def add(self, first, keys, values):
+        scores = _product(self.queries, keys)
+        peak = scores.amax(dim=1) * self.alpha
+        if (peak > self.shift + HEADROOM).any():
+            self._move(torch.maximum(peak, self.shift))
+        weights = torch.add(-self.shift[:, None], scores, alpha=self.alpha, out=scores).exp2_()
         self.total += weights.sum(dim=1)
         self.squares += torch.linalg.vector_norm(weights, dim=1).double().square()
-        for weighted, value in zip(self.weighted, values):
-            weighted.addmm_(weights, value)
+        self.weighted = [_product(weights, value.T, add=old) for value, old in zip(values, self.weighted)]
 
-    def _raise(self, bits, scores):
-        """Raise the shift of every row by `bits`, in the scores at hand and in what was accumulated."""
-        scores -= bits[:, None]
-        if self.shift[0] == -math.inf:
-            self.shift = bits
-        else:
-            self.shift = self.shift + bits
-            self._scale(-bits)
-
-    def _scale(self, bits):
-        factor = bits.exp2()
+    def _move(self, shift):
+        """Express what was accumulated relative to another shift. At first the shift is -inf and there is nothing."""
+        factor = (self.shift - shift).exp2()
+        self.shift = shift
         self.total *= factor
         self.squares *= factor.double().square()
-        for weighted in self.weighted:
-            weighted *= factor[:, None]
+        self.weighted = [weighted * factor[:, None] for weighted in self.weighted]
 
     def reduce(self, group):
         """Sum over ranks, each of which has seen its own keys. Shifts differ by rank: align them to the largest."""
-        own, distributed = self.shift, torch.distributed
-        self.shift = own.clone()
-        distributed.all_reduce(self.shift, distributed.ReduceOp.MAX, group)
-        if len(own) and self.shift[0] == -math.inf:
+        distributed, shift = torch.distributed, self.shift.clone()
+        distributed.all_reduce(shift, distributed.ReduceOp.MAX, group)
+        if (shift == -math.inf).any():
             raise ConfigError("nothing to aggregate: no rank of the group has keys")
-        self._scale(own - self.shift)
+        self._move(shift)
         for part in [self.total, self.squares, *self.weighted]:
             distributed.all_reduce(part, distributed.ReduceOp.SUM, group)
 
@@ -181,8 +171,8 @@ class _Best:
         self.scores = queries.new_full((len(queries), k), -math.inf)
         self.indices = torch.zeros(len(queries), k, dtype=torch.int64, device=queries.device)
 
-    def add(self, first, keys, values, scores):
-        torch.mm(self.queries, keys.T, out=scores)
+    def add(self, first, keys, values):
+        scores = _product(self.queries, keys)
         # Selection is slower than the GEMM; after the first tiles few rows still find a better key.
         rows = (scores.amax(dim=1) > self.scores.amin(dim=1)).nonzero()[:, 0]
         found, at = scores[rows].topk(min(self.scores.shape[1], len(keys)), dim=1, sorted=False)
@@ -191,9 +181,15 @@ class _Best:
         self.indices[rows] = at.gather(1, order)
 
 
+def _product(left, right, add=None):
+    """left right^T (+ add), float32."""
+    if _onednn is None or left.device.type != "cpu":
+        return left @ right.T if add is None else add.addmm_(left, right.T)
+    return _onednn(left, right, None, "none", [], "") if add is None else _onednn.binary(left, add, right, None, "add")
+
+
 def _sweep(start, queries, banks, slots, tile, device, progress):
     """Yield (first query, state) for every tile of queries, after its state has seen every key."""
-    buffer = torch.empty(tile[0] * tile[1], device=device)
     done, total = 0, max(1, len(queries) * len(banks[0]))
     step = tile[0] * QUERY_TILES
     resident = None
@@ -206,9 +202,7 @@ def _sweep(start, queries, banks, slots, tile, device, progress):
             values = [parts[slot] for slot in slots]
             for state in states:
                 for j in range(0, len(parts[0]), tile[1]):
-                    keys = parts[0][j : j + tile[1]]
-                    scores = buffer[: len(state.queries) * len(keys)].view(len(state.queries), len(keys))
-                    state.add(first + j, keys, [value[j : j + tile[1]] for value in values], scores)
+                    state.add(first + j, parts[0][j : j + tile[1]], [value[j : j + tile[1]] for value in values])
             done += len(rows) * len(parts[0])
             if progress is not None:
                 progress(done, total)

@@ -85,6 +85,20 @@ def test_long_rows_do_not_overflow():
     assert np.abs(result.values[0] - mean).max() < 1e-3 and np.allclose(result.neighbours, neighbours, rtol=1e-2)
 
 
+def test_scores_past_float32_are_an_error():
+    rows = 1e25 * unit(10, seed=1)
+    with pytest.raises(ConfigError, match="unit norm"):
+        aggregate(rows, rows, rows, 0.01, device="cpu")
+
+
+def test_same_result_without_onednn(monkeypatch):
+    queries, keys = unit(60, seed=1), unit(900, seed=2)
+    fast = aggregate(queries, keys, keys, 0.01, tile=(16, 128), device="cpu")
+    monkeypatch.setattr(module, "_onednn", None)
+    slow = aggregate(queries, keys, keys, 0.01, tile=(16, 128), device="cpu")
+    assert np.abs(fast.values[0] - slow.values[0]).max() < 1e-5 and np.allclose(fast.neighbours, slow.neighbours, rtol=1e-4)
+
+
 def test_duplicates_count_as_often_as_they_occur():
     queries, keys = unit(9, seed=1), unit(40, seed=2)
     once = aggregate(queries, keys, keys, 0.01, device="cpu")
