@@ -1,0 +1,282 @@
+"""How fast, how small and how linear the streamed aggregation is.
+
+    python benchmarks/aggregate.py            every part, recorded in results.csv, RESULTS.md and figures/ (about 8 minutes)
+    python benchmarks/aggregate.py --quick    smaller sizes, printed only
+    python benchmarks/aggregate.py --only rate plain
+
+Timings that are compared are taken in alternation and compared as medians, because other processes may share the cores."""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import record
+import torch
+
+from exmcr.aggregate import aggregate, topk
+
+DIM, TAU = 512, 0.01
+FIGURE = record.HERE / "figures" / "aggregate_growth.png"
+# The pools of arXiv 2310.08884, in millions; per centre (queries, keys, value banks): overlap, leaf and base queries.
+TEXT, SOUND, IMAGE = 2.33, 1.9, 1.28
+PAPER = {"text-centric": [(TEXT, SOUND, 1), (TEXT, IMAGE, 1)],
+         "audio-centric": [(SOUND, TEXT, 2), (SOUND, IMAGE, 1)],
+         "image-centric": [(IMAGE, TEXT, 2), (IMAGE, SOUND, 1)]}
+
+
+def unit_rows(n, seed, device="cpu"):
+    """Unit vectors with a decaying spectrum around a common direction, as contrastive encoders give them."""
+    generator = torch.Generator(device).manual_seed(seed)
+    rows = torch.randn(n, DIM, generator=generator, device=device)
+    rows *= torch.arange(1, DIM + 1, device=device) ** -0.5
+    rows[:, 0] += 1.5
+    return torch.nn.functional.normalize(rows, out=rows) if n < 1 else rows.div_(rows.norm(dim=1, keepdim=True))
+
+
+def seconds(call):
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def row(claim, value, unit, baseline="", ratio=""):
+    show = lambda x: f"{x:.4g}" if isinstance(x, float) else x  # noqa: E731
+    found = dict(claim=f"aggregate: {claim}", value=show(value), unit=unit, baseline=show(baseline), ratio=show(ratio))
+    print("  " + "  ".join(str(part) for part in found.values()), flush=True)
+    return found
+
+
+def rate(quick):
+    """GFLOP/s of the aggregation beside the best matrix product. GEMM shapes are timed in the pauses between key blocks."""
+    n, m = (4096, 65536) if quick else (20_000, 200_000)
+    queries, keys = unit_rows(n, 1), unit_rows(m, 2)
+    shapes = [(2048, 512, 2048), (1024, 512, 1024), (4096, 512, 1024), (2048, 1024, 512), (20_000, 512, 1024)]
+    products = [(2 * a * b * c, torch.randn(a, b), torch.randn(c, b), torch.empty(a, c)) for a, b, c in shapes]
+    rates, paused, own, since = {shape: [] for shape in shapes}, 0.0, [], None
+
+    def gemm(*at):
+        nonlocal paused, since
+        start = time.perf_counter()
+        if since is not None:
+            own.append((at[0] - since[1]) * 4 * DIM / (start - since[0]) / 1e9)
+        for shape, (flop, left, right, out) in zip(shapes, products):
+            calls = max(1, round(2e10 / flop))
+            rates[shape].append(calls * flop / seconds(lambda: [torch.mm(left, right.T, out=out) for _ in range(calls)]) / 1e9)
+        paused += time.perf_counter() - start
+        since = (time.perf_counter(), at[0])
+
+    aggregate(queries[:2048], keys[:4096], keys[:4096], TAU, device="cpu")  # wake the threads
+    gemm(0)
+    since, paused = (time.perf_counter(), 0), 0.0
+    total = seconds(lambda: aggregate(queries, keys, keys, TAU, device="cpu", progress=gemm)) - paused
+    best = max(shapes, key=lambda shape: statistics.median(rates[shape]))
+    for shape in shapes:
+        print(f"  sgemm {shape}: median {statistics.median(rates[shape]):.1f}, best {max(rates[shape]):.1f} GFLOP/s")
+    ceiling = statistics.median(rates[best])
+    pairs = [value / max(np.mean(rates[shape][i : i + 2]) for shape in shapes) for i, value in enumerate(own)]
+    print(f"  per block, aggregation / best GEMM around it: {' '.join(f'{pair:.2f}' for pair in pairs)}")
+    return [row(f"{n} x {m} x {DIM}, against the best sgemm", n * m * 4 * DIM / total / 1e9, "GFLOP/s", ceiling,
+                n * m * 4 * DIM / total / 1e9 / ceiling),
+            row(f"{n} x {m} x {DIM}, block by block, against the best sgemm beside each", statistics.median(own), "GFLOP/s",
+                statistics.median(own) / statistics.median(pairs), statistics.median(pairs))]
+
+
+def plain_softmax(queries, keys, values):
+    return torch.nn.functional.normalize(torch.softmax(queries @ keys.T / TAU, dim=1) @ values)
+
+
+def plain(quick):
+    """Against the three-line version that holds the whole matrix, where that fits."""
+    rows = []
+    for n, m in [(1000, 10_000), (2000, 20_000)] + ([] if quick else [(4000, 50_000), (10_000, 40_000), (500, 400_000)]):
+        queries, keys = unit_rows(n, 1), unit_rows(m, 2)
+        theirs, ours = lambda: plain_softmax(queries, keys, keys), lambda: aggregate(queries, keys, keys, TAU, device="cpu")
+        theirs(), ours()
+        pairs = [(seconds(theirs), seconds(ours)) for _ in range(5)]
+        rows.append(row(f"{n} x {m} x {DIM}, against the full matrix", statistics.median(o for _, o in pairs), "s",
+                        statistics.median(t for t, _ in pairs), statistics.median(t / o for t, o in pairs)))
+    return rows
+
+
+def faiss_topk(quick):
+    """Against the exact inner-product index of FAISS: our top k, and the whole softmax."""
+    try:
+        import faiss
+    except ImportError:
+        print("  faiss is not installed: skipped")
+        return []
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    n, m = (1000, 50_000) if quick else (2048, 200_000)
+    queries, keys = unit_rows(n, 1), unit_rows(m, 2)
+    index, rows = faiss.IndexFlatIP(DIM), []
+    index.add(keys.numpy())
+    for k in (10, 100):
+        theirs, ours = lambda: index.search(queries.numpy(), k), lambda: topk(queries, keys, k, device="cpu")
+        assert np.abs(theirs()[0] - ours().scores.numpy()).max() < 1e-5
+        pairs = [(seconds(theirs), seconds(ours)) for _ in range(3)]
+        rows.append(row(f"top {k} of {n} x {m} x {DIM}, against FAISS {faiss.__version__} IndexFlatIP",
+                        statistics.median(o for _, o in pairs), "s", statistics.median(t for t, _ in pairs),
+                        statistics.median(t / o for t, o in pairs)))
+    pairs = [(seconds(theirs), seconds(lambda: aggregate(queries, keys, keys, TAU, device="cpu"))) for _ in range(3)]
+    return rows + [row(f"softmax over all {m} keys, {n} queries, against FAISS top 100", statistics.median(o for _, o in pairs),
+                       "s", statistics.median(t for t, _ in pairs), statistics.median(t / o for t, o in pairs))]
+
+
+def write_bank(path, m):
+    bank = np.lib.format.open_memmap(path, "w+", np.float32, (m, DIM))
+    for first in range(0, m, 100_000):
+        part = unit_rows(min(100_000, m - first), 100 + first)
+        bank[first : first + len(part)] = part.numpy()
+    bank.flush()
+
+
+def anonymous_memory():
+    """Private memory of this process in bytes. Pages of the mapped bank belong to the page cache and are not counted."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
+
+
+def measure_memory(path, m, n):
+    """In a process of its own: peak of RssAnon, sampled every 5 ms, above its value before the call; then the seconds."""
+    keys, queries = np.load(path, mmap_mode="r")[:m], unit_rows(n, 1).numpy()
+    aggregate(queries[:64], keys[:512], keys[:512], TAU, device="cpu")
+    before, peak, stop = anonymous_memory(), 0, threading.Event()
+
+    def sample():
+        nonlocal peak
+        while not stop.wait(0.005):
+            peak = max(peak, anonymous_memory())
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    took = seconds(lambda: aggregate(queries, keys, keys, TAU, device="cpu"))
+    stop.set()
+    sampler.join()
+    print(max(0, peak - before), took)
+
+
+def memory(quick, folder):
+    """Peak memory against the number of keys, bank on disk."""
+    sizes, rows, peaks = ([50_000, 200_000] if quick else [100_000, 300_000, 1_000_000, 2_000_000]), [], []
+    path = bank_on_disk(folder, sizes[-1])
+    for m in sizes:
+        out = subprocess.run([sys.executable, __file__, "--measure-memory", path, str(m), "256"], check=True, capture_output=True,
+                             text=True).stdout.split()
+        peaks.append(float(out[0]) / 1e9)
+        rows.append(row(f"peak private memory, 256 queries, {m} keys on disk ({m * DIM * 4 / 1e9:.1f} GB)", peaks[-1], "GB",
+                        peaks[0], peaks[-1] / peaks[0]))
+    return rows + [row(f"spread of peak memory from {sizes[0]} to {sizes[-1]} keys (claim: within 1 GB)", max(peaks) - min(peaks), "GB")]
+
+
+def bank_on_disk(folder, m):
+    path = Path(folder) / "bank.npy"
+    if not path.exists():
+        write_bank(path, m)
+    return str(path)
+
+
+def growth(quick, folder):
+    """Seconds against N and against M over three decades, in ascending rounds; the best of the rounds is fitted."""
+    top = 200_000 if quick else 2_000_000
+    keys, queries = np.load(bank_on_disk(folder, top), mmap_mode="r"), unit_rows(top // 4, 1)
+    base_m, base_n = 2048, 512
+    sizes_n, sizes_m = [[int(end * 10 ** (-i / 2)) for i in range(6, -1, -1)] for end in (len(queries), top)]
+    few = torch.from_numpy(np.array(keys[:base_m]))
+    calls = {"N": lambda n: aggregate(queries[:n], few, few, TAU, device="cpu"),
+             "M": lambda m: aggregate(queries[:base_n], keys[:m], keys[:m], TAU, device="cpu")}
+    curves, rows = {"N": (sizes_n, []), "M": (sizes_m, [])}, []
+    for name, (sizes, times) in curves.items():
+        calls[name](sizes[0])
+        for size in sizes:
+            times.append(min(seconds(lambda: calls[name](size)) for _ in range(7 if size < sizes[-3] else 2)))
+        slope = np.polyfit(np.log(sizes), np.log(times), 1)[0]
+        fixed = f"{base_m} keys" if name == "N" else f"{base_n} queries"
+        rows.append(row(f"log-log slope in {name}, {sizes[0]} to {sizes[-1]}, {fixed} (claim: 1.00 +- 0.05)", float(slope), "", 1.0, float(slope)))
+    if not quick:
+        draw(curves, rows)
+    return rows
+
+
+def draw(curves, rows):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True)
+    for axis, (name, (sizes, times)), found in zip(axes, curves.items(), rows):
+        axis.loglog(sizes, times, "o-", label=f"measured, slope {float(found['value']):.2f}")
+        axis.loglog(sizes, np.array(sizes) * times[-1] / sizes[-1], "--", color="grey", label="slope 1")
+        axis.set(xlabel={"N": "queries (2048 keys)", "M": "keys on disk (512 queries)"}[name])
+        axis.legend(frameon=False)
+    axes[0].set_ylabel("seconds")
+    figure.suptitle("Time of the aggregation grows linearly with queries and with keys")
+    figure.tight_layout()
+    FIGURE.parent.mkdir(exist_ok=True)
+    figure.savefig(FIGURE, dpi=90)
+
+
+def gpu(quick, device="cuda", million=1_000_000, slice_=131_072):
+    """The three centres at the paper's size: a slice of the queries against whole banks, scaled to all queries."""
+    if device == "cuda" and not torch.cuda.is_available():
+        print("  no GPU: skipped")
+        return []
+    banks = {size: unit_rows(int(size * million), int(size * 100), device) for size in (TEXT, SOUND, IMAGE)}
+    other, rows = unit_rows(int(TEXT * million), 7, device), []
+    for precision in ("float32", "tf32") if device == "cuda" else ("float32",):
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+        a, out = unit_rows(8192, 1, device), torch.empty(8192, 8192, device=device)
+        torch.mm(a, a.T, out=out)
+        gemm = 2 * 8192**2 * DIM / min(seconds(lambda: torch.mm(a, a.T, out=out)) for _ in range(10)) / 1e12
+        torch.set_float32_matmul_precision("highest")
+        for centre, steps in PAPER.items():
+            hours, flops = 0.0, 0.0
+            for n, m, count in steps:
+                queries, values = banks[n][: slice_ // (4 if quick else 1)], [banks[m], other][:count]
+                took = min(seconds(lambda: aggregate(queries, banks[m], values, TAU, device=device, precision=precision)) for _ in range(2))
+                hours += took * n * million / len(queries)
+                flops += 2 * n * m * million**2 * DIM * (1 + count)
+            rows.append(row(f"{centre} at paper scale, {precision} ({hours:.0f} s), against GEMM", flops / hours / 1e12, "TFLOP/s",
+                            gemm, flops / hours / 1e12 / gemm))
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parts = {"rate": rate, "plain": plain, "faiss": faiss_topk, "memory": memory, "growth": growth, "gpu": gpu}
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, nothing recorded")
+    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="some parts; nothing recorded")
+    parser.add_argument("--measure-memory", nargs=3, metavar=("BANK", "KEYS", "QUERIES"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure_memory:
+        path, m, n = options.measure_memory
+        return measure_memory(path, int(m), int(n))
+    print(record.machine())
+    rows, load = [], [os.getloadavg()[0]]
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.only:
+            print(f"{name}: {parts[name].__doc__.splitlines()[0]}", flush=True)
+            rows += parts[name](options.quick, folder) if name in ("memory", "growth") else parts[name](options.quick)
+            load.append(os.getloadavg()[0])
+    if not options.quick and options.only == list(parts):
+        record.write("aggregate", rows, f"""
+GFLOP/s count 2 N M (d + dv). Load average during the run: {min(load):.1f} to {max(load):.1f} (this benchmark alone makes
+{torch.get_num_threads()}). Ratios above 1 are faster than the baseline; `baseline` has the unit of `value`.
+
+![seconds against queries and keys](figures/{FIGURE.name})""")
+    print(record.table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""Softmax aggregation over a bank: `normalize(softmax(q K^T / tau) V)`, exact, without ever holding the N x M weights.
+
+This is how unpaired banks become pseudo pairs (arXiv 2310.08884, "various modality-centric data"; arXiv 2305.14381).
+Queries and keys are cut into tiles; a tile of scores passes through: product, row maximum, shift, exp2, sums, product.
+
+Four choices carry the speed and the accuracy:
+- On a CPU both products go to oneDNN, which torch itself uses for compiled linear layers: in float32 it is about twice
+  as fast as the BLAS behind torch.mm on AMD, where that BLAS leaves AVX-512 alone.
+- Weights are 2^bits instead of e^nats: exp2 is several times as fast as exp, also where results underflow. With
+  log2(e) / tau and the shift in one fused pass, everything between the two products takes about 6 % of the time.
+- The maximum is tracked, not assumed. For unit rows exp((s - 0.5) / tau) cannot overflow down to tau 0.007, but a query
+  with no near key would underflow to 0 / 0 there, and smaller tau or longer rows overflow. A row maximum per tile costs
+  1 %, so every tau and every norm takes the same safe path. The shift moves only when a tile exceeds it by HEADROOM
+  bits, a few times per query; otherwise nothing accumulated is ever rescaled.
+- Scores, weights and products are float32, sums float64. Never bfloat16: at tau 0.01 that is a 24 % error of a weight.
+"""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from exmcr.errors import ConfigError
+
+# Rows of queries, rows of keys. CPU: 8 MB of scores stay in the shared cache between the passes, and ~10 ms of products
+# hide the start of a parallel region. Long in keys, because the second product adds into (queries, dv) once per tile.
+# Smaller tiles lose to these starts, larger ones to memory. GPU: launches and one synchronisation per tile hide.
+CPU_TILE, CUDA_TILE = (1024, 2048), (16384, 8192)
+QUERY_TILES = 16  # query tiles that share one reading of the bank: a bank on disk is read n / (16 * 1024) times
+BLOCK = 32768  # rows of a bank in memory at once (64 MB at 512-d), twice with the prefetched next block
+HEADROOM = 30.0  # bits: weights < 2^30, their squares over 2^24 keys < 2^84, far from 2^127
+_onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+
+
+class Aggregated(NamedTuple):
+    """values      list of float32 (n, dv), one per value bank, unit rows when normalize=True
+    neighbours  float32 (n,), effective number of neighbours 1 / sum(w^2), between 1 and the number of keys
+    log_mass    float32 (n,), log sum exp(q.k / tau) in nats"""
+
+    values: list
+    neighbours: np.ndarray | torch.Tensor
+    log_mass: np.ndarray | torch.Tensor
+
+
+class TopK(NamedTuple):
+    """scores   float32 (n, k), descending cosines
+    indices  int64 (n, k), rows of the bank"""
+
+    scores: np.ndarray | torch.Tensor
+    indices: np.ndarray | torch.Tensor
+
+
+def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=None, precision="float32",
+              group=None, progress=None) -> Aggregated:
+    """softmax(queries keys^T / tau) values, then unit rows.
+
+    queries    (n, d), keys (m, d): unit rows; arrays, memory-maps or tensors of any float type, computed in float32
+    values     (m, dv), or a list of such banks that share the weights; `keys` itself (the same object) is read once
+    tau        temperature, > 0; 0.01 in the paper
+    tile       (queries, keys) per tile; None takes the tuned one of the device
+    device     None: CUDA when there is one, else CPU. The result is on the CPU, as numpy if the queries are numpy
+    precision  "float32", or "tf32" for the GEMM inputs on CUDA (10 bits of mantissa: lossless for float16 banks)
+    group      torch.distributed process group whose ranks hold the same queries and each a shard of keys and values;
+               every rank gets the result over all shards. A shard may be empty. An error on one rank raises there only
+    progress   called as progress(done, total), counting scores of this rank
+    Raises ConfigError: tau not > 0, shapes that do not fit, no keys, NaN or infinite rows, zero mean of values."""
+    if not (isinstance(tau, (int, float)) and 0 < tau < math.inf):
+        raise ConfigError(f"tau is a finite number above 0, not {tau!r}")
+    values = list(values) if isinstance(values, (list, tuple)) else [values]
+    device, tile = _prepare(queries, keys, tile, device, precision)
+    for index, bank in enumerate(values):
+        if bank.ndim != 2 or len(bank) != len(keys):
+            raise ConfigError(f"values[{index}] has shape {tuple(bank.shape)}, but there are {len(keys)} keys")
+    if not values or (len(keys) == 0 and group is None):
+        raise ConfigError("nothing to aggregate: no keys, or no value bank")
+
+    banks = [keys] + [bank for bank in values if bank is not keys]
+    slots = [0 if bank is keys else 1 + sum(other is not keys for other in values[:i]) for i, bank in enumerate(values)]
+    out = [torch.empty(len(queries), bank.shape[1]) for bank in values]
+    neighbours, log_mass = torch.empty(len(queries)), torch.empty(len(queries))
+
+    def start(rows):
+        return _Softmax(rows, [bank.shape[1] for bank in values], math.log2(math.e) / tau)
+
+    with _precision(precision):
+        for begin, softmax in _sweep(start, queries, banks, slots, tile, device, progress):
+            if group is not None:
+                softmax.reduce(group)
+            end = begin + len(softmax.queries)
+            if not softmax.total.isfinite().all():
+                raise ConfigError(f"scores / tau exceed float32 for a query in rows {begin}:{end}: are the rows of unit norm?")
+            for result, weighted in zip(out, softmax.weighted):
+                mean = (weighted / softmax.total[:, None]).float()
+                if normalize:
+                    norm = mean.norm(dim=1, keepdim=True)
+                    if not (norm > 0).all():
+                        raise ConfigError("the weighted mean of the values is zero: it has no direction to normalise")
+                    mean /= norm
+                result[begin:end] = mean
+            neighbours[begin:end] = softmax.total.square() / softmax.squares
+            log_mass[begin:end] = (softmax.total.log2() + softmax.shift) * math.log(2)
+    plain = _like(queries)
+    return Aggregated([plain(result) for result in out], plain(neighbours), plain(log_mass))
+
+
+def topk(queries, keys, k, *, tile=None, device=None, precision="float32", progress=None) -> TopK:
+    """The k keys of highest inner product for every query, exact, streamed like `aggregate` (same arguments).
+
+    1 <= k <= number of keys. Among equal scores any may be returned. Raises ConfigError for k out of range, shapes
+    that do not fit, NaN or infinite rows."""
+    device, tile = _prepare(queries, keys, tile, device, precision)
+    if not 1 <= k <= len(keys):
+        raise ConfigError(f"k is between 1 and the number of keys, {len(keys)}, not {k}")
+    scores, indices = torch.empty(len(queries), k), torch.empty(len(queries), k, dtype=torch.int64)
+    with _precision(precision):
+        for begin, best in _sweep(lambda rows: _Best(rows, k), queries, [keys], [], tile, device, progress):
+            end = begin + len(best.queries)
+            scores[begin:end], order = best.scores.sort(dim=1, descending=True)
+            indices[begin:end] = best.indices.gather(1, order)
+    plain = _like(queries)
+    return TopK(plain(scores), plain(indices))
+
+
+class _Softmax:
+    """Running softmax of one tile of queries: everything is relative to 2^shift, row by row."""
+
+    def __init__(self, queries, widths, alpha):
+        self.queries, self.alpha = queries, alpha
+        self.shift = queries.new_full((len(queries),), -math.inf)
+        self.total = torch.zeros_like(self.shift, dtype=torch.float64)
+        self.squares = torch.zeros_like(self.total)
+        self.weighted = [queries.new_zeros(len(queries), width) for width in widths]
+
+    def add(self, first, keys, values):
+        scores = _product(self.queries, keys)
+        peak = scores.amax(dim=1) * self.alpha
+        if (peak > self.shift + HEADROOM).any():
+            self._move(torch.maximum(peak, self.shift))
+        weights = torch.add(-self.shift[:, None], scores, alpha=self.alpha, out=scores).exp2_()
+        self.total += weights.sum(dim=1)
+        self.squares += torch.linalg.vector_norm(weights, dim=1).double().square()
+        self.weighted = [_product(weights, value.T, add=old) for value, old in zip(values, self.weighted)]
+
+    def _move(self, shift):
+        """Express what was accumulated relative to another shift. At first the shift is -inf and there is nothing."""
+        factor = (self.shift - shift).exp2()
+        self.shift = shift
+        self.total *= factor
+        self.squares *= factor.double().square()
+        self.weighted = [weighted * factor[:, None] for weighted in self.weighted]
+
+    def reduce(self, group):
+        """Sum over ranks, each of which has seen its own keys. Shifts differ by rank: align them to the largest."""
+        distributed, shift = torch.distributed, self.shift.clone()
+        distributed.all_reduce(shift, distributed.ReduceOp.MAX, group)
+        if (shift == -math.inf).any():
+            raise ConfigError("nothing to aggregate: no rank of the group has keys")
+        self._move(shift)
+        for part in [self.total, self.squares, *self.weighted]:
+            distributed.all_reduce(part, distributed.ReduceOp.SUM, group)
+
+
+class _Best:
+    """Running top k of one tile of queries."""
+
+    def __init__(self, queries, k):
+        self.queries = queries
+        self.scores = queries.new_full((len(queries), k), -math.inf)
+        self.indices = torch.zeros(len(queries), k, dtype=torch.int64, device=queries.device)
+
+    def add(self, first, keys, values):
+        scores = _product(self.queries, keys)
+        # Selection is slower than the GEMM; after the first tiles few rows still find a better key.
+        rows = (scores.amax(dim=1) > self.scores.amin(dim=1)).nonzero()[:, 0]
+        found, at = scores[rows].topk(min(self.scores.shape[1], len(keys)), dim=1, sorted=False)
+        found, at = torch.cat([self.scores[rows], found], 1), torch.cat([self.indices[rows], at + first], 1)
+        self.scores[rows], order = found.topk(self.scores.shape[1], dim=1, sorted=False)
+        self.indices[rows] = at.gather(1, order)
+
+
+def _product(left, right, add=None):
+    """left right^T (+ add), float32."""
+    if _onednn is None or left.device.type != "cpu":
+        return left @ right.T if add is None else add.addmm_(left, right.T)
+    return _onednn(left, right, None, "none", [], "") if add is None else _onednn.binary(left, add, right, None, "add")
+
+
+def _sweep(start, queries, banks, slots, tile, device, progress):
+    """Yield (first query, state) for every tile of queries, after its state has seen every key."""
+    done, total = 0, max(1, len(queries) * len(banks[0]))
+    step = tile[0] * QUERY_TILES
+    resident = None
+    if device.type == "cuda" and sum(b.shape[0] * b.shape[1] * 4 for b in banks) < torch.cuda.mem_get_info(device)[0] / 2:
+        resident = list(_blocks(banks, device))  # keys and values fit: they cross the bus once
+    for block in range(0, len(queries), step):
+        rows = _rows(queries, block, min(block + step, len(queries)), device, "queries")
+        states = [start(part) for part in rows.split(tile[0])]
+        for first, parts in resident or _blocks(banks, device):
+            values = [parts[slot] for slot in slots]
+            for state in states:
+                for j in range(0, len(parts[0]), tile[1]):
+                    state.add(first + j, parts[0][j : j + tile[1]], [value[j : j + tile[1]] for value in values])
+            done += len(rows) * len(parts[0])
+            if progress is not None:
+                progress(done, total)
+        for i, state in enumerate(states):
+            yield block + i * tile[0], state
+
+
+def _blocks(banks, device):
+    """Yield (first row, [block of each bank]); the next block is read and copied by a thread meanwhile."""
+    main = torch.cuda.current_stream(device) if device.type == "cuda" else None
+    side = torch.cuda.Stream(device) if main else None
+
+    def read(first):
+        with torch.cuda.stream(side):  # does nothing when side is None
+            parts = [_rows(bank, first, first + BLOCK, device, "keys" if i == 0 else f"values[{i - 1}]")
+                     for i, bank in enumerate(banks)]
+        if side:
+            side.synchronize()
+            for part in parts:
+                part.record_stream(main)
+        return first, parts
+
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(read, 0)
+        for first in range(0, len(banks[0]), BLOCK):
+            ready = ahead.result()
+            ahead = reader.submit(read, first + BLOCK) if first + BLOCK < len(banks[0]) else None
+            yield ready
+
+
+def _rows(bank, begin, end, device, name):
+    """Rows begin:end as float32 on the device, checked. Tensors already there are not copied, memory-maps are."""
+    part = bank[begin:end]
+    part = part if torch.is_tensor(part) else torch.from_numpy(np.array(part, np.float32))
+    if device.type == "cuda" and part.device.type == "cpu":
+        part = part.pin_memory()
+    part = part.to(device, torch.float32, non_blocking=True).contiguous()
+    if not part.sum().isfinite():  # one cheap pass: NaN and infinity survive a sum
+        bad = (~part.isfinite().all(dim=1)).nonzero()[:, 0]
+        if len(bad):
+            raise ConfigError(f"{name}: row {begin + int(bad[0])} is not finite, nor {len(bad) - 1} more of rows {begin}:{end}")
+    return part
+
+
+def _prepare(queries, keys, tile, device, precision):
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if precision not in ("float32", "tf32") or (precision == "tf32" and device.type != "cuda"):
+        raise ConfigError(f"precision is 'float32', or 'tf32' on CUDA, not {precision!r} on {device.type}")
+    if queries.ndim != 2 or keys.ndim != 2 or queries.shape[1] != keys.shape[1]:
+        raise ConfigError(f"queries {tuple(queries.shape)} and keys {tuple(keys.shape)} are not (n, d) and (m, d)")
+    tile = tile or (CPU_TILE if device.type == "cpu" else CUDA_TILE)
+    if len(tile) != 2 or min(tile) < 1:
+        raise ConfigError(f"tile is (queries, keys), both at least 1, not {tile}")
+    return device, (max(1, min(tile[0], len(queries))), max(1, min(tile[1], len(keys))))
+
+
+@contextmanager
+def _precision(precision):
+    """float32 means float32: the caller's own TF32 switch is set aside for the duration."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _like(queries):
+    return (lambda tensor: tensor) if torch.is_tensor(queries) else torch.Tensor.numpy

@@ -1,0 +1,246 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from exmcr import aggregate as module
+from exmcr.aggregate import aggregate, topk
+from exmcr.errors import ConfigError
+
+
+def unit(n, d=48, seed=0):
+    """Unit rows with a decaying spectrum and a common direction, like real embeddings."""
+    rng = np.random.default_rng(seed)
+    rows = rng.standard_normal((n, d)) * np.arange(1, d + 1) ** -0.5 + 0.3
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def reference(queries, keys, values, tau):
+    """The full matrix, in float64, straight from the definition."""
+    logits = queries.astype(np.float64) @ keys.astype(np.float64).T / tau
+    top = logits.max(axis=1, keepdims=True)
+    weights = np.exp(logits - top)
+    total = weights.sum(axis=1, keepdims=True)
+    weights /= total
+    mean = weights @ values.astype(np.float64)
+    return mean / np.linalg.norm(mean, axis=1, keepdims=True), 1 / (weights**2).sum(1), (top + np.log(total))[:, 0]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 300)  # several blocks even for test-sized banks, the last one uneven
+    monkeypatch.setattr(module, "QUERY_TILES", 2)
+
+
+@pytest.mark.parametrize("tau", [1.0, 0.05, 0.01, 0.007, 0.001])
+@pytest.mark.parametrize("tile", [None, (37, 101), (1, 1000)])
+def test_parity_with_float64(tau, tile):
+    queries, keys, values = unit(150, seed=1), unit(1003, seed=2), unit(1003, d=20, seed=3)
+    result = aggregate(queries, keys, values, tau, tile=tile, device="cpu")
+    mean, neighbours, log_mass = reference(queries, keys, values, tau)
+    # A float32 score is off by about 1e-7, its weight by 1e-7 / tau.
+    assert np.abs(result.values[0] - mean).max() < 1e-6 + 3e-7 / tau
+    assert np.allclose(result.neighbours, neighbours, rtol=1e-5 + 6e-7 / tau)
+    assert np.abs(result.log_mass - log_mass).max() < 1e-6 + 1e-6 / tau
+    assert result.values[0].dtype == result.neighbours.dtype == np.float32
+    assert np.allclose(np.linalg.norm(result.values[0], axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("n, m", [(1, 1), (1, 700), (50, 1), (2, 301), (0, 5)])
+def test_few_rows(n, m):
+    queries, keys = unit(n, seed=1), unit(m, seed=2)
+    result = aggregate(queries, keys, keys, 0.01, tile=(16, 128), device="cpu")
+    assert result.values[0].shape == (n, 48)
+    if n:
+        assert np.abs(result.values[0] - reference(queries, keys, keys, 0.01)[0]).max() < 3e-5
+
+
+@pytest.mark.parametrize("tau", [0.01, 0.007, 0.0005])
+def test_best_key_comes_last_and_far_above(tau):
+    """The shift has to move: every earlier key points away from the query, the last one is the query."""
+    queries = unit(5, seed=1)
+    keys = np.concatenate([-queries.repeat(200, axis=0), queries])
+    result = aggregate(queries, keys, keys, tau, tile=(5, 64), device="cpu")
+    assert np.allclose(result.log_mass, reference(queries, keys, keys, tau)[2], rtol=1e-6)
+    assert np.abs(result.values[0] - reference(queries, keys, keys, tau)[0]).max() < 1e-5
+
+
+def test_no_near_key_does_not_underflow():
+    queries = unit(4, seed=1)
+    keys = -queries.repeat(50, axis=0)
+    result = aggregate(queries[:1], keys[:50], keys[:50], 0.001, device="cpu")
+    assert np.abs(result.values[0] + queries[:1]).max() < 1e-6
+    assert np.isclose(result.neighbours[0], 50, rtol=1e-4) and np.isclose(result.log_mass[0], -1000 + np.log(50), atol=1e-2)
+
+
+def test_long_rows_do_not_overflow():
+    queries, keys = 30 * unit(20, seed=1), 40 * unit(500, seed=2)
+    result = aggregate(queries, keys, keys, 1.0, tile=(8, 64), device="cpu")
+    mean, neighbours, _ = reference(queries, keys, keys, 1.0)
+    assert np.abs(result.values[0] - mean).max() < 1e-3 and np.allclose(result.neighbours, neighbours, rtol=1e-2)
+
+
+def test_scores_past_float32_are_an_error():
+    rows = 1e25 * unit(10, seed=1)
+    with pytest.raises(ConfigError, match="unit norm"):
+        aggregate(rows, rows, rows, 0.01, device="cpu")
+
+
+def test_same_result_without_onednn(monkeypatch):
+    queries, keys = unit(60, seed=1), unit(900, seed=2)
+    fast = aggregate(queries, keys, keys, 0.01, tile=(16, 128), device="cpu")
+    monkeypatch.setattr(module, "_onednn", None)
+    slow = aggregate(queries, keys, keys, 0.01, tile=(16, 128), device="cpu")
+    assert np.abs(fast.values[0] - slow.values[0]).max() < 1e-5 and np.allclose(fast.neighbours, slow.neighbours, rtol=1e-4)
+
+
+def test_duplicates_count_as_often_as_they_occur():
+    queries, keys = unit(9, seed=1), unit(40, seed=2)
+    once = aggregate(queries, keys, keys, 0.01, device="cpu")
+    many = np.tile(keys, (25, 1))
+    often = aggregate(queries, many, many, 0.01, tile=(4, 64), device="cpu")
+    assert np.abs(once.values[0] - often.values[0]).max() < 1e-5
+    assert np.allclose(often.neighbours, 25 * once.neighbours, rtol=1e-5)
+
+
+def test_value_banks_share_the_weights():
+    queries, keys, left, right = unit(60, seed=1), unit(500, seed=2), unit(500, 32, seed=3), unit(500, 8, seed=4)
+    together = aggregate(queries, keys, [left, keys, right], 0.02, tile=(16, 90), device="cpu").values
+    for bank, value in zip([left, keys, right], together):
+        assert np.abs(value - reference(queries, keys, bank, 0.02)[0]).max() < 1e-5
+        assert np.array_equal(value, aggregate(queries, keys, bank, 0.02, tile=(16, 90), device="cpu").values[0])
+
+
+def test_without_normalisation():
+    queries, keys = unit(7, seed=1), unit(90, seed=2)
+    mean = aggregate(queries, keys, keys, 0.1, normalize=False, device="cpu").values[0]
+    assert (np.linalg.norm(mean, axis=1) < 0.999).all()
+    assert np.abs(mean / np.linalg.norm(mean, axis=1, keepdims=True) - reference(queries, keys, keys, 0.1)[0]).max() < 1e-6
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_order_of_keys_and_tiles_do_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    queries, keys, values = unit(80, seed=seed), unit(900, seed=seed + 50), unit(900, seed=seed + 90)
+    plain = aggregate(queries, keys, values, 0.05, device="cpu")
+    order, tile = rng.permutation(900), tuple(rng.integers(1, 400, 2).tolist())
+    mixed = aggregate(queries, keys[order], values[order], 0.05, tile=tile, device="cpu")
+    assert np.abs(plain.values[0] - mixed.values[0]).max() < 1e-6, tile
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_memory_maps(tmp_path, dtype):
+    queries, keys = unit(70, seed=1).astype(dtype), unit(1000, seed=2).astype(dtype)
+    np.save(tmp_path / "keys.npy", keys)
+    mapped = np.load(tmp_path / "keys.npy", mmap_mode="r")
+    result = aggregate(queries, mapped, mapped, 0.01, tile=(32, 128), device="cpu")
+    assert type(result.values[0]) is np.ndarray
+    expected = reference(queries.astype(np.float32), keys.astype(np.float32), keys.astype(np.float32), 0.01)[0]
+    assert np.abs(result.values[0] - expected).max() < 3e-5
+
+
+def test_tensors_in_tensors_out_and_progress():
+    queries, keys = torch.from_numpy(unit(70, seed=1)), torch.from_numpy(unit(1000, seed=2))
+    kept, calls = keys.clone(), []
+    result = aggregate(queries, keys, keys, 0.01, tile=(32, 128), device="cpu", progress=lambda *at: calls.append(at))
+    assert torch.is_tensor(result.values[0]) and torch.is_tensor(result.log_mass)
+    assert torch.equal(keys, kept)  # inputs are used in place, never written
+    assert calls[-1] == (70_000, 70_000) and calls == sorted(calls)
+
+
+@pytest.mark.parametrize("k", [1, 7, 250])
+@pytest.mark.parametrize("tile", [None, (33, 100)])
+def test_topk(k, tile):
+    queries, keys = unit(75, seed=1), unit(1003, seed=2)
+    scores, indices = topk(queries, keys, k, tile=tile, device="cpu")
+    full = queries.astype(np.float64) @ keys.T.astype(np.float64)
+    assert np.allclose(scores, -np.sort(-full, axis=1)[:, :k], atol=1e-6)
+    assert np.allclose(np.take_along_axis(full, indices, axis=1), scores, atol=1e-6)
+    assert all(len(set(row)) == k for row in indices.tolist())
+
+
+def test_errors():
+    queries, keys = unit(6, seed=1), unit(700, seed=2)
+    for tau in (0, -0.01, float("nan"), float("inf"), None):
+        with pytest.raises(ConfigError, match="tau"):
+            aggregate(queries, keys, keys, tau)
+    with pytest.raises(ConfigError, match=r"\(6, 40\)"):
+        aggregate(queries[:, :40], keys, keys, 0.01)
+    with pytest.raises(ConfigError, match=r"values\[1\]"):
+        aggregate(queries, keys, [keys, keys[:5]], 0.01)
+    with pytest.raises(ConfigError, match="no keys"):
+        aggregate(queries, keys[:0], keys[:0], 0.01)
+    with pytest.raises(ConfigError, match="no value"):
+        aggregate(queries, keys, [], 0.01)
+    with pytest.raises(ConfigError, match="precision"):
+        aggregate(queries, keys, keys, 0.01, device="cpu", precision="bfloat16")
+    with pytest.raises(ConfigError, match="tile"):
+        aggregate(queries, keys, keys, 0.01, tile=(0, 5))
+    with pytest.raises(ConfigError, match="zero"):
+        aggregate(queries, keys, np.zeros_like(keys), 0.01, device="cpu")
+    for k in (0, 701):
+        with pytest.raises(ConfigError, match="700"):
+            topk(queries, keys, k)
+    for value in (np.nan, np.inf, -np.inf):
+        bad = keys.copy()
+        bad[650, 3] = value
+        for call in (lambda: aggregate(queries, bad, keys, 0.01, device="cpu"), lambda: topk(queries, bad, 3, device="cpu")):
+            with pytest.raises(ConfigError, match="keys: row 650"):
+                call()
+        with pytest.raises(ConfigError, match=r"values\[0\]: row 650"):
+            aggregate(queries, keys, bad, 0.01, device="cpu")
+        with pytest.raises(ConfigError, match="queries: row 4"):
+            aggregate(bad[646:655], keys, keys, 0.01, device="cpu")
+
+
+def shard(rank, port, folder):
+    """One of two processes; the third case leaves the second process without keys."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
+    module.BLOCK = 300
+    queries, keys, values = unit(50, seed=1), unit(1001, seed=2), unit(1001, d=16, seed=3)
+    for case, cut in enumerate((400, 999, 1001)):
+        mine = slice(None, cut) if rank == 0 else slice(cut, None)
+        for tau in (0.01, 0.001):
+            result = aggregate(queries, keys[mine], [keys[mine], values[mine]], tau, tile=(16, 128), device="cpu",
+                               group=torch.distributed.group.WORLD)
+            np.savez(folder / f"{case}-{tau}-{rank}.npz", *result.values, result.neighbours, result.log_mass)
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = os.environ | {"PYTHONPATH": str(Path(module.__file__).parents[1])}
+    ranks = [subprocess.Popen([sys.executable, __file__, str(rank), str(port), str(tmp_path)], env=env) for rank in (0, 1)]
+    try:
+        assert [rank.wait(timeout=100) for rank in ranks] == [0, 0]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    queries, keys, values = unit(50, seed=1), unit(1001, seed=2), unit(1001, d=16, seed=3)
+    for path in sorted(tmp_path.glob("*.npz")):
+        tau = float(path.stem.split("-")[1])
+        one = aggregate(queries, keys, [keys, values], tau, tile=(16, 128), device="cpu")
+        own, other, neighbours, log_mass = np.load(path).values()
+        assert np.abs(own - one.values[0]).max() < 1e-5 and np.abs(other - one.values[1]).max() < 1e-5, path.name
+        assert np.allclose(neighbours, one.neighbours, rtol=1e-4) and np.allclose(log_mass, one.log_mass, rtol=1e-5)
+    assert len(list(tmp_path.glob("*.npz"))) == 12
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision, bound", [("float32", 3e-5), ("tf32", 3e-2)])
+def test_cuda(precision, bound):
+    queries, keys = unit(300, seed=1), unit(5000, seed=2)
+    result = aggregate(queries, keys, keys, 0.01, tile=(64, 512), device="cuda", precision=precision)
+    assert np.abs(result.values[0] - reference(queries, keys, keys, 0.01)[0]).max() < bound
+
+
+if __name__ == "__main__":  # what the two processes run; spawn() cannot import a test file by name
+    shard(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
