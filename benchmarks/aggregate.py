@@ -20,6 +20,7 @@ import numpy as np
 import record
 import torch
 
+from exmcr import aggregate as module
 from exmcr.aggregate import aggregate, topk
 
 DIM, TAU = 512, 0.01
@@ -37,7 +38,7 @@ def unit_rows(n, seed, device="cpu"):
     rows = torch.randn(n, DIM, generator=generator, device=device)
     rows *= torch.arange(1, DIM + 1, device=device) ** -0.5
     rows[:, 0] += 1.5
-    return torch.nn.functional.normalize(rows, out=rows) if n < 1 else rows.div_(rows.norm(dim=1, keepdim=True))
+    return rows.div_(rows.norm(dim=1, keepdim=True))
 
 
 def seconds(call):
@@ -61,18 +62,21 @@ def rate(quick):
     """GFLOP/s of the aggregation beside the best matrix product. GEMM shapes are timed in the pauses between key blocks."""
     n, m = (4096, 65536) if quick else (20_000, 200_000)
     queries, keys = unit_rows(n, 1), unit_rows(m, 2)
-    shapes = [(2048, 512, 2048), (1024, 512, 1024), (4096, 512, 1024), (2048, 1024, 512), (20_000, 512, 1024)]
-    products = [(2 * a * b * c, torch.randn(a, b), torch.randn(c, b), torch.empty(a, c)) for a, b, c in shapes]
-    rates, paused, own, since = {shape: [] for shape in shapes}, 0.0, [], None
+    shapes = [(2048, 512, 2048), (1024, 512, 2048), (1024, 2048, 512), (4096, 512, 1024), (16384, 512, 1024)]
+    kinds = {"torch.mm": lambda left, right: torch.mm(left, right.T), "oneDNN": module._product}
+    work = {(kind, *shape): (call, torch.randn(shape[0], shape[1]), torch.randn(shape[2], shape[1]))
+            for shape in shapes for kind, call in kinds.items()}
+    rates, paused, own, since = {name: [] for name in work}, 0.0, [], None
 
     def gemm(*at):
         nonlocal paused, since
         start = time.perf_counter()
         if since is not None:
             own.append((at[0] - since[1]) * 4 * DIM / (start - since[0]) / 1e9)
-        for shape, (flop, left, right, out) in zip(shapes, products):
-            calls = max(1, round(2e10 / flop))
-            rates[shape].append(calls * flop / seconds(lambda: [torch.mm(left, right.T, out=out) for _ in range(calls)]) / 1e9)
+        for name, (call, left, right) in work.items():
+            flop = 2 * left.numel() * len(right)
+            calls = max(1, round(1.2e10 / flop))
+            rates[name].append(calls * flop / seconds(lambda: [call(left, right) for _ in range(calls)]) / 1e9)
         paused += time.perf_counter() - start
         since = (time.perf_counter(), at[0])
 
@@ -80,16 +84,17 @@ def rate(quick):
     gemm(0)
     since, paused = (time.perf_counter(), 0), 0.0
     total = seconds(lambda: aggregate(queries, keys, keys, TAU, device="cpu", progress=gemm)) - paused
-    best = max(shapes, key=lambda shape: statistics.median(rates[shape]))
-    for shape in shapes:
-        print(f"  sgemm {shape}: median {statistics.median(rates[shape]):.1f}, best {max(rates[shape]):.1f} GFLOP/s")
-    ceiling = statistics.median(rates[best])
-    pairs = [value / max(np.mean(rates[shape][i : i + 2]) for shape in shapes) for i, value in enumerate(own)]
-    print(f"  per block, aggregation / best GEMM around it: {' '.join(f'{pair:.2f}' for pair in pairs)}")
-    return [row(f"{n} x {m} x {DIM}, against the best sgemm", n * m * 4 * DIM / total / 1e9, "GFLOP/s", ceiling,
-                n * m * 4 * DIM / total / 1e9 / ceiling),
-            row(f"{n} x {m} x {DIM}, block by block, against the best sgemm beside each", statistics.median(own), "GFLOP/s",
-                statistics.median(own) / statistics.median(pairs), statistics.median(pairs))]
+    reached, rows = n * m * 4 * DIM / total / 1e9, []
+    for name, found in rates.items():
+        print(f"  {name}: median {statistics.median(found):.1f}, best {max(found):.1f} GFLOP/s")
+    for kind in kinds:
+        ceiling = max(statistics.median(rates[name]) for name in rates if name[0] == kind)
+        rows.append(row(f"{n} x {m} x {DIM}, whole run against the best sgemm of {kind}", reached, "GFLOP/s", ceiling, reached / ceiling))
+        beside = [max(np.mean(rates[name][i : i + 2]) for name in rates if name[0] == kind) for i in range(len(own))]
+        rows.append(row(f"{n} x {m} x {DIM}, median block against the best sgemm of {kind} just before and after it",
+                        statistics.median(own), "GFLOP/s", statistics.median(beside),
+                        statistics.median(mine / other for mine, other in zip(own, beside))))
+    return rows
 
 
 def plain_softmax(queries, keys, values):
@@ -103,7 +108,7 @@ def plain(quick):
         queries, keys = unit_rows(n, 1), unit_rows(m, 2)
         theirs, ours = lambda: plain_softmax(queries, keys, keys), lambda: aggregate(queries, keys, keys, TAU, device="cpu")
         theirs(), ours()
-        pairs = [(seconds(theirs), seconds(ours)) for _ in range(5)]
+        pairs = [(seconds(theirs), seconds(ours)) for _ in range(3)]
         rows.append(row(f"{n} x {m} x {DIM}, against the full matrix", statistics.median(o for _, o in pairs), "s",
                         statistics.median(t for t, _ in pairs), statistics.median(t / o for t, o in pairs)))
     return rows
