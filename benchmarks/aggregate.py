@@ -1,6 +1,6 @@
 """How fast, how small and how linear the streamed aggregation is.
 
-    python benchmarks/aggregate.py            every part, recorded in results.csv, RESULTS.md and figures/ (about 8 minutes)
+    python benchmarks/aggregate.py            every part, each recorded in results.csv, RESULTS.md and figures/ when done (about 8 minutes)
     python benchmarks/aggregate.py --quick    smaller sizes, printed only
     python benchmarks/aggregate.py --only rate plain
 
@@ -53,7 +53,7 @@ def seconds(call):
 
 def row(claim, value, unit, baseline="", ratio=""):
     show = lambda x: f"{x:.4g}" if isinstance(x, float) else x  # noqa: E731
-    found = dict(claim=f"aggregate: {claim}", value=show(value), unit=unit, baseline=show(baseline), ratio=show(ratio))
+    found = dict(claim=claim, value=show(value), unit=unit, baseline=show(baseline), ratio=show(ratio))
     print("  " + "  ".join(str(part) for part in found.values()), flush=True)
     return found
 
@@ -66,34 +66,41 @@ def rate(quick):
     kinds = {"torch.mm": lambda left, right: torch.mm(left, right.T), "oneDNN": module._product}
     work = {(kind, *shape): (call, torch.randn(shape[0], shape[1]), torch.randn(shape[2], shape[1]))
             for shape in shapes for kind, call in kinds.items()}
-    rates, paused, own, since = {name: [] for name in work}, 0.0, [], None
 
-    def gemm(*at):
-        nonlocal paused, since
-        start = time.perf_counter()
-        if since is not None:
-            own.append((at[0] - since[1]) * 4 * DIM / (start - since[0]) / 1e9)
-        for name, (call, left, right) in work.items():
-            flop = 2 * left.numel() * len(right)
-            calls = max(1, round(1.2e10 / flop))
-            rates[name].append(calls * flop / seconds(lambda: [call(left, right) for _ in range(calls)]) / 1e9)
-        paused += time.perf_counter() - start
-        since = (time.perf_counter(), at[0])
+    def gemm(name, flop=2e10):
+        call, left, right = work[name]
+        calls = max(1, round(flop / (2 * left.numel() * len(right))))
+        return calls * 2 * left.numel() * len(right) / seconds(lambda: [call(left, right) for _ in range(calls)]) / 1e9
 
+    ours = lambda progress: aggregate(queries, keys, keys, TAU, device="cpu", progress=progress)  # noqa: E731
     aggregate(queries[:2048], keys[:4096], keys[:4096], TAU, device="cpu")  # wake the threads
-    gemm(0)
-    since, paused = (time.perf_counter(), 0), 0.0
-    total = seconds(lambda: aggregate(queries, keys, keys, TAU, device="cpu", progress=gemm)) - paused
-    reached, rows = n * m * 4 * DIM / total / 1e9, []
-    for name, found in rates.items():
-        print(f"  {name}: median {statistics.median(found):.1f}, best {max(found):.1f} GFLOP/s")
-    for kind in kinds:
-        ceiling = max(statistics.median(rates[name]) for name in rates if name[0] == kind)
-        rows.append(row(f"{n} x {m} x {DIM}, whole run against the best sgemm of {kind}", reached, "GFLOP/s", ceiling, reached / ceiling))
-        beside = [max(np.mean(rates[name][i : i + 2]) for name in rates if name[0] == kind) for i in range(len(own))]
-        rows.append(row(f"{n} x {m} x {DIM}, median block against the best sgemm of {kind} just before and after it",
-                        statistics.median(own), "GFLOP/s", statistics.median(beside),
-                        statistics.median(mine / other for mine, other in zip(own, beside))))
+    scan = [{name: gemm(name) for name in work} for _ in range(5)]
+    median = {name: statistics.median(found[name] for found in scan) for name in work}
+    for name, found in median.items():
+        print(f"  {name}: {found:.1f} GFLOP/s")
+    best = {kind: max((name for name in work if name[0] == kind), key=median.get) for kind in kinds}
+
+    beside, own, begin = {kind: [gemm(best[kind])] for kind in kinds}, [], [time.perf_counter(), 0]
+
+    def pause(done, total):
+        took = time.perf_counter() - begin[0]
+        own.append(((done - begin[1]) * 4 * DIM / 1e9, took))
+        for kind in kinds:
+            beside[kind].append(gemm(best[kind]))
+        begin[:] = time.perf_counter(), done
+
+    block, module.BLOCK = module.BLOCK, 8192  # pauses every second or so; the result of a block is the same
+    ours(pause)
+    module.BLOCK = block
+    reached, rows = sum(flop for flop, _ in own) / sum(took for _, took in own), []
+    for kind, found in beside.items():
+        around = [(before + after) / 2 for before, after in zip(found, found[1:])]
+        ratios = [flop / took / other for (flop, took), other in zip(own, around)]
+        print(f"  against {kind}, per pause: {' '.join(f'{ratio:.2f}' for ratio in ratios)}")
+        rows.append(row(f"{n} x {m} x {DIM}, whole run against sgemm of {kind} {best[kind][1:]}", reached, "GFLOP/s",
+                        statistics.median(found), reached / statistics.median(found)))
+        rows.append(row(f"{n} x {m} x {DIM}, median of {len(own)} alternations with sgemm of {kind}",
+                        statistics.median(flop / took for flop, took in own), "GFLOP/s", statistics.median(around), statistics.median(ratios)))
     return rows
 
 
@@ -104,7 +111,7 @@ def plain_softmax(queries, keys, values):
 def plain(quick):
     """Against the three-line version that holds the whole matrix, where that fits."""
     rows = []
-    for n, m in [(1000, 10_000), (2000, 20_000)] + ([] if quick else [(4000, 50_000), (10_000, 40_000), (500, 400_000)]):
+    for n, m in [(1000, 10_000), (2000, 20_000)] + ([] if quick else [(4000, 50_000), (8000, 30_000), (500, 400_000)]):
         queries, keys = unit_rows(n, 1), unit_rows(m, 2)
         theirs, ours = lambda: plain_softmax(queries, keys, keys), lambda: aggregate(queries, keys, keys, TAU, device="cpu")
         theirs(), ours()
@@ -261,26 +268,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parts = {"rate": rate, "plain": plain, "faiss": faiss_topk, "memory": memory, "growth": growth, "gpu": gpu}
     parser.add_argument("--quick", action="store_true", help="smaller sizes, nothing recorded")
-    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="some parts; nothing recorded")
+    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="some parts; the records of the others stay")
     parser.add_argument("--measure-memory", nargs=3, metavar=("BANK", "KEYS", "QUERIES"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure_memory:
         path, m, n = options.measure_memory
         return measure_memory(path, int(m), int(n))
     print(record.machine())
-    rows, load = [], [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory() as folder:
         for name in options.only:
-            print(f"{name}: {parts[name].__doc__.splitlines()[0]}", flush=True)
-            rows += parts[name](options.quick, folder) if name in ("memory", "growth") else parts[name](options.quick)
-            load.append(os.getloadavg()[0])
-    if not options.quick and options.only == list(parts):
-        record.write("aggregate", rows, f"""
-GFLOP/s count 2 N M (d + dv). Load average during the run: {min(load):.1f} to {max(load):.1f} (this benchmark alone makes
-{torch.get_num_threads()}). Ratios above 1 are faster than the baseline; `baseline` has the unit of `value`.
-
-![seconds against queries and keys](figures/{FIGURE.name})""")
-    print(record.table(rows))
+            question, load = parts[name].__doc__.splitlines()[0], os.getloadavg()[0]
+            print(f"{name}: {question} (load {load:.1f})", flush=True)
+            rows = parts[name](options.quick, folder) if name in ("memory", "growth") else parts[name](options.quick)
+            if rows and not options.quick:
+                note = f"{question} Load average {load:.1f} before and {os.getloadavg()[0]:.1f} after, this benchmark included."
+                picture = f"\n\n![seconds against queries and keys](figures/{FIGURE.name})" if name == "growth" else ""
+                record.write(f"aggregate {name}", [found | {"claim": f"aggregate {name}: {found['claim']}"} for found in rows], note + picture)
 
 
 if __name__ == "__main__":
