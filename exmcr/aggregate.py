@@ -98,11 +98,11 @@ def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=N
                 mean = (weighted / softmax.total[:, None]).float()
                 if normalize:
                     norm = mean.norm(dim=1, keepdim=True)
-                    if not (norm > 0).all():
-                        raise ConfigError("the weighted mean of the values is zero: it has no direction to normalise")
+                    if not ((norm > 0) & norm.isfinite()).all():
+                        raise ConfigError("a weighted mean of the values is zero or infinite: it has no direction")
                     mean /= norm
                 result[begin:end] = mean
-            neighbours[begin:end] = softmax.total.square() / softmax.squares
+            neighbours[begin:end] = (softmax.total.square() / softmax.squares).clamp(min=1)  # 1 up to rounding
             log_mass[begin:end] = (softmax.total.log2() + softmax.shift) * math.log(2)
     plain = _like(queries)
     return Aggregated([plain(result) for result in out], plain(neighbours), plain(log_mass))
@@ -237,7 +237,7 @@ def _blocks(banks, device):
 def _rows(bank, begin, end, device, name):
     """Rows begin:end as float32 on the device, checked. Tensors already there are not copied, memory-maps are."""
     part = bank[begin:end]
-    part = part if torch.is_tensor(part) else torch.from_numpy(np.array(part, np.float32))
+    part = part.detach() if torch.is_tensor(part) else torch.from_numpy(np.array(part, np.float32))
     if device.type == "cuda" and part.device.type == "cpu":
         part = part.pin_memory()
     part = part.to(device, torch.float32, non_blocking=True).contiguous()

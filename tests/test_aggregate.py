@@ -167,8 +167,9 @@ def test_memory_maps(tmp_path, dtype):
 def test_tensors_in_tensors_out_and_progress():
     queries, keys = torch.from_numpy(unit(70, seed=1)), torch.from_numpy(unit(1000, seed=2))
     kept, calls = keys.clone(), []
+    queries.requires_grad_()
     result = aggregate(queries, keys, keys, 0.01, tile=(32, 128), device="cpu", progress=lambda *at: calls.append(at))
-    assert torch.is_tensor(result.values[0]) and torch.is_tensor(result.log_mass)
+    assert torch.is_tensor(result.values[0]) and not result.values[0].requires_grad and torch.is_tensor(result.log_mass)
     assert torch.equal(keys, kept)  # inputs are used in place, never written
     assert calls[-1] == (70_000, 70_000) and calls == sorted(calls)
 
@@ -203,6 +204,8 @@ def test_errors():
         aggregate(queries, keys, keys, 0.01, tile=(0, 5))
     with pytest.raises(ConfigError, match="zero"):
         aggregate(queries, keys, np.zeros_like(keys), 0.01, device="cpu")
+    with pytest.raises(ConfigError, match="infinite"):
+        aggregate(queries, keys, 3e38 * np.ones_like(keys), 1.0, device="cpu")
     for k in (0, 701):
         with pytest.raises(ConfigError, match="700"):
             topk(queries, keys, k)
