@@ -1,6 +1,6 @@
 """How fast, how small and how linear the streamed aggregation is.
 
-    python benchmarks/aggregate.py            every part, recorded in results.csv, RESULTS.md and figures/ (about 8 minutes)
+    python benchmarks/aggregate.py            every part, each recorded in results.csv, RESULTS.md and figures/ when done (about 8 minutes)
     python benchmarks/aggregate.py --quick    smaller sizes, printed only
     python benchmarks/aggregate.py --only rate plain
 
@@ -20,6 +20,7 @@ import numpy as np
 import record
 import torch
 
+from exmcr import aggregate as module
 from exmcr.aggregate import aggregate, topk
 
 DIM, TAU = 512, 0.01
@@ -37,7 +38,7 @@ def unit_rows(n, seed, device="cpu"):
     rows = torch.randn(n, DIM, generator=generator, device=device)
     rows *= torch.arange(1, DIM + 1, device=device) ** -0.5
     rows[:, 0] += 1.5
-    return torch.nn.functional.normalize(rows, out=rows) if n < 1 else rows.div_(rows.norm(dim=1, keepdim=True))
+    return rows.div_(rows.norm(dim=1, keepdim=True))
 
 
 def seconds(call):
@@ -52,7 +53,7 @@ def seconds(call):
 
 def row(claim, value, unit, baseline="", ratio=""):
     show = lambda x: f"{x:.4g}" if isinstance(x, float) else x  # noqa: E731
-    found = dict(claim=f"aggregate: {claim}", value=show(value), unit=unit, baseline=show(baseline), ratio=show(ratio))
+    found = dict(claim=claim, value=show(value), unit=unit, baseline=show(baseline), ratio=show(ratio))
     print("  " + "  ".join(str(part) for part in found.values()), flush=True)
     return found
 
@@ -61,35 +62,46 @@ def rate(quick):
     """GFLOP/s of the aggregation beside the best matrix product. GEMM shapes are timed in the pauses between key blocks."""
     n, m = (4096, 65536) if quick else (20_000, 200_000)
     queries, keys = unit_rows(n, 1), unit_rows(m, 2)
-    shapes = [(2048, 512, 2048), (1024, 512, 1024), (4096, 512, 1024), (2048, 1024, 512), (20_000, 512, 1024)]
-    products = [(2 * a * b * c, torch.randn(a, b), torch.randn(c, b), torch.empty(a, c)) for a, b, c in shapes]
-    rates, paused, own, since = {shape: [] for shape in shapes}, 0.0, [], None
+    shapes = [(2048, 512, 2048), (1024, 512, 2048), (1024, 2048, 512), (4096, 512, 1024), (16384, 512, 1024)]
+    kinds = {"torch.mm": lambda left, right: torch.mm(left, right.T), "oneDNN": module._product}
+    work = {(kind, *shape): (call, torch.randn(shape[0], shape[1]), torch.randn(shape[2], shape[1]))
+            for shape in shapes for kind, call in kinds.items()}
 
-    def gemm(*at):
-        nonlocal paused, since
-        start = time.perf_counter()
-        if since is not None:
-            own.append((at[0] - since[1]) * 4 * DIM / (start - since[0]) / 1e9)
-        for shape, (flop, left, right, out) in zip(shapes, products):
-            calls = max(1, round(2e10 / flop))
-            rates[shape].append(calls * flop / seconds(lambda: [torch.mm(left, right.T, out=out) for _ in range(calls)]) / 1e9)
-        paused += time.perf_counter() - start
-        since = (time.perf_counter(), at[0])
+    def gemm(name, flop=2e10):
+        call, left, right = work[name]
+        calls = max(1, round(flop / (2 * left.numel() * len(right))))
+        return calls * 2 * left.numel() * len(right) / seconds(lambda: [call(left, right) for _ in range(calls)]) / 1e9
 
+    ours = lambda progress: aggregate(queries, keys, keys, TAU, device="cpu", progress=progress)  # noqa: E731
     aggregate(queries[:2048], keys[:4096], keys[:4096], TAU, device="cpu")  # wake the threads
-    gemm(0)
-    since, paused = (time.perf_counter(), 0), 0.0
-    total = seconds(lambda: aggregate(queries, keys, keys, TAU, device="cpu", progress=gemm)) - paused
-    best = max(shapes, key=lambda shape: statistics.median(rates[shape]))
-    for shape in shapes:
-        print(f"  sgemm {shape}: median {statistics.median(rates[shape]):.1f}, best {max(rates[shape]):.1f} GFLOP/s")
-    ceiling = statistics.median(rates[best])
-    pairs = [value / max(np.mean(rates[shape][i : i + 2]) for shape in shapes) for i, value in enumerate(own)]
-    print(f"  per block, aggregation / best GEMM around it: {' '.join(f'{pair:.2f}' for pair in pairs)}")
-    return [row(f"{n} x {m} x {DIM}, against the best sgemm", n * m * 4 * DIM / total / 1e9, "GFLOP/s", ceiling,
-                n * m * 4 * DIM / total / 1e9 / ceiling),
-            row(f"{n} x {m} x {DIM}, block by block, against the best sgemm beside each", statistics.median(own), "GFLOP/s",
-                statistics.median(own) / statistics.median(pairs), statistics.median(pairs))]
+    scan = [{name: gemm(name) for name in work} for _ in range(5)]
+    median = {name: statistics.median(found[name] for found in scan) for name in work}
+    for name, found in median.items():
+        print(f"  {name}: {found:.1f} GFLOP/s")
+    best = {kind: max((name for name in work if name[0] == kind), key=median.get) for kind in kinds}
+
+    beside, own, begin = {kind: [gemm(best[kind])] for kind in kinds}, [], [time.perf_counter(), 0]
+
+    def pause(done, total):
+        took = time.perf_counter() - begin[0]
+        own.append(((done - begin[1]) * 4 * DIM / 1e9, took))
+        for kind in kinds:
+            beside[kind].append(gemm(best[kind]))
+        begin[:] = time.perf_counter(), done
+
+    block, module.BLOCK = module.BLOCK, 8192  # pauses every second or so; the result of a block is the same
+    ours(pause)
+    module.BLOCK = block
+    reached, rows = sum(flop for flop, _ in own) / sum(took for _, took in own), []
+    for kind, found in beside.items():
+        around = [(before + after) / 2 for before, after in zip(found, found[1:])]
+        ratios = [flop / took / other for (flop, took), other in zip(own, around)]
+        print(f"  against {kind}, per pause: {' '.join(f'{ratio:.2f}' for ratio in ratios)}")
+        rows.append(row(f"{n} x {m} x {DIM}, whole run against sgemm of {kind} {best[kind][1:]}", reached, "GFLOP/s",
+                        statistics.median(found), reached / statistics.median(found)))
+        rows.append(row(f"{n} x {m} x {DIM}, median of {len(own)} alternations with sgemm of {kind}",
+                        statistics.median(flop / took for flop, took in own), "GFLOP/s", statistics.median(around), statistics.median(ratios)))
+    return rows
 
 
 def plain_softmax(queries, keys, values):
@@ -99,11 +111,11 @@ def plain_softmax(queries, keys, values):
 def plain(quick):
     """Against the three-line version that holds the whole matrix, where that fits."""
     rows = []
-    for n, m in [(1000, 10_000), (2000, 20_000)] + ([] if quick else [(4000, 50_000), (10_000, 40_000), (500, 400_000)]):
+    for n, m in [(1000, 10_000), (2000, 20_000)] + ([] if quick else [(4000, 50_000), (8000, 30_000), (500, 400_000)]):
         queries, keys = unit_rows(n, 1), unit_rows(m, 2)
         theirs, ours = lambda: plain_softmax(queries, keys, keys), lambda: aggregate(queries, keys, keys, TAU, device="cpu")
         theirs(), ours()
-        pairs = [(seconds(theirs), seconds(ours)) for _ in range(5)]
+        pairs = [(seconds(theirs), seconds(ours)) for _ in range(3)]
         rows.append(row(f"{n} x {m} x {DIM}, against the full matrix", statistics.median(o for _, o in pairs), "s",
                         statistics.median(t for t, _ in pairs), statistics.median(t / o for t, o in pairs)))
     return rows
@@ -256,26 +268,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parts = {"rate": rate, "plain": plain, "faiss": faiss_topk, "memory": memory, "growth": growth, "gpu": gpu}
     parser.add_argument("--quick", action="store_true", help="smaller sizes, nothing recorded")
-    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="some parts; nothing recorded")
+    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="some parts; the records of the others stay")
     parser.add_argument("--measure-memory", nargs=3, metavar=("BANK", "KEYS", "QUERIES"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure_memory:
         path, m, n = options.measure_memory
         return measure_memory(path, int(m), int(n))
     print(record.machine())
-    rows, load = [], [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory() as folder:
         for name in options.only:
-            print(f"{name}: {parts[name].__doc__.splitlines()[0]}", flush=True)
-            rows += parts[name](options.quick, folder) if name in ("memory", "growth") else parts[name](options.quick)
-            load.append(os.getloadavg()[0])
-    if not options.quick and options.only == list(parts):
-        record.write("aggregate", rows, f"""
-GFLOP/s count 2 N M (d + dv). Load average during the run: {min(load):.1f} to {max(load):.1f} (this benchmark alone makes
-{torch.get_num_threads()}). Ratios above 1 are faster than the baseline; `baseline` has the unit of `value`.
-
-![seconds against queries and keys](figures/{FIGURE.name})""")
-    print(record.table(rows))
+            question, load = parts[name].__doc__.splitlines()[0], os.getloadavg()[0]
+            print(f"{name}: {question} (load {load:.1f})", flush=True)
+            rows = parts[name](options.quick, folder) if name in ("memory", "growth") else parts[name](options.quick)
+            if rows and not options.quick:
+                note = f"{question} Load average {load:.1f} before and {os.getloadavg()[0]:.1f} after, this benchmark included."
+                picture = f"\n\n![seconds against queries and keys](figures/{FIGURE.name})" if name == "growth" else ""
+                record.write(f"aggregate {name}", [found | {"claim": f"aggregate {name}: {found['claim']}"} for found in rows], note + picture)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where benchmark numbers go: rows of results.csv and one section of RESULTS.md per script. A rerun replaces its own."""
+"""Where benchmark numbers go: rows of results.csv and sections of RESULTS.md. A rerun replaces its own."""
 
 import csv
 import datetime
@@ -15,7 +15,7 @@ COLUMNS = ["claim", "value", "unit", "baseline", "ratio"]
 
 
 def machine() -> str:
-    """Device, threads and the load other processes put on it, in one line."""
+    """Device, threads and library, in one line."""
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine()) \
         if os.path.exists("/proc/cpuinfo") else platform.processor()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"

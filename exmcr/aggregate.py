@@ -77,8 +77,10 @@ def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=N
     if not values or (len(keys) == 0 and group is None):
         raise ConfigError("nothing to aggregate: no keys, or no value bank")
 
-    banks = [keys] + [bank for bank in values if bank is not keys]
-    slots = [0 if bank is keys else 1 + sum(other is not keys for other in values[:i]) for i, bank in enumerate(values)]
+    banks, names = {"keys": keys}, []
+    for index, bank in enumerate(values):  # what is given twice is read once
+        names.append(next((name for name, known in banks.items() if known is bank), f"values[{index}]"))
+        banks[names[-1]] = bank
     out = [torch.empty(len(queries), bank.shape[1]) for bank in values]
     neighbours, log_mass = torch.empty(len(queries)), torch.empty(len(queries))
 
@@ -86,7 +88,7 @@ def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=N
         return _Softmax(rows, [bank.shape[1] for bank in values], math.log2(math.e) / tau)
 
     with _precision(precision):
-        for begin, softmax in _sweep(start, queries, banks, slots, tile, device, progress):
+        for begin, softmax in _sweep(start, queries, banks, names, tile, device, progress):
             if group is not None:
                 softmax.reduce(group)
             end = begin + len(softmax.queries)
@@ -96,11 +98,11 @@ def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=N
                 mean = (weighted / softmax.total[:, None]).float()
                 if normalize:
                     norm = mean.norm(dim=1, keepdim=True)
-                    if not (norm > 0).all():
-                        raise ConfigError("the weighted mean of the values is zero: it has no direction to normalise")
+                    if not ((norm > 0) & norm.isfinite()).all():
+                        raise ConfigError("a weighted mean of the values is zero or infinite: it has no direction")
                     mean /= norm
                 result[begin:end] = mean
-            neighbours[begin:end] = softmax.total.square() / softmax.squares
+            neighbours[begin:end] = (softmax.total.square() / softmax.squares).clamp(min=1)  # 1 up to rounding
             log_mass[begin:end] = (softmax.total.log2() + softmax.shift) * math.log(2)
     plain = _like(queries)
     return Aggregated([plain(result) for result in out], plain(neighbours), plain(log_mass))
@@ -116,7 +118,7 @@ def topk(queries, keys, k, *, tile=None, device=None, precision="float32", progr
         raise ConfigError(f"k is between 1 and the number of keys, {len(keys)}, not {k}")
     scores, indices = torch.empty(len(queries), k), torch.empty(len(queries), k, dtype=torch.int64)
     with _precision(precision):
-        for begin, best in _sweep(lambda rows: _Best(rows, k), queries, [keys], [], tile, device, progress):
+        for begin, best in _sweep(lambda rows: _Best(rows, k), queries, {"keys": keys}, [], tile, device, progress):
             end = begin + len(best.queries)
             scores[begin:end], order = best.scores.sort(dim=1, descending=True)
             indices[begin:end] = best.indices.gather(1, order)
@@ -188,22 +190,22 @@ def _product(left, right, add=None):
     return _onednn(left, right, None, "none", [], "") if add is None else _onednn.binary(left, add, right, None, "add")
 
 
-def _sweep(start, queries, banks, slots, tile, device, progress):
+def _sweep(start, queries, banks, names, tile, device, progress):
     """Yield (first query, state) for every tile of queries, after its state has seen every key."""
-    done, total = 0, max(1, len(queries) * len(banks[0]))
+    done, total = 0, max(1, len(queries) * len(banks["keys"]))
     step = tile[0] * QUERY_TILES
     resident = None
-    if device.type == "cuda" and sum(b.shape[0] * b.shape[1] * 4 for b in banks) < torch.cuda.mem_get_info(device)[0] / 2:
+    if device.type == "cuda" and sum(b.shape[0] * b.shape[1] * 4 for b in banks.values()) < torch.cuda.mem_get_info(device)[0] / 2:
         resident = list(_blocks(banks, device))  # keys and values fit: they cross the bus once
     for block in range(0, len(queries), step):
         rows = _rows(queries, block, min(block + step, len(queries)), device, "queries")
         states = [start(part) for part in rows.split(tile[0])]
         for first, parts in resident or _blocks(banks, device):
-            values = [parts[slot] for slot in slots]
+            keys, values = parts["keys"], [parts[name] for name in names]
             for state in states:
-                for j in range(0, len(parts[0]), tile[1]):
-                    state.add(first + j, parts[0][j : j + tile[1]], [value[j : j + tile[1]] for value in values])
-            done += len(rows) * len(parts[0])
+                for j in range(0, len(keys), tile[1]):
+                    state.add(first + j, keys[j : j + tile[1]], [value[j : j + tile[1]] for value in values])
+            done += len(rows) * len(keys)
             if progress is not None:
                 progress(done, total)
         for i, state in enumerate(states):
@@ -217,26 +219,25 @@ def _blocks(banks, device):
 
     def read(first):
         with torch.cuda.stream(side):  # does nothing when side is None
-            parts = [_rows(bank, first, first + BLOCK, device, "keys" if i == 0 else f"values[{i - 1}]")
-                     for i, bank in enumerate(banks)]
+            parts = {name: _rows(bank, first, first + BLOCK, device, name) for name, bank in banks.items()}
         if side:
             side.synchronize()
-            for part in parts:
+            for part in parts.values():
                 part.record_stream(main)
         return first, parts
 
     with ThreadPoolExecutor(1) as reader:
         ahead = reader.submit(read, 0)
-        for first in range(0, len(banks[0]), BLOCK):
+        for first in range(0, len(banks["keys"]), BLOCK):
             ready = ahead.result()
-            ahead = reader.submit(read, first + BLOCK) if first + BLOCK < len(banks[0]) else None
+            ahead = reader.submit(read, first + BLOCK) if first + BLOCK < len(banks["keys"]) else None
             yield ready
 
 
 def _rows(bank, begin, end, device, name):
     """Rows begin:end as float32 on the device, checked. Tensors already there are not copied, memory-maps are."""
     part = bank[begin:end]
-    part = part if torch.is_tensor(part) else torch.from_numpy(np.array(part, np.float32))
+    part = part.detach() if torch.is_tensor(part) else torch.from_numpy(np.array(part, np.float32))
     if device.type == "cuda" and part.device.type == "cpu":
         part = part.pin_memory()
     part = part.to(device, torch.float32, non_blocking=True).contiguous()
@@ -261,13 +262,15 @@ def _prepare(queries, keys, tile, device, precision):
 
 @contextmanager
 def _precision(precision):
-    """float32 means float32: the caller's own TF32 switch is set aside for the duration."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    """float32 means float32: the caller's own switches for TF32 and bfloat16 products are set aside for the duration."""
+    switches = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]
+    before = [switch.fp32_precision for switch in switches]
     try:
+        switches[0].fp32_precision, switches[1].fp32_precision = "tf32" if precision == "tf32" else "ieee", "ieee"
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        for switch, value in zip(switches, before):
+            switch.fp32_precision = value
 
 
 def _like(queries):

@@ -99,6 +99,26 @@ def test_same_result_without_onednn(monkeypatch):
     assert np.abs(fast.values[0] - slow.values[0]).max() < 1e-5 and np.allclose(fast.neighbours, slow.neighbours, rtol=1e-4)
 
 
+@pytest.mark.parametrize("switch", ["high", "medium", "new"])
+def test_reduced_precision_of_the_caller_is_set_aside_and_restored(switch):
+    queries, keys = unit(60, seed=1), unit(900, seed=2)
+    plain = aggregate(queries, keys, keys, 0.01, device="cpu").values[0]
+    matmul, before = torch.backends.mkldnn.matmul, torch.get_float32_matmul_precision()
+    try:
+        if switch == "new":
+            matmul.fp32_precision = "bf16"
+        else:
+            torch.set_float32_matmul_precision(switch)
+        state = matmul.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+        assert np.array_equal(aggregate(queries, keys, keys, 0.01, device="cpu").values[0], plain)
+        assert state == (matmul.fp32_precision, torch.backends.cuda.matmul.fp32_precision)
+        if switch != "new":
+            assert torch.get_float32_matmul_precision() == switch
+    finally:
+        matmul.fp32_precision = "none"
+        torch.set_float32_matmul_precision(before)
+
+
 def test_duplicates_count_as_often_as_they_occur():
     queries, keys = unit(9, seed=1), unit(40, seed=2)
     once = aggregate(queries, keys, keys, 0.01, device="cpu")
@@ -147,8 +167,9 @@ def test_memory_maps(tmp_path, dtype):
 def test_tensors_in_tensors_out_and_progress():
     queries, keys = torch.from_numpy(unit(70, seed=1)), torch.from_numpy(unit(1000, seed=2))
     kept, calls = keys.clone(), []
+    queries.requires_grad_()
     result = aggregate(queries, keys, keys, 0.01, tile=(32, 128), device="cpu", progress=lambda *at: calls.append(at))
-    assert torch.is_tensor(result.values[0]) and torch.is_tensor(result.log_mass)
+    assert torch.is_tensor(result.values[0]) and not result.values[0].requires_grad and torch.is_tensor(result.log_mass)
     assert torch.equal(keys, kept)  # inputs are used in place, never written
     assert calls[-1] == (70_000, 70_000) and calls == sorted(calls)
 
@@ -165,7 +186,7 @@ def test_topk(k, tile):
 
 
 def test_errors():
-    queries, keys = unit(6, seed=1), unit(700, seed=2)
+    queries, keys, values = unit(6, seed=1), unit(700, seed=2), unit(700, d=5, seed=3)
     for tau in (0, -0.01, float("nan"), float("inf"), None):
         with pytest.raises(ConfigError, match="tau"):
             aggregate(queries, keys, keys, tau)
@@ -183,6 +204,8 @@ def test_errors():
         aggregate(queries, keys, keys, 0.01, tile=(0, 5))
     with pytest.raises(ConfigError, match="zero"):
         aggregate(queries, keys, np.zeros_like(keys), 0.01, device="cpu")
+    with pytest.raises(ConfigError, match="infinite"):
+        aggregate(queries, keys, 3e38 * np.ones_like(keys), 1.0, device="cpu")
     for k in (0, 701):
         with pytest.raises(ConfigError, match="700"):
             topk(queries, keys, k)
@@ -194,6 +217,8 @@ def test_errors():
                 call()
         with pytest.raises(ConfigError, match=r"values\[0\]: row 650"):
             aggregate(queries, keys, bad, 0.01, device="cpu")
+        with pytest.raises(ConfigError, match=r"values\[2\]: row 650"):
+            aggregate(queries, keys, [keys, values, bad, values], 0.01, device="cpu")
         with pytest.raises(ConfigError, match="queries: row 4"):
             aggregate(bad[646:655], keys, keys, 0.01, device="cpu")
 
