@@ -184,6 +184,8 @@ def _texts(rows: list[dict]) -> list[dict]:
     names = [info.index_to_description(i).split(",")[0] for i in range(1000)]
     found: dict[tuple[str, str], dict] = {}
     captions = [(item["split"], caption, item["concept"], item["source"]) for item in rows for caption in item["captions"]]
+    # The noun itself is what a sound is asked to be recognised as.
+    captions += [(item["split"], item["concept"], item["concept"], item["source"]) for item in rows if item["modality"] == "audio"]
     for split, caption, concept, source in captions + [("train", name, "", "imagenet-names") for name in names]:
         if caption:
             digest = hashlib.sha256(caption.encode()).hexdigest()[:12]

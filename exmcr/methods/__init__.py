@@ -1,0 +1,21 @@
+"""Ways to bring a leaf into the base, all behind one interface: fit(pools, seed) -> Maps.
+
+A method sees the unpaired pools of one leaf (exmcr.pairs.Pools) and nothing else. What it returns maps vectors of the
+leaf, and of the base, into a common space; for Ex-MCR and the linear maps that is the base itself, untouched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def identity(vectors: np.ndarray) -> np.ndarray:
+    return vectors
+
+
+@dataclass
+class Maps:
+    """leaf: (n, d_leaf) -> (n, d), for the leaf's own modality x; base: (n, d_base) -> (n, d); all unit rows."""
+
+    leaf: Callable[[np.ndarray], np.ndarray]
+    base: Callable[[np.ndarray], np.ndarray] = identity

@@ -1,0 +1,38 @@
+"""What a projector has to beat. All are fitted on the overlap only (the same items in both spaces); none is trained."""
+
+import numpy as np
+
+from exmcr.aggregate import aggregate
+from exmcr.errors import ConfigError
+from exmcr.methods import Maps, identity
+from exmcr.pairs import Pools
+from exmcr.spaces.base import unit
+
+
+def direct(pools: Pools, seed: int = 0) -> Maps:
+    """Compare leaf and base vectors as they are. Chance, unless the spaces are aligned by luck. Raises ConfigError
+    when dimensions differ."""
+    if pools.o_leaf.shape[1] != pools.o_base.shape[1]:
+        raise ConfigError(f"direct cosine needs equal dimensions, leaf has {pools.o_leaf.shape[1]}, base {pools.o_base.shape[1]}")
+    return Maps(leaf=identity)
+
+
+def lstsq(pools: Pools, seed: int = 0) -> Maps:
+    """W = argmin |O^L W - O^B|, minimum norm; x -> normalize(x W)."""
+    weight = np.linalg.lstsq(np.asarray(pools.o_leaf, np.float64), np.asarray(pools.o_base, np.float64), rcond=None)[0]
+    return Maps(leaf=lambda x: unit(x @ weight))
+
+
+def procrustes(pools: Pools, seed: int = 0) -> Maps:
+    """The orthogonal R that minimises |O^L R - O^B| (Schoenemann 1966); x -> x R."""
+    u, _, vt = np.linalg.svd(np.asarray(pools.o_leaf, np.float64).T @ pools.o_base, full_matrices=False)
+    rotation = u @ vt
+    return Maps(leaf=lambda x: unit(x @ rotation))
+
+
+def hop(pools: Pools, seed: int = 0, tau: float = 0.01) -> Maps:
+    """No parameters: x -> softmax(x O^L / tau) O^B, that is, what its nearest overlap items look like in the base."""
+    return Maps(leaf=lambda x: aggregate(x, pools.o_leaf, pools.o_base, tau).values[0])
+
+
+BASELINES = {"direct": direct, "lstsq": lstsq, "procrustes": procrustes, "hop": hop}

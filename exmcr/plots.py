@@ -1,0 +1,211 @@
+"""Every figure, one function each. Each returns the matplotlib figure and, with `path`, stores it as PNG."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+COLOUR = {"text": "#4c78a8", "image": "#f58518", "audio": "#54a24b", "points": "#b279a2"}
+METHOD_COLOUR = {"exmcr": "#d62728", "hop": "#4c78a8", "procrustes": "#72b7b2", "lstsq": "#9ecae9", "direct": "#bab0ac", "leaf": "#8c6d31", "base": "#8c6d31"}
+MARK = {"text": "o", "image": "s", "audio": "^", "points": "D"}
+plt.rcParams.update({"figure.dpi": 100, "savefig.dpi": 120, "font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
+
+
+def _keep(figure, path: Path | None):
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, bbox_inches="tight")
+    return figure
+
+
+def losses(table: pd.DataFrame, by: str, lines: str, value: str, title: str, path=None):
+    """One panel per `by`, one line per `lines`: `value` against epoch; the seeds' spread as a band."""
+    groups = list(table[by].unique())
+    figure, axes = plt.subplots(1, len(groups), figsize=(4.2 * len(groups), 3.2), squeeze=False, constrained_layout=True)
+    for axis, group in zip(axes[0], groups, strict=True):
+        for name, part in table[table[by] == group].groupby(lines, sort=False):
+            over = part.groupby("epoch")[value]
+            line = axis.plot(over.mean().index, over.mean(), label=str(name))[0]
+            if "seed" in part and part.seed.nunique() > 1:
+                axis.fill_between(over.mean().index, over.min(), over.max(), color=line.get_color(), alpha=0.2, lw=0)
+        axis.set(title=str(group), xlabel="epoch", ylabel=value)
+        axis.legend(frameon=False, fontsize=8)
+    figure.suptitle(title)
+    return _keep(figure, path)
+
+
+def training_losses(table: pd.DataFrame, path=None):
+    """Losses of the projectors: the inter-space and the intra-space term, one panel per leaf."""
+    long = table.melt(id_vars=["leaf", "seed", "epoch"], value_vars=["inter", "intra"], var_name="term", value_name="loss")
+    return losses(long, "leaf", "term", "loss", "Projectors: the loss per epoch, band over seeds", path)
+
+
+def counts(items: pd.DataFrame, path=None):
+    """How many items of each modality come from where, and what they are for."""
+    table = items[items.modality != "text"].groupby(["modality", "source", "split"]).size().unstack(fill_value=0)
+    table = table.reindex(columns=["train", "val", "test"]).sort_index()
+    figure, axis = plt.subplots(figsize=(8, 0.32 * len(table) + 1.2), constrained_layout=True)
+    left = np.zeros(len(table))
+    for split, colour in zip(table.columns, ("#4c78a8", "#eeca3b", "#e45756"), strict=True):
+        axis.barh([f"{m}: {s}" for m, s in table.index], table[split], left=left, color=colour, label=split)
+        left += table[split].to_numpy()
+    axis.set(xscale="symlog", xlabel="items (logarithmic)", title="Raw items by modality, source and split")
+    axis.invert_yaxis()
+    axis.legend(frameon=False)
+    return _keep(figure, path)
+
+
+def results(table: pd.DataFrame, metric: str = "map", split: str = "all", path=None):
+    """The results table as bars: one group per task, one bar per method, seeds as whiskers, chance as a line."""
+    from exmcr.evaluation.table import over_seeds
+
+    mean = over_seeds(table[table.split == split])
+    names = list(dict.fromkeys(mean.task))
+    order = [m for m in METHOD_COLOUR if m in set(mean.method)]
+    columns = 3
+    lines = -(-len(names) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(10, 2.3 * lines), constrained_layout=True, squeeze=False)
+    for axis, name in zip(axes.flat, names, strict=False):
+        part = mean[mean.task == name].set_index("method")
+        shown = [m for m in order if m in part.index]
+        spread = 100 * part.loc[shown, f"{metric}_sd"] if f"{metric}_sd" in part else None
+        axis.bar(shown, 100 * part.loc[shown, metric], yerr=spread, color=[METHOD_COLOUR[m] for m in shown], capsize=2)
+        chance = 100 * part[f"chance_{metric}"].iloc[0]
+        axis.axhline(chance, color="black", lw=1, ls=":")
+        first = part.iloc[0]
+        axis.set_title(f"{name}\n{int(first.n_queries)} queries, gallery {int(first.n_gallery)}, chance {chance:.1f}", fontsize=9)
+        axis.tick_params(axis="x", labelrotation=35, labelsize=8)
+        axis.set_ylabel(f"{'mAP' if metric == 'map' else 'R@1'} (%)", fontsize=8)
+    for axis in axes.flat[len(names) :]:
+        axis.set_visible(False)
+    figure.suptitle(f"Every method on every task ({'mAP' if metric == 'map' else 'R@1'}, {split} test queries; dotted: chance)")
+    return _keep(figure, path)
+
+
+def seen_unseen(table: pd.DataFrame, path=None):
+    """mAP of seen against unseen concepts, where a task has both, Ex-MCR beside the best baseline."""
+    from exmcr.evaluation.table import over_seeds
+
+    mean = over_seeds(table[table.split != "all"])
+    names = [t for t in dict.fromkeys(mean.task) if t in set(mean[mean.method == "exmcr"].task)]
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), sharey=True, constrained_layout=True)
+    for axis, split in zip(axes, ("seen", "unseen"), strict=True):
+        part = mean[mean.split == split]
+        for offset, method in zip((-0.27, 0, 0.27), ("exmcr", "hop", "procrustes"), strict=True):
+            values = part[part.method == method].set_index("task").reindex(names)
+            axis.bar(np.arange(len(names)) + offset, 100 * values.map, 0.25, color=METHOD_COLOUR[method], label=method)
+        values = part[part.method == "exmcr"].set_index("task").reindex(names)
+        axis.plot(np.arange(len(names)), 100 * values.chance_map, "k_", ms=22, label="chance")
+        axis.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
+        axis.set(title=f"{split} concepts", ylabel="mAP (%)")
+    axes[0].legend(frameon=False, fontsize=8)
+    return _keep(figure, path)
+
+
+def scatter(points: np.ndarray, modality: np.ndarray, concept: np.ndarray, shown: list[str], title: str, axes=None):
+    """A two-dimensional map, twice: coloured by modality, and by a few concepts (modality as the mark)."""
+    if axes is None:
+        _, axes = plt.subplots(1, 2, figsize=(11, 5), constrained_layout=True)
+    for name in MARK:
+        which = modality == name
+        if which.any():
+            axes[0].scatter(*points[which].T, s=6, c=COLOUR[name], marker=MARK[name], label=name, lw=0, alpha=0.7)
+    legend = axes[0].legend(frameon=False, markerscale=2.5, fontsize=8)
+    legend.set_title("modality", {"size": 8})
+    axes[1].scatter(*points.T, s=3, c="#dddddd", lw=0)
+    palette = plt.get_cmap("tab10")
+    for n, name in enumerate(shown):
+        for kind in MARK:
+            which = (concept == name) & (modality == kind)
+            if which.any():
+                axes[1].scatter(*points[which].T, s=26, color=palette(n % 10), marker=MARK[kind], edgecolor="black", lw=0.3)
+    handles = [plt.Line2D([], [], ls="", marker="o", color=palette(n % 10), label=name) for n, name in enumerate(shown)]
+    handles += [plt.Line2D([], [], ls="", marker=MARK[k], color="grey", label=k) for k in MARK if (modality == k).any()]
+    axes[1].legend(handles=handles, frameon=False, fontsize=7, ncols=2)
+    for axis, what in zip(axes, ("by modality", "by concept"), strict=True):
+        axis.set(title=f"{title}, {what}", xticks=[], yticks=[])
+    return axes
+
+
+def before_after(before: np.ndarray, after: np.ndarray, modality, concept, shown, path=None):
+    """UMAP of the spaces as they are and of the extended space: (n, 2) twice, same items."""
+    figure, axes = plt.subplots(2, 2, figsize=(11, 10), constrained_layout=True)
+    scatter(before, modality, concept, shown, "Before: leaf and base vectors side by side", axes[0])
+    scatter(after, modality, concept, shown, "After: leaves extended into the base", axes[1])
+    return _keep(figure, path)
+
+
+def gap(before: pd.DataFrame, after: pd.DataFrame, path=None):
+    """Mean cosine between modalities, of matching items (below the diagonal: all) before and after: two square tables."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), constrained_layout=True)
+    top = max(before.to_numpy().max(), after.to_numpy().max())
+    for axis, table, title in zip(axes, (before, after), ("before", "after"), strict=True):
+        shown = axis.imshow(table, vmin=0, vmax=top, cmap="viridis")
+        axis.set_xticks(range(len(table)), table.columns)
+        axis.set_yticks(range(len(table)), table.index)
+        for i, row in enumerate(table.to_numpy()):
+            for j, value in enumerate(row):
+                axis.text(j, i, f"{value:.2f}", ha="center", va="center", color="white" if value < 0.6 * top else "black")
+        axis.set_title(title)
+    figure.colorbar(shown, ax=axes, label="distance between centroids")
+    figure.suptitle("Modality gap: distance between the centroids of modalities")
+    return _keep(figure, path)
+
+
+def concept_scores(table: pd.DataFrame, title: str, path=None, most: int = 24):
+    """Mean average precision per concept, best and worst first. table: columns concept, map, n."""
+    ordered = table.sort_values("map", ascending=False)
+    if len(ordered) > most:
+        ordered = pd.concat([ordered.head(most // 2), ordered.tail(most // 2)])
+    figure, axis = plt.subplots(figsize=(9, 3.4), constrained_layout=True)
+    axis.bar([f"{r.concept} ({r.n})" for r in ordered.itertuples()], 100 * ordered["map"], color=np.where(ordered.seen, "#54a24b", "#e45756"))
+    axis.tick_params(axis="x", labelrotation=70, labelsize=8)
+    axis.set(ylabel="mAP (%)", title=title)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=c, label=l) for c, l in (("#54a24b", "heard in training"), ("#e45756", "never heard"))]
+    axis.legend(handles=handles, frameon=False)
+    return _keep(figure, path)
+
+
+def item(axis, row, raw) -> None:
+    """Draw one raw item: picture, waveform, cloud or words."""
+    if row.modality == "image":
+        axis.imshow(raw)
+    elif row.modality == "audio":
+        seconds = np.arange(len(raw.samples)) / raw.rate
+        step = max(1, len(seconds) // 2000)
+        axis.plot(seconds[::step], raw.samples[::step], color=COLOUR["audio"], lw=0.5)
+        axis.set_ylim(-1, 1)
+    elif row.modality == "points":
+        from exmcr.spaces.mini.views import render
+
+        axis.imshow(render(raw)[0])
+    else:
+        axis.text(0.5, 0.5, row.caption, ha="center", va="center", wrap=True)
+    axis.set(xticks=[], yticks=[])
+
+
+def gallery(queries: list, answers: list[list], right: list[list[bool]], load, title: str, path=None):
+    """Queries (rows of the item table) on the left, their best answers to the right; green is right, red is wrong."""
+    width = 1 + max(len(a) for a in answers)
+    figure, axes = plt.subplots(len(queries), width, figsize=(1.55 * width, 1.75 * len(queries)), squeeze=False, constrained_layout=True)
+    for line, (query, found, good) in enumerate(zip(queries, answers, right, strict=True)):
+        item(axes[line][0], query, load(query))
+        axes[line][0].set_title(_short(query.caption), fontsize=8, fontweight="bold")
+        for place in range(1, width):
+            axis = axes[line][place]
+            if place > len(found):
+                axis.set_visible(False)
+                continue
+            row = found[place - 1]
+            item(axis, row, load(row))
+            colour = "#2ca02c" if good[place - 1] else "#d62728"
+            axis.set_title(_short(row.caption), fontsize=7, color=colour)
+            for spine in axis.spines.values():
+                spine.set(visible=True, color=colour, lw=1.5)
+    figure.suptitle(title)
+    return _keep(figure, path)
+
+
+def _short(text: str, most: int = 22) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
