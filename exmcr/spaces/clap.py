@@ -2,8 +2,8 @@
 
 import contextlib
 import hashlib
-import os
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,8 @@ class Clap(Space):
                  next to the file that was given, or in the weights folder
     tokenizer    folder with RoBERTa's vocab.json and merges.txt; by default `roberta-base` of the weights folder, else the hub
     device       torch device; by default the GPU if there is one
-    batch_size   items per forward pass; no influence on the result
+    batch_size   items per forward pass, no influence on the result; by default 16, and on a CPU two sounds at a time
+                 (more are slower there, since they do not fit the caches)
 
     Sound of any rate and length is brought to 48 kHz. Sound over 10 s is seen as a whole, shrunk, and through three crops;
     laion_clap places these by numpy's global generator, so that two runs differ (cosine down to 0.3). Here the place
@@ -38,7 +39,7 @@ class Clap(Space):
     modalities = ("audio", "text")
 
     def __init__(self, checkpoint: str | Path = "630k-fusion-best", tokenizer: str | Path | None = None, device: str | None = None,
-                 batch_size: int = 16):
+                 batch_size: int | None = None):
         import torch
 
         path = _find(checkpoint)
@@ -58,8 +59,10 @@ class Clap(Space):
         import torch
 
         vectors = []
-        for start in range(0, len(items), self.batch_size):
-            part = items[start : start + self.batch_size]
+        on_cpu = torch.device(self.device).type == "cpu"
+        size = self.batch_size or (2 if modality == "audio" and on_cpu else 16)
+        for start in range(0, len(items), size):
+            part = items[start : start + size]
             with torch.inference_mode():
                 if modality == "audio":
                     found = self.network.get_audio_embedding([self._features(sound) for sound in part])
@@ -79,7 +82,8 @@ class Clap(Space):
         samples = resample(sound)
         # Through 16 bits and back, as laion_clap does with every file.
         samples = self._laion.int16_to_float32(self._laion.float32_to_int16(samples))
-        with seeded(samples):
+        with seeded(samples), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a deprecated argument, once per sound
             return self._laion.get_audio_features(
                 {}, torch.from_numpy(samples), LENGTH, data_truncating="fusion", data_filling="repeatpad",
                 audio_cfg=self._config["audio_cfg"],
@@ -150,7 +154,8 @@ def _import_laion():
         # At import it fetches three tokenizers, of which it would use none here.
         kinds = {transformers.BertTokenizer, transformers.RobertaTokenizer, transformers.BartTokenizer}
         try:
-            with contextlib.ExitStack() as stack:
+            with contextlib.ExitStack() as stack, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of deprecated imports of theirs
                 for kind in kinds:
                     stack.enter_context(_replaced(kind, "from_pretrained", classmethod(lambda *_, **__: None)))
                 import laion_clap  # noqa: F401
@@ -168,7 +173,8 @@ def _build(laion):
         pad_token_id=1, bos_token_id=0, eos_token_id=2,
     )
     random = classmethod(lambda cls, *_, **__: cls(config))
-    with _replaced(RobertaModel, "from_pretrained", random), open(os.devnull, "w") as silent, contextlib.redirect_stdout(silent):
+    with _replaced(RobertaModel, "from_pretrained", random), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return laion.create_model("HTSAT-tiny", "roberta", precision="fp32", device="cpu", enable_fusion=True, fusion_type="aff_2d")
 
 

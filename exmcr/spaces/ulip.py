@@ -57,7 +57,8 @@ class Ulip2(Space):
     normalisation  of clouds: "as_stored" (what the authors of Ex-MCR do with OpenShape's Objaverse records, which have unit
                    radius) or "unit_sphere" (centred by the mean, as in ULIP's ModelNet40 evaluation); in the fingerprint
     device         torch device; by default the GPU if there is one
-    batch_size     items per forward pass; no influence on the result
+    batch_size     items per forward pass, no influence on the result; by default 32, and on a CPU one cloud at a time
+                   (its 16,384 grouped points fill the caches, more of them only cost memory)
 
     A cloud needs at least 32 points (else BadItem) and should have 8,000 to 10,000, as in training.
     Raises ConfigError for a missing, damaged or foreign weight file. Source: Xue et al., arXiv 2305.08275."""
@@ -67,7 +68,7 @@ class Ulip2(Space):
     modalities = ("points", "image", "text")
 
     def __init__(self, checkpoint: str | Path | None = None, normalisation: str = "as_stored", device: str | None = None,
-                 batch_size: int = 32):
+                 batch_size: int | None = None):
         if normalisation not in NORMALISATIONS:
             raise ConfigError(f"unknown normalisation '{normalisation}'; known: {', '.join(NORMALISATIONS)}")
         path = _find(checkpoint)
@@ -83,8 +84,10 @@ class Ulip2(Space):
     def encode_batch(self, modality: str, items: list) -> np.ndarray:
         """Clouds float32 (p, 3), images uint8 (H, W, 3) or strings -> float32 (n, 512)."""
         encode = {"points": self._points, "image": self._images, "text": self._texts}[modality]
+        on_cpu = torch.device(self.device).type == "cpu"
+        size = self.batch_size or (1 if modality == "points" and on_cpu else 32)
         with torch.inference_mode():
-            parts = [encode(items[k : k + self.batch_size]).cpu() for k in range(0, len(items), self.batch_size)]
+            parts = [encode(items[k : k + size]).cpu() for k in range(0, len(items), size)]
         return torch.cat(parts).numpy()
 
     def _points(self, clouds: list) -> Tensor:
@@ -92,17 +95,13 @@ class Ulip2(Space):
         for cloud in clouds:
             if len(cloud) < GROUP_SIZE:
                 raise BadItem(f"a cloud of {len(cloud)} points is too small, at least {GROUP_SIZE} are needed")
-        # On a GPU, clouds of equal length are grouped together; a CPU gains nothing and would need the memory.
-        together = len(clouds) if torch.device(self.device).type == "cuda" else 1
-        by_length = {}
+        by_length = {}  # clouds of equal length are sampled together
         for k, cloud in enumerate(clouds):
             by_length.setdefault(len(cloud), []).append(k)
         for indices in by_length.values():
-            for start in range(0, len(indices), together):
-                part = indices[start : start + together]
-                stack = np.stack([self.normalise(clouds[k]) for k in part])
-                for k, *pair in zip(part, *group(torch.from_numpy(stack).to(self.device))):
-                    groups[k], centres[k] = pair
+            stack = torch.from_numpy(np.stack([self.normalise(clouds[k]) for k in indices])).to(self.device)
+            for k, *pair in zip(indices, *group(stack)):
+                groups[k], centres[k] = pair
         return self.network.encode_points(torch.stack(groups), torch.stack(centres))
 
     def _images(self, images: list) -> Tensor:
