@@ -83,11 +83,13 @@ def convert_once(source: str | Path, target: str | Path) -> Path:
     """Keep the tensors of `source` as `target` (.safetensors), and both SHA-256 in `target`.json.
 
     Later calls only compare: a source that changed is converted again, a target that changed is a ConfigError.
-    The source may be thrown away after the first call."""
+    The source may be thrown away after the first call; a `target` that comes alone is taken as it is."""
     from safetensors.torch import save_file
 
     source, target = Path(source), Path(target)
     note = target.with_name(target.name + ".json")
+    if target.is_file() and not source.is_file() and not note.is_file():
+        return target
     if target.is_file() and note.is_file():
         known = json.loads(note.read_text())
         stamp = _stamp(source) if source.is_file() else known["source_stamp"]

@@ -3,6 +3,7 @@
 Files live in `weights/` beside the package (or where EXMCR_WEIGHTS points); those of the model hub may also lie in its cache."""
 
 import os
+import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -122,22 +123,18 @@ def fetch(weight: Weight, where: Path | None = None) -> Path:
 
 def _from_hub(weight: Weight, target: Path) -> str:
     """Download through huggingface_hub (which resumes) -> the SHA-256 that the hub states for large files, or ''."""
-    import shutil
-
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    nest = target.with_name(target.name + ".part")
     try:
+        nest.mkdir(parents=True, exist_ok=True)
         stated = get_hf_file_metadata(hf_hub_url(weight.repo, weight.path, repo_type=weight.kind)).etag or ""
-        cached = hf_hub_download(weight.repo, weight.path, repo_type=weight.kind)
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise OSError(str(error)) from error
-    except Exception as error:  # connection errors of whichever HTTP library the hub's client uses
+        # Into a folder of its own, since through the cache the file would lie on the disk twice.
+        loaded = hf_hub_download(weight.repo, weight.path, repo_type=weight.kind, local_dir=nest)
+    except Exception as error:  # the client's own errors, and those of whichever HTTP library it uses
         raise OSError(f"{type(error).__name__}: {error}") from error
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(target.name + ".part")
-    shutil.copyfile(cached, draft)
-    draft.replace(target)
+    os.replace(loaded, target)
+    shutil.rmtree(nest)
     return stated if len(stated) == 64 else ""
 
 

@@ -1,9 +1,11 @@
 """CLAP: one network with random weights for the session (158 M parameters), saved as published, loaded as a user would."""
 
 import json
+import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from exmcr.errors import BadItem, ConfigError
 from exmcr.media import Sound
 from exmcr.spaces import clap, load_space
 
+DEMO = Path(os.environ.get("EXMCR_AUTHORS_DEMO", Path(__file__).parents[2] / "shared/data/authors-demo"))
 POSITIONS = "text_branch.embeddings.position_ids"
 
 
@@ -193,6 +196,19 @@ def test_a_checkpoint_that_would_run_code_does_not_run(tmp_path):
     assert not mark.exists()
 
 
+@pytest.mark.skipif(not DEMO.is_dir(), reason="the authors' demo files are not here; EXMCR_AUTHORS_DEMO says where")
+def test_authors_demo_sounds(space):
+    vectors = space.encode("audio", [DEMO / f"{name}.wav" for name in ("toilet", "BBQ", "train")])
+    assert vectors.shape == (3, 512) and np.isfinite(vectors).all()
+
+
+def test_a_lone_safetensors_file_is_taken_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
+    path = tmp_path / "630k-fusion-best.safetensors"
+    path.write_bytes(b"")
+    assert clap._find("630k-fusion-best") == path == clap._find(path) == clap._find(path.with_suffix(".pt"))
+
+
 def test_bad_sounds(space, tmp_path):
     silent, text = tmp_path / "silent.wav", tmp_path / "text.wav"
     soundfile.write(silent, np.zeros(1000), 16_000)
@@ -200,3 +216,5 @@ def test_bad_sounds(space, tmp_path):
     for path in (silent, text, tmp_path / "none.wav"):
         with pytest.raises(BadItem):
             space.encode("audio", [path])
+    click = space.encode("audio", [(np.ones(1, np.float32), 192_000)])  # a quarter of a sample at 48 kHz
+    assert np.isfinite(click).all()

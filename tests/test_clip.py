@@ -1,8 +1,10 @@
 """CLIP: random weights in the true file formats, loaded as a user would, equal open_clip's own encoding."""
 
+import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -14,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from exmcr.errors import BadItem, ConfigError
 from exmcr.spaces import load_space
 
+DEMO = Path(os.environ.get("EXMCR_AUTHORS_DEMO", Path(__file__).parents[2] / "shared/data/authors-demo"))
 MODEL = "ViT-B-32-quickgelu"
 TEXTS = ["a toilet", "BBQ", "a train that is " + "very " * 100 + "long"]
 
@@ -127,6 +130,12 @@ def test_a_weight_file_that_would_run_code_does_not_run(tmp_path):
     assert not mark.exists()
     torch.load(tmp_path / "bomb.pt", weights_only=False)  # the bomb is live
     assert mark.exists()
+
+
+@pytest.mark.skipif(not DEMO.is_dir(), reason="the authors' demo files are not here; EXMCR_AUTHORS_DEMO says where")
+def test_authors_demo_images(space):
+    vectors = space.encode("image", [DEMO / f"{name}.jpeg" for name in ("toilet", "BBQ", "train")])
+    assert vectors.shape == (3, 512) and np.isfinite(vectors).all()
 
 
 def test_odd_pictures(space, tmp_path):

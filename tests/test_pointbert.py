@@ -108,7 +108,7 @@ def test_groups_equal_the_reference_and_start_at_point_0():
     cloud = np.random.default_rng(3).normal(size=(200, 3))
     chosen, near = reference_groups(cloud, 40, 8)
     groups, centres = group(torch.from_numpy(cloud)[None], 40, 8)
-    assert chosen[0] == 0 and farthest_points(torch.from_numpy(cloud)[None], 40)[0][0].tolist() == chosen
+    assert chosen[0] == 0 and farthest_points(torch.from_numpy(cloud)[None], 40, 8)[0][0].tolist() == chosen
     np.testing.assert_array_equal(centres[0], cloud[chosen])
     for k, members in enumerate(near):
         expected = cloud[members] - cloud[chosen[k]]
@@ -118,7 +118,7 @@ def test_groups_equal_the_reference_and_start_at_point_0():
 def test_equal_points_and_small_clouds_are_no_trouble(net):
     cloud = torch.zeros(1, 40, 3, dtype=torch.float64)
     cloud[0, :5] = torch.randn(5, 3)
-    chosen, _ = farthest_points(cloud, 30)
+    chosen, _ = farthest_points(cloud, 30, 8)
     assert sorted(set(chosen[0].tolist())) == [0, 1, 2, 3, 4, 5] and chosen[0, 6:].eq(0).all()  # 5 is the first of the zeros
     with torch.inference_mode():
         assert net(*group(cloud, 512, 32)).isfinite().all()
@@ -136,8 +136,8 @@ def test_the_order_of_a_batch_does_not_matter(net):
 def test_cpu_and_gpu_agree(net):
     # Half precision, as Objaverse records are: many equal distances, where a careless argmax would part ways.
     clouds = torch.randn(4, 10_000, 3, generator=torch.Generator().manual_seed(4)).half().float()
-    chosen, _ = farthest_points(clouds, 512)
-    assert torch.equal(chosen, farthest_points(clouds.cuda(), 512)[0].cpu())
+    chosen, _ = farthest_points(clouds, 512, 32)
+    assert torch.equal(chosen, farthest_points(clouds.cuda(), 512, 32)[0].cpu())
     with torch.inference_mode():
         here = net.float()(*group(clouds))
         there = net.float().cuda()(*group(clouds.cuda())).cpu()

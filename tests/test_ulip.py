@@ -1,8 +1,10 @@
 """ULIP-2: a file in the published format with random weights goes through the call a user makes."""
 
 import argparse
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -17,6 +19,7 @@ from exmcr.spaces import load_space
 from exmcr.spaces.pointbert import group
 from exmcr.spaces.ulip import UlipNetwork
 
+DEMO = Path(os.environ.get("EXMCR_AUTHORS_DEMO", Path(__file__).parents[2] / "shared/data/authors-demo"))
 ARGS = argparse.Namespace(model="ULIP_PointBERT", npoints=8192, betas=(0.9, 0.98), output_dir="./outputs", distributed=True)
 
 
@@ -120,11 +123,22 @@ def test_normalisation_is_named_and_fingerprinted(folder, space, clouds):
 
 
 def test_small_and_empty_clouds(space, tmp_path):
-    with pytest.raises(BadItem, match="at least 32"):
-        space.encode("points", [np.random.default_rng(0).normal(size=(31, 3))])
+    small = np.random.default_rng(0).normal(size=(17, 3)).astype(np.float32)
+    # as if every group held all 17 points once
+    with torch.inference_mode():
+        expected = space.network.encode_points(*group(torch.from_numpy(small)[None], size=17))
+    assert space.encode("points", [small])[0] @ (expected[0] / expected.norm()).numpy() == pytest.approx(1, abs=1e-5)
     (tmp_path / "empty.ply").write_bytes(b"")
     with pytest.raises(BadItem, match="empty"):
         space.encode("points", [tmp_path / "empty.ply"])
+
+
+@pytest.mark.skipif(not DEMO.is_dir(), reason="the authors' demo files are not here; EXMCR_AUTHORS_DEMO says where")
+def test_authors_demo_items(space):
+    names = ("toilet", "BBQ", "train")
+    for modality, suffix in (("points", "npy"), ("image", "jpeg")):
+        vectors = space.encode(modality, [DEMO / f"{name}.{suffix}" for name in names])
+        assert vectors.shape == (3, 512) and np.isfinite(vectors).all()
 
 
 class Bomb:

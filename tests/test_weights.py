@@ -97,13 +97,18 @@ def test_no_such_file_and_no_network(server, folder):
 
 
 def test_the_hub_is_asked_for_the_hash_and_a_damaged_file_is_refused(folder, tmp_path, monkeypatch):
-    cached = tmp_path / "cached"
-    cached.write_bytes(CONTENT)
-    stated = {"etag": checkpoints.sha256(cached)}
+    (tmp_path / "original").write_bytes(CONTENT)
+    stated = {"etag": checkpoints.sha256(tmp_path / "original")}
+
+    def load(repo, path, repo_type, local_dir):
+        (local_dir / path).write_bytes(CONTENT)
+        return str(local_dir / path)
+
     monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url: type("Metadata", (), stated))
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda repo, path, repo_type: str(cached))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", load)
     weight = weights.named("630k-fusion-best")
     assert weights.fetch(weight) == folder / "630k-fusion-best.pt"
+    assert sorted(path.name for path in folder.iterdir()) == ["630k-fusion-best.pt", "SHA256SUMS"]
     stated["etag"] = "0" * 64
     with pytest.raises(ConfigError, match="arrived damaged"):
         weights.fetch(weight)

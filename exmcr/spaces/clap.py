@@ -96,7 +96,8 @@ def resample(sound: Sound) -> np.ndarray:
 
     if sound.rate == RATE:
         return sound.samples
-    return soxr.resample(sound.samples, sound.rate, RATE, quality="HQ").astype(np.float32)
+    samples = soxr.resample(sound.samples, sound.rate, RATE, quality="HQ").astype(np.float32)
+    return samples if len(samples) else sound.samples[:1]  # less than one sample is left of a mere click
 
 
 @contextlib.contextmanager

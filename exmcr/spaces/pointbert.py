@@ -8,40 +8,36 @@ from torch import Tensor, nn
 GROUPS, GROUP_SIZE = 512, 32
 
 
-def farthest_points(cloud: Tensor, n: int) -> tuple[Tensor, Tensor]:
+def farthest_points(cloud: Tensor, n: int, size: int) -> tuple[Tensor, Tensor]:
     """Farthest-point sampling that starts at point 0 (the published code starts anywhere, so no two runs agree).
 
-    cloud (b, p, 3) -> indices (b, n) int64, and squared distances of every point to each of them (b, n, p) float64.
-    Once all points are taken, index 0 repeats. In float64, so that CPU and GPU choose alike: one differing choice would
-    change all that follow, and clouds stored in half precision are full of equal distances."""
+    cloud (b, p, 3) -> indices (b, n) of the chosen points, and (b, n, size) of the points nearest to each, in no particular
+    order. Once all points are taken, index 0 repeats. One pass does both, since sampling needs every distance anyway.
+    In float64, so that CPU and GPU choose alike: one differing choice would change all that follow, and clouds stored in
+    half precision are full of equal distances."""
     b, p, _ = cloud.shape
-    axes = cloud.double().unbind(dim=2)  # three contiguous rows are twice as fast as one array of triples
-    axes = [axis.contiguous() for axis in axes]
+    axes = [axis.contiguous() for axis in cloud.double().unbind(dim=2)]  # three rows are twice as fast as triples
     chosen = torch.zeros(b, n, dtype=torch.long, device=cloud.device)
-    distances = torch.empty(b, n, p, dtype=torch.float64, device=cloud.device)
-    nearest = torch.full((b, p), torch.inf, dtype=torch.float64, device=cloud.device)
-    current = chosen[:, :1]
+    near = torch.empty(b, n, size, dtype=torch.long, device=cloud.device)
+    gap = torch.full((b, p), torch.inf, dtype=torch.float64, device=cloud.device)  # to the nearest chosen point
+    current = chosen[:, :1].clone()
     for k in range(n):
         chosen[:, k] = current[:, 0]
-        row = distances[:, k]
-        row.copy_((axes[0] - axes[0].gather(1, current)).square_())
-        for axis in axes[1:]:
-            row += (axis - axis.gather(1, current)).square_()
-        torch.minimum(nearest, row, out=nearest)
-        current = nearest.argmax(dim=1, keepdim=True)  # the first of equals
-    return chosen, distances
+        distance = sum((axis - axis.gather(1, current)).square_() for axis in axes)
+        near[:, k] = distance.topk(size, dim=1, largest=False, sorted=False).indices
+        torch.minimum(gap, distance, out=gap)
+        current = gap.argmax(dim=1, keepdim=True)  # the first of equals
+    return chosen, near
 
 
 def group(cloud: Tensor, groups: int = GROUPS, size: int = GROUP_SIZE) -> tuple[Tensor, Tensor]:
     """Cut clouds into overlapping groups. cloud (b, p, 3) -> (b, groups, size, 3) relative to the centres (b, groups, 3).
 
-    A group is its centre and the `size` points nearest to it, in no particular order. Needs p >= size."""
-    b, p, _ = cloud.shape
-    chosen, distances = farthest_points(cloud, groups)
-    nearest = distances.topk(size, dim=2, largest=False, sorted=False).indices
-    batch = torch.arange(b, device=cloud.device)
+    A group is the `size` points nearest to its centre, the centre among them. Needs p >= size."""
+    chosen, near = farthest_points(cloud, groups, size)
+    batch = torch.arange(len(cloud), device=cloud.device)
     centres = cloud[batch[:, None], chosen]
-    return cloud[batch[:, None, None], nearest] - centres[:, :, None], centres
+    return cloud[batch[:, None, None], near] - centres[:, :, None], centres
 
 
 class GroupEncoder(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from exmcr import checkpoints, points, weights
-from exmcr.errors import BadItem, ConfigError
+from exmcr.errors import ConfigError
 from exmcr.spaces.base import Space, digest
 from exmcr.spaces.pointbert import GROUP_SIZE, PointBERT, group
 
@@ -60,7 +60,7 @@ class Ulip2(Space):
     batch_size     items per forward pass, no influence on the result; by default 32, and on a CPU one cloud at a time
                    (its 16,384 grouped points fill the caches, more of them only cost memory)
 
-    A cloud needs at least 32 points (else BadItem) and should have 8,000 to 10,000, as in training.
+    A cloud may have any number of points, but should have 8,000 to 10,000, as in training.
     Raises ConfigError for a missing, damaged or foreign weight file. Source: Xue et al., arXiv 2305.08275."""
 
     name = "ulip2"
@@ -92,14 +92,13 @@ class Ulip2(Space):
 
     def _points(self, clouds: list) -> Tensor:
         groups, centres = [None] * len(clouds), [None] * len(clouds)
-        for cloud in clouds:
-            if len(cloud) < GROUP_SIZE:
-                raise BadItem(f"a cloud of {len(cloud)} points is too small, at least {GROUP_SIZE} are needed")
+        # A group needs 32 points. Repeating the points of a smaller cloud changes nothing: groups are reduced by maxima.
+        clouds = [cloud if len(cloud) >= GROUP_SIZE else np.resize(cloud, (GROUP_SIZE, 3)) for cloud in map(self.normalise, clouds)]
         by_length = {}  # clouds of equal length are sampled together
         for k, cloud in enumerate(clouds):
             by_length.setdefault(len(cloud), []).append(k)
         for indices in by_length.values():
-            stack = torch.from_numpy(np.stack([self.normalise(clouds[k]) for k in indices])).to(self.device)
+            stack = torch.from_numpy(np.stack([clouds[k] for k in indices])).to(self.device)
             for k, *pair in zip(indices, *group(stack)):
                 groups[k], centres[k] = pair
         return self.network.encode_points(torch.stack(groups), torch.stack(centres))
