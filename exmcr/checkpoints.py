@@ -84,6 +84,7 @@ def convert_once(source: str | Path, target: str | Path) -> Path:
 
     Later calls only compare: a source that changed is converted again, a target that changed is a ConfigError.
     The source may be thrown away after the first call; a `target` that comes alone is taken as it is."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     source, target = Path(source), Path(target)
@@ -108,7 +109,7 @@ def convert_once(source: str | Path, target: str | Path) -> Path:
             known = {"source": source.name, "source_stamp": _stamp(source), "source_sha256": sha256(source), "sha256": sha256(draft)}
             os.replace(draft, target)
         note.write_text(json.dumps(known, indent=1) + "\n")
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise ConfigError(f"cannot write {target}: {error}") from error
     return target
 

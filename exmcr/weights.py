@@ -28,7 +28,7 @@ class Weight(NamedTuple):
 
 
 def _clap(name: str, note: str) -> Weight:
-    return Weight(f"{name}.pt", "clap", 1860, "CC0 (code); weights not stated", "https://huggingface.co/lukewys/laion_clap",
+    return Weight(f"{name}.pt", "clap", 1860, "not stated (code: CC0, not verified)", "https://huggingface.co/lukewys/laion_clap",
                   "lukewys/laion_clap", f"{name}.pt", note=note)
 
 
@@ -47,7 +47,7 @@ WEIGHTS = (
     _clap("630k-audioset-fusion-best", _IN_README),
     Weight("roberta-base/vocab.json", megabytes=1, path="vocab.json", **_ROBERTA, note="tokenizer of CLAP; size not verified"),
     Weight("roberta-base/merges.txt", megabytes=1, path="merges.txt", **_ROBERTA, note="tokenizer of CLAP; size not verified"),
-    Weight("pointbert_ULIP-2.pt", "ulip2", 700, "BSD-3-Clause (code); weights not stated", "https://github.com/salesforce/ULIP",
+    Weight("pointbert_ULIP-2.pt", "ulip2", 700, "not stated (code: BSD-3-Clause)", "https://github.com/salesforce/ULIP",
            "SFXX/ulip", "pretrained_models/ckpt_zero-sho_classification/pointbert_ULIP-2.pt", kind="dataset",
            note="dataset as in the README of salesforce/ULIP since 2025-05; path inside it and size not verified. Before that "
            "storage.cloud.google.com/sfr-ulip-code-release-research/pretrained_models/ckpt_zero-sho_classification/"),

@@ -51,7 +51,8 @@ class Clap(Space):
         self._laion = _import_laion()
         self.network, self._config = _build(self._laion)
         checkpoints.fill(self.network, state, path, "CLAP with fusion (HTSAT-tiny, RoBERTa)")
-        self.fingerprint = digest("clap", "48 kHz, int16, crops from the samples", checkpoints.state_digest(state))
+        probe = self._tokens(["Rain on a tin roof; 42 birds, and a dog's bark."])["input_ids"].tolist()  # names the tokenizer
+        self.fingerprint = digest("clap", "48 kHz, int16, crops from the samples", repr(probe), checkpoints.state_digest(state))
         self.network.eval().requires_grad_(False).to(self.device)
 
     def encode_batch(self, modality: str, items: list) -> np.ndarray:
