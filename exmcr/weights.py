@@ -34,6 +34,7 @@ def _clap(name: str, note: str) -> Weight:
 
 _IN_README = "location as in the README of LAION-AI/CLAP; size not verified"
 _ROBERTA = dict(space="clap", licence="MIT", page="https://huggingface.co/FacebookAI/roberta-base", repo="FacebookAI/roberta-base")
+_ULIP = "ULIP-2-PointBERT-8k-xyz-pc-slip_vit_b-objaverse-pretrained.pt"
 _EXMCR, _CMCR = "https://github.com/MCR-PEFT/Ex-MCR", "https://github.com/MCR-PEFT/C-MCR"
 
 WEIGHTS = (
@@ -47,10 +48,14 @@ WEIGHTS = (
     _clap("630k-audioset-fusion-best", _IN_README),
     Weight("roberta-base/vocab.json", megabytes=1, path="vocab.json", **_ROBERTA, note="tokenizer of CLAP; size not verified"),
     Weight("roberta-base/merges.txt", megabytes=1, path="merges.txt", **_ROBERTA, note="tokenizer of CLAP; size not verified"),
+    Weight(_ULIP, "ulip2", 700, "not stated (code: BSD-3-Clause)", "https://huggingface.co/datasets/SFXX/ulip",
+           "SFXX/ulip", f"ULIP-2/pretrained_models/{_ULIP}", kind="dataset",
+           note="dataset as in the README of salesforce/ULIP since 2025-05, path as other public projects use it; "
+           "that it equals pointbert_ULIP-2.pt is likely (coordinates only, SLIP ViT-B, 512-d) but not verified, nor is the size"),
     Weight("pointbert_ULIP-2.pt", "ulip2", 700, "not stated (code: BSD-3-Clause)", "https://github.com/salesforce/ULIP",
-           "SFXX/ulip", "pretrained_models/ckpt_zero-sho_classification/pointbert_ULIP-2.pt", kind="dataset",
-           note="dataset as in the README of salesforce/ULIP since 2025-05; path inside it and size not verified. Before that "
-           "storage.cloud.google.com/sfr-ulip-code-release-research/pretrained_models/ckpt_zero-sho_classification/"),
+           url="https://storage.googleapis.com/sfr-ulip-code-release-research/pretrained_models/ckpt_zero-sho_classification/pointbert_ULIP-2.pt",
+           note="the name the paper's authors use; bucket and path as in the README of salesforce/ULIP, which since 2025-05 calls "
+           "it closed to some and points to the row above; address without sign-in and size not verified"),
     *(Weight(f"{name}.pt", "projectors", size, "CC-BY 4.0", page, url=f"{page}/raw/main/checkpoints/{name}.pt",
              note="folder checkpoints/ as in the authors' README; direct address and size not verified")
       for name, size, page in (("ex_clap", 10, _EXMCR), ("ex_ulip", 10, _EXMCR), ("clap_clip", 9, _CMCR), ("ulip_clip", 2, _CMCR))),

@@ -151,7 +151,7 @@ class Bomb:
 
 def test_bad_weight_files(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
-    with pytest.raises(ConfigError, match="put it at"):
+    with pytest.raises(ConfigError, match="pointbert_ULIP-2.pt .from .*into"):
         load_space("ulip2")
     with pytest.raises(ConfigError, match="exmcr weights"):
         load_space("ulip2", checkpoint=tmp_path / "none.pt")

@@ -53,7 +53,8 @@ class UlipNetwork(nn.Module):
 class Ulip2(Space):
     """ULIP-2 with the PointBERT encoder for coordinates without colour (512-d).
 
-    checkpoint     `pointbert_ULIP-2.pt` as published, or its tensors as safetensors; by default from the weights folder
+    checkpoint     a file in the format of `pointbert_ULIP-2.pt`, or its tensors as safetensors; by default that file from the
+                   weights folder, else the one that now stands in its place on the hub (the fingerprint tells them apart)
     normalisation  of clouds: "as_stored" (what the authors of Ex-MCR do with OpenShape's Objaverse records, which have unit
                    radius) or "unit_sphere" (centred by the mean, as in ULIP's ModelNet40 evaluation); in the fingerprint
     device         torch device; by default the GPU if there is one
@@ -115,11 +116,12 @@ class Ulip2(Space):
 def _find(checkpoint: str | Path | None) -> Path:
     if checkpoint is not None:
         return Path(checkpoint)
-    weight = weights.named("pointbert_ULIP-2.pt")
-    found = weights.locate(weight)
-    if found is None:
-        raise ConfigError(f"no weights of ULIP-2: take {weight.file} from {weight.page}, put it at {weights.folder() / weight.file}; see `exmcr weights`")
-    return found
+    names = [weight for weight in weights.WEIGHTS if weight.space == "ulip2"]
+    for weight in sorted(names, key=lambda weight: weight.file != "pointbert_ULIP-2.pt"):
+        if found := weights.locate(weight):
+            return found
+    places = " or ".join(f"{weight.file} (from {weight.page})" for weight in names)
+    raise ConfigError(f"no weights of ULIP-2: put {places} into {weights.folder()}; see `exmcr weights`")
 
 
 def _image_transform():
