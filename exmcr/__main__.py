@@ -1,0 +1,5 @@
+import sys
+
+from exmcr.cli import main
+
+sys.exit(main())

@@ -1,0 +1,37 @@
+"""Objaverse as OpenShape publishes it: one record of 10,000 coloured points per shape (see exmcr.points.read_record).
+
+meta_data/split/lvis.json, train_all.json (or split/, or here): [{"uid" or "id", "group": "000-021", "category": ...}, ...]
+Objaverse/000-021/<uid>.npy, unpacked, or Objaverse/000-021.tar; other datasets of the list lie in their own folder likewise
+"""
+
+from pathlib import Path
+from typing import Iterator
+
+from exmcr.corpora.paper.layout import members, need, present, read_json, row
+from exmcr.errors import ConfigError
+
+
+def rows(root: Path, split: str = "lvis") -> Iterator[dict]:
+    name = f"{split}.json"
+    entries = read_json(need(root / "meta_data" / "split" / name, root / "split" / name, root / name))
+
+    def pairs():
+        for entry in entries:
+            uid, group, dataset = entry.get("uid") or entry["id"], entry["group"], entry.get("dataset", "Objaverse")
+            concept = entry.get("category", "").replace("_", " ")
+            path = _find(root / dataset, group, uid)
+            yield path, [row("objaverse", split, uid, "points", path=path, concept=concept, licence="ODC-BY; each shape its own")]
+
+    return present(pairs(), f"objaverse {split}")
+
+
+def _find(folder: Path, group: str, uid: str) -> str | None:
+    path, shard = folder / group / f"{uid}.npy", folder / f"{group}.tar"
+    if path.is_file():
+        return str(path)
+    if shard.is_file():
+        member = f"{group}/{uid}.npy"
+        return f"{shard}::{member}" if member in members(str(shard)) else None
+    if not path.parent.is_dir() and shard.with_suffix(".tar.gz").is_file():
+        raise ConfigError(f"{shard}.gz is compressed, so that no item can be picked out of it: unpack it, or gunzip it to {shard}")
+    return None

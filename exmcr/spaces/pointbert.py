@@ -1,0 +1,112 @@
+"""PointBERT, the point encoder of ULIP-2, in plain PyTorch: groups of near points become the tokens of a transformer.
+
+Names of submodules are those of the published weights. Source: Yu et al., arXiv 2111.14819; Xue et al., arXiv 2305.08275."""
+
+import torch
+from torch import Tensor, nn
+
+GROUPS, GROUP_SIZE = 512, 32
+
+
+def farthest_points(cloud: Tensor, n: int, size: int) -> tuple[Tensor, Tensor]:
+    """Farthest-point sampling that starts at point 0 (the published code starts anywhere, so no two runs agree).
+
+    cloud (b, p, 3) -> indices (b, n) of the chosen points, and (b, n, size) of the points nearest to each, in no particular
+    order. Once all points are taken, index 0 repeats. One pass does both, since sampling needs every distance anyway.
+    In float64, so that CPU and GPU choose alike: one differing choice would change all that follow, and clouds stored in
+    half precision are full of equal distances."""
+    b, p, _ = cloud.shape
+    axes = [axis.contiguous() for axis in cloud.double().unbind(dim=2)]  # three rows are twice as fast as triples
+    chosen = torch.zeros(b, n, dtype=torch.long, device=cloud.device)
+    near = torch.empty(b, n, size, dtype=torch.long, device=cloud.device)
+    gap = torch.full((b, p), torch.inf, dtype=torch.float64, device=cloud.device)  # to the nearest chosen point
+    current = chosen[:, :1].clone()
+    for k in range(n):
+        chosen[:, k] = current[:, 0]
+        distance = sum((axis - axis.gather(1, current)).square_() for axis in axes)
+        near[:, k] = distance.topk(size, dim=1, largest=False, sorted=False).indices
+        torch.minimum(gap, distance, out=gap)
+        current = gap.argmax(dim=1, keepdim=True)  # the first of equals
+    return chosen, near
+
+
+def group(cloud: Tensor, groups: int = GROUPS, size: int = GROUP_SIZE) -> tuple[Tensor, Tensor]:
+    """Cut clouds into overlapping groups. cloud (b, p, 3) -> (b, groups, size, 3) relative to the centres (b, groups, 3).
+
+    A group is the `size` points nearest to its centre, the centre among them. Needs p >= size."""
+    chosen, near = farthest_points(cloud, groups, size)
+    batch = torch.arange(len(cloud), device=cloud.device)
+    centres = cloud[batch[:, None], chosen]
+    return cloud[batch[:, None, None], near] - centres[:, :, None], centres
+
+
+class GroupEncoder(nn.Module):
+    """A small PointNet: (m, size, 3) -> (m, channels), whatever the order of the points."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first_conv = nn.Sequential(nn.Conv1d(3, 128, 1), nn.BatchNorm1d(128), nn.ReLU(), nn.Conv1d(128, 256, 1))
+        self.second_conv = nn.Sequential(nn.Conv1d(512, 512, 1), nn.BatchNorm1d(512), nn.ReLU(), nn.Conv1d(512, channels, 1))
+
+    def forward(self, groups: Tensor) -> Tensor:
+        local = self.first_conv(groups.transpose(1, 2))
+        whole = local.amax(dim=2, keepdim=True).expand_as(local)
+        return self.second_conv(torch.cat([whole, local], dim=1)).amax(dim=2)
+
+
+class Attention(nn.Module):
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.proj(nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.norm1, self.attn, self.norm2 = nn.LayerNorm(dim), Attention(dim, heads), nn.LayerNorm(dim)
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(dim, 4 * dim), "fc2": nn.Linear(4 * dim, dim)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp["fc2"](nn.functional.gelu(self.mlp["fc1"](self.norm2(x))))
+
+
+class Blocks(nn.Module):
+    """The transformer; it exists so that the weights are called `blocks.blocks.0...` as in the published file."""
+
+    def __init__(self, dim: int, depth: int, heads: int):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(depth))
+
+    def forward(self, x: Tensor, position: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x + position)  # before every block, not once
+        return x
+
+
+class PointBERT(nn.Module):
+    """Groups and centres, as `group` gives them -> (b, 2 dim): the class token beside the maximum over the group tokens."""
+
+    def __init__(self, dim: int = 384, depth: int = 12, heads: int = 6, channels: int = 256):
+        super().__init__()
+        self.encoder = GroupEncoder(channels)
+        self.reduce_dim = nn.Linear(channels, dim)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.cls_pos = nn.Parameter(torch.randn(1, 1, dim))
+        self.pos_embed = nn.Sequential(nn.Linear(3, 128), nn.GELU(), nn.Linear(128, dim))
+        self.blocks = Blocks(dim, depth, heads)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, groups: Tensor, centres: Tensor) -> Tensor:
+        b, g = groups.shape[:2]
+        tokens = self.reduce_dim(self.encoder(groups.flatten(0, 1)).unflatten(0, (b, g)))
+        x = torch.cat([self.cls_token.expand(b, -1, -1), tokens], dim=1)
+        position = torch.cat([self.cls_pos.expand(b, -1, -1), self.pos_embed(centres)], dim=1)
+        x = self.norm(self.blocks(x, position))
+        return torch.cat([x[:, 0], x[:, 1:].amax(dim=1)], dim=1)

@@ -1,0 +1,143 @@
+"""ULIP-2: point clouds, images and texts on one sphere, all three towers from one published file."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from exmcr import checkpoints, points, weights
+from exmcr.errors import ConfigError
+from exmcr.spaces.base import Space, digest
+from exmcr.spaces.pointbert import GROUP_SIZE, PointBERT, group
+
+NORMALISATIONS = {"as_stored": lambda cloud: cloud, "unit_sphere": points.unit_sphere}
+
+
+class UlipNetwork(nn.Module):
+    """PointBERT, and the image and text towers of SLIP; names as in `pointbert_ULIP-2.pt`. Features have 512 dimensions."""
+
+    def __init__(self):
+        super().__init__()
+        import timm
+        from open_clip.transformer import QuickGELU, Transformer
+
+        self.point_encoder = PointBERT()
+        self.pc_projection = nn.Parameter(torch.randn(768, 512) * 512**-0.5)
+        self.visual = timm.create_model("vit_base_patch16_224", num_classes=0)
+        self.image_projection = nn.Parameter(torch.randn(768, 512) * 768**-0.5)
+        self.token_embedding = nn.Embedding(49408, 512)
+        self.positional_embedding = nn.Parameter(torch.randn(77, 512) * 0.01)
+        self.transformer = Transformer(width=512, layers=12, heads=8, act_layer=QuickGELU)
+        self.ln_final = nn.LayerNorm(512)
+        self.text_projection = nn.Parameter(torch.randn(512, 512) * 512**-0.5)
+        self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
+
+    def encode_points(self, groups: Tensor, centres: Tensor) -> Tensor:
+        """What `pointbert.group` makes of clouds (b, p, 3) -> (b, 512)."""
+        return self.point_encoder(groups, centres) @ self.pc_projection
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """(b, 3, 224, 224), normalised -> (b, 512): the class token, projected."""
+        return self.visual(images) @ self.image_projection
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """(b, 77) -> (b, 512): the feature at the end-of-text token, which has the largest number, projected."""
+        length = tokens.shape[1]
+        causal = torch.full((length, length), -torch.inf, device=tokens.device, dtype=self.ln_final.weight.dtype).triu(1)
+        x = self.transformer(self.token_embedding(tokens) + self.positional_embedding[:length], attn_mask=causal)
+        x = self.ln_final(x)[torch.arange(len(tokens), device=tokens.device), tokens.argmax(dim=1)]
+        return x @ self.text_projection
+
+
+class Ulip2(Space):
+    """ULIP-2 with the PointBERT encoder for coordinates without colour (512-d).
+
+    checkpoint     a file in the format of `pointbert_ULIP-2.pt`, or its tensors as safetensors; by default that file from the
+                   weights folder, else the one that now stands in its place on the hub (the fingerprint tells them apart)
+    normalisation  of clouds: "as_stored" (what the authors of Ex-MCR do with OpenShape's Objaverse records, which have unit
+                   radius) or "unit_sphere" (centred by the mean, as in ULIP's ModelNet40 evaluation); in the fingerprint
+    device         torch device; by default the GPU if there is one
+    batch_size     items per forward pass, no influence on the result; by default 32, and on a CPU one cloud at a time
+                   (its 16,384 grouped points fill the caches, more of them only cost memory)
+
+    A cloud may have any number of points, but should have 8,000 to 10,000, as in training.
+    Raises ConfigError for a missing, damaged or foreign weight file. Source: Xue et al., arXiv 2305.08275."""
+
+    name = "ulip2"
+    dim = 512
+    modalities = ("points", "image", "text")
+
+    def __init__(self, checkpoint: str | Path | None = None, normalisation: str = "as_stored", device: str | None = None,
+                 batch_size: int | None = None):
+        if normalisation not in NORMALISATIONS:
+            raise ConfigError(f"unknown normalisation '{normalisation}'; known: {', '.join(NORMALISATIONS)}")
+        path = _find(checkpoint)
+        state = checkpoints.load_state(path)
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.normalise, self.batch_size = NORMALISATIONS[normalisation], batch_size
+        self.network = UlipNetwork()
+        checkpoints.fill(self.network, state, path, "ULIP-2 with PointBERT (xyz)")
+        self.fingerprint = digest("ulip2", normalisation, "fps from point 0; Resize 224, ImageNet", checkpoints.state_digest(state))
+        self.network.eval().requires_grad_(False).to(self.device)
+        self._prepare_images, self._tokenize = _image_transform(), _tokenizer()
+
+    def encode_batch(self, modality: str, items: list) -> np.ndarray:
+        """Clouds float32 (p, 3), images uint8 (H, W, 3) or strings -> float32 (n, 512)."""
+        encode = {"points": self._points, "image": self._images, "text": self._texts}[modality]
+        on_cpu = torch.device(self.device).type == "cpu"
+        size = self.batch_size or (1 if modality == "points" and on_cpu else 32)
+        with torch.inference_mode():
+            parts = [encode(items[k : k + size]).cpu() for k in range(0, len(items), size)]
+        return torch.cat(parts).numpy()
+
+    def _points(self, clouds: list) -> Tensor:
+        groups, centres = [None] * len(clouds), [None] * len(clouds)
+        # A group needs 32 points. Repeating the points of a smaller cloud changes nothing: groups are reduced by maxima.
+        clouds = [cloud if len(cloud) >= GROUP_SIZE else np.resize(cloud, (GROUP_SIZE, 3)) for cloud in map(self.normalise, clouds)]
+        by_length = {}  # clouds of equal length are sampled together
+        for k, cloud in enumerate(clouds):
+            by_length.setdefault(len(cloud), []).append(k)
+        for indices in by_length.values():
+            stack = torch.from_numpy(np.stack([clouds[k] for k in indices])).to(self.device)
+            for k, *pair in zip(indices, *group(stack)):
+                groups[k], centres[k] = pair
+        return self.network.encode_points(torch.stack(groups), torch.stack(centres))
+
+    def _images(self, images: list) -> Tensor:
+        from PIL import Image
+
+        return self.network.encode_image(torch.stack([self._prepare_images(Image.fromarray(i)) for i in images]).to(self.device))
+
+    def _texts(self, texts: list) -> Tensor:
+        return self.network.encode_text(self._tokenize(texts).to(self.device))
+
+
+def _find(checkpoint: str | Path | None) -> Path:
+    if checkpoint is not None:
+        return Path(checkpoint)
+    names = [weight for weight in weights.WEIGHTS if weight.space == "ulip2"]
+    for weight in sorted(names, key=lambda weight: weight.file != "pointbert_ULIP-2.pt"):
+        if found := weights.locate(weight):
+            return found
+    places = " or ".join(f"{weight.file} (from {weight.page})" for weight in names)
+    raise ConfigError(f"no weights of ULIP-2: put {places} into {weights.folder()}; see `exmcr weights`")
+
+
+def _image_transform():
+    """SLIP's evaluation transform: shorter side to 224, centre, ImageNet statistics."""
+    from torchvision import transforms
+
+    return transforms.Compose([
+        transforms.Resize(224),
+        transforms.CenterCrop(224),
+        transforms.ToTensor(),
+        transforms.Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+    ])
+
+
+def _tokenizer():
+    """CLIP's byte-pair encoding, 77 tokens; bundled with open_clip."""
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer(context_length=77)
