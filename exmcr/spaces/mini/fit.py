@@ -15,7 +15,7 @@ from exmcr.spaces.mini.points import MiniPoints
 from exmcr.spaces.mini.space import MiniSpace
 from exmcr.spaces.mini.towers import Pairs
 
-SPEEDS = (1.0, 0.84, 1.19)  # a sound is also heard three semitones lower and higher
+SPEEDS = (1.0, 0.84, 1.19, 0.92, 1.09)  # a sound is also heard up to three semitones lower and higher
 BATCH = 128  # items per write of the feature cache
 
 
