@@ -1,6 +1,7 @@
 # make repro   environment, data, mini spaces, projectors, evaluation, figures
 # make test    unit tests and every notebook on tiny fixtures, no network
 # make lab     JupyterLab on the notebooks
+# make bench   the performance claims, measured on this machine (benchmarks/RESULTS.md)
 # make lock    after editing pyproject.toml: resolve and hash the versions again
 PYTHON ?= python3
 # The system's own certificate store, so that networks with a certificate of their own work too.
@@ -23,10 +24,14 @@ repro: env
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
 test: env
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m exmcr.testing
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests
+	HF_HUB_OFFLINE=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 notebooks
 
 lab: env
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab notebooks
+
+bench: env
+	$(BIN)/python benchmarks/aggregate.py
 
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --extra test pyproject.toml requirements-build.in -o requirements.lock

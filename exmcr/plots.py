@@ -56,6 +56,31 @@ def counts(items: pd.DataFrame, path=None):
     return _keep(figure, path)
 
 
+def cosines(values: dict[str, dict[str, np.ndarray]], path=None):
+    """Histograms of cosines, one panel per space, one line per two modalities."""
+    figure, axes = plt.subplots(1, len(values), figsize=(4.2 * len(values), 3.2), constrained_layout=True, squeeze=False)
+    for axis, (space, found) in zip(axes[0], values.items(), strict=True):
+        for label, cosine in found.items():
+            axis.hist(cosine, bins=np.linspace(-0.6, 1, 81), density=True, histtype="step", lw=1.4, label=label)
+        axis.set(title=space, xlabel="cosine of two random items", yticks=[])
+        axis.legend(frameon=False, fontsize=8)
+    figure.suptitle("How the training banks fill the sphere")
+    return _keep(figure, path)
+
+
+def neighbours(table: pd.DataFrame, path=None):
+    """How many neighbours each aggregation averages, effectively: one panel per leaf, one line per centre."""
+    leaves = list(table.leaf.unique())
+    figure, axes = plt.subplots(1, len(leaves), figsize=(4.6 * len(leaves), 3.2), constrained_layout=True, squeeze=False)
+    bins = np.geomspace(1, max(2.0, table.neighbours.max()), 40)
+    for axis, leaf in zip(axes[0], leaves, strict=True):
+        for centre, part in table[table.leaf == leaf].groupby("centre", sort=False):
+            axis.hist(part.neighbours, bins=bins, histtype="step", density=False, weights=np.full(len(part), 100 / len(part)), lw=1.6, label=centre)
+        axis.set(xscale="log", title=f"{leaf} leaf", xlabel="effective number of neighbours", ylabel="% of queries")
+        axis.legend(frameon=False, title="centre", fontsize=8)
+    return _keep(figure, path)
+
+
 def results(table: pd.DataFrame, metric: str = "map", split: str = "all", path=None):
     """The results table as bars: one group per task, one bar per method, seeds as whiskers, chance as a line."""
     from exmcr.evaluation.table import over_seeds
@@ -94,7 +119,7 @@ def seen_unseen(table: pd.DataFrame, path=None):
         part = mean[mean.split == split]
         for offset, method in zip((-0.27, 0, 0.27), ("exmcr", "hop", "procrustes"), strict=True):
             values = part[part.method == method].set_index("task").reindex(names)
-            axis.bar(np.arange(len(names)) + offset, 100 * values.map, 0.25, color=METHOD_COLOUR[method], label=method)
+            axis.bar(np.arange(len(names)) + offset, 100 * values["map"], 0.25, color=METHOD_COLOUR[method], label=method)
         values = part[part.method == "exmcr"].set_index("task").reindex(names)
         axis.plot(np.arange(len(names)), 100 * values.chance_map, "k_", ms=22, label="chance")
         axis.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
@@ -137,7 +162,7 @@ def before_after(before: np.ndarray, after: np.ndarray, modality, concept, shown
 
 
 def gap(before: pd.DataFrame, after: pd.DataFrame, path=None):
-    """Mean cosine between modalities, of matching items (below the diagonal: all) before and after: two square tables."""
+    """Distances between the centroids of modalities, before and after: two square tables."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), constrained_layout=True)
     top = max(before.to_numpy().max(), after.to_numpy().max())
     for axis, table, title in zip(axes, (before, after), ("before", "after"), strict=True):

@@ -1,4 +1,6 @@
-"""Instruments played from General MIDI soundfonts. Debian packages timgm6mb-soundfont (GPL-2), fluidr3mono-gm-soundfont (MIT)."""
+"""Instruments played from General MIDI soundfonts of independent origin.
+
+Debian packages timgm6mb-soundfont (GPL-2), fluidr3mono-gm-soundfont (MIT), csound-soundfont (LGPL-2.1+)."""
 
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import yaml
 from exmcr.corpora import debian
 from exmcr.corpora.table import row
 
-FONTS = {"timgm6mb": ("timgm6mb-soundfont", "GPL-2"), "fluidr3mono": ("fluidr3mono-gm-soundfont", "MIT")}
+FONTS = {"timgm6mb": ("timgm6mb-soundfont", "GPL-2"), "fluidr3mono": ("fluidr3mono-gm-soundfont", "MIT"), "csound": ("csound-soundfont", "LGPL-2.1+")}
 RATE = 44100
 KEYS = (60, 48, 67, 55, 72)  # middle C first: the one that tests may ask for
 HELD, LENGTH = 1.5, 2.4  # seconds

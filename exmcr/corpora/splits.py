@@ -95,10 +95,8 @@ def _assign_audio(rows: list[dict]) -> None:
             held = dict.fromkeys(order, "test" if u < UNSEEN_TEST else "val")
         elif len(order) == 2:
             held = {order[0]: "test" if chance("two:" + concept) < 0.7 else "val"}
-        elif len(order) == 3:
+        elif len(order) > 2:
             held = {order[0]: "test", order[1]: "val"}
-        elif len(order) > 3:
-            held = {order[0]: "test", order[1]: "test", order[2]: "val"}
         for source, items in of_concept.items():
             for item in items:
                 item["split"] = held.get(source, "train")

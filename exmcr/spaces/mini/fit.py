@@ -15,7 +15,7 @@ from exmcr.spaces.mini.points import MiniPoints
 from exmcr.spaces.mini.space import MiniSpace
 from exmcr.spaces.mini.towers import Pairs
 
-SPEEDS = (1.0, 0.84, 1.19, 0.92, 1.09)  # a sound is also heard up to three semitones lower and higher
+SPEEDS = (1.0, 0.84, 1.19)  # a sound is also heard three semitones lower and higher
 BATCH = 128  # items per write of the feature cache
 
 
@@ -56,7 +56,7 @@ def fit_image_text(items: pd.DataFrame, root: Path, settings: dict, sources: lis
     pictures, ids = _features(space, train, root / "data")
     texts = _Texts()
     captions = [texts.rows(c) for c in train.set_index("id").captions[ids]]
-    pairs = [Pairs("image", "text", np.arange(len(ids)), captions)]
+    pairs = [Pairs("image", "text", np.arange(len(ids)), captions, np.arange(len(ids)))]
     return space.fit({"image": pictures, "text": texts.features(space)}, pairs, settings)
 
 
@@ -65,13 +65,15 @@ def fit_audio_text(items: pd.DataFrame, root: Path, settings: dict) -> list[dict
     space = MiniAudioText(root, trained=False)
     train = items[(items.modality == "audio") & (items.split == "train")]
     texts = _Texts()
-    sounds, captions = [], []
+    sounds, captions, concepts = [], [], []
     for speed in SPEEDS:
         features, ids = _features(space, train, root / "data", lambda s, v=speed: Sound(s.samples, int(s.rate * v)))
         sounds.append(features)
-        captions += [texts.rows([*r.captions, r.concept]) for r in train.set_index("id").loc[ids].itertuples()]
+        rows = train.set_index("id").loc[ids]
+        captions += [texts.rows([*r.captions, r.concept]) for r in rows.itertuples()]
+        concepts += rows.concept.tolist()
     sounds = np.concatenate(sounds)
-    pairs = [Pairs("audio", "text", np.arange(len(sounds)), captions)]
+    pairs = [Pairs("audio", "text", np.arange(len(sounds)), captions, pd.factorize(np.array(concepts))[0])]
     return space.fit({"audio": sounds, "text": texts.features(space)}, pairs, settings)
 
 
@@ -88,9 +90,23 @@ def fit_points(items: pd.DataFrame, root: Path, settings: dict, sources: list[st
     of = pictured.set_index("id").of
     icon_row = {of[i]: n for n, i in enumerate(picture_ids) if of[i]}
     with_icon = [(n, icon_row[i]) for n, i in enumerate(cloud_ids) if i in icon_row]
+    named = pd.factorize(captions[cloud_ids].str[0].to_numpy())[0]
+    shown = np.arange(len(picture_ids))
     pairs = [
-        Pairs("points", "text", np.arange(len(cloud_ids)), [texts.rows(captions[i]) for i in cloud_ids]),
-        Pairs("points", "image", np.array([a for a, _ in with_icon]), [np.array([b]) for _, b in with_icon]),
-        Pairs("image", "text", np.arange(len(picture_ids)), [texts.rows(captions[i]) for i in picture_ids]),
+        Pairs("points", "text", np.arange(len(cloud_ids)), [texts.rows(captions[i]) for i in cloud_ids], named),
+        Pairs("points", "image", np.array([a for a, _ in with_icon]), [np.array([b]) for _, b in with_icon], np.arange(len(with_icon))),
+        Pairs("image", "text", shown, [texts.rows(captions[i]) for i in picture_ids], shown),
     ]
     return space.fit({"points": clouds, "image": pictures, "text": texts.features(space)}, pairs, settings)
+
+
+def overlap_of_training_items(items: pd.DataFrame, settings: dict) -> pd.DataFrame:
+    """How many training items each two mini spaces share: a square table; the diagonal is a space's own number."""
+    train = items[items.split == "train"]
+    pictures, sounds, models = (train[train.modality == m] for m in ("image", "audio", "points"))
+    used = {
+        "mini-image-text": set(pictures[pictures.source.isin(settings["base_sources"])].id),
+        "mini-audio-text": set(sounds.id),
+        "mini-points": set(models.id) | set(pictures[(pictures.of != "") | pictures.source.isin(settings["points_sources"])].id),
+    }
+    return pd.DataFrame([[len(used[a] & used[b]) for b in used] for a in used], list(used), list(used))

@@ -4,7 +4,8 @@ import numpy as np
 
 from exmcr.spaces.mini import views
 from exmcr.spaces.mini.features import Cached
-from exmcr.spaces.mini.space import MiniSpace, image_features
+from exmcr.spaces.base import digest
+from exmcr.spaces.mini.space import MiniSpace, class_names, image_features, semantic_of_logits
 
 
 class _Views:
@@ -13,8 +14,6 @@ class _Views:
     size = 2280 + 3
 
     def __init__(self, image_backbone: Cached):
-        from exmcr.spaces.base import digest
-
         self.image = image_backbone.backbone
         settings = f"views {views.AZIMUTHS} {views.ELEVATION} {views.SIDE} {views.NEIGHBOURS} log extents v2"
         self.fingerprint = digest(self.image.fingerprint, settings)
@@ -45,8 +44,6 @@ class MiniPoints(MiniSpace):
         if "views" not in self._backbones:
             self._backbones["views"] = Cached(_Views(self.backbone("image")), self.root / "data/features")
         raw = self._backbones["views"](items)
-        from exmcr.spaces.mini.space import class_names, semantic_of_logits
-
         pooled = raw[:, :1280] / np.linalg.norm(raw[:, :1280], axis=1, keepdims=True)
         words = semantic_of_logits(raw[:, 1280:2280], self.backbone("text")(class_names()))
         return np.concatenate([pooled, words, 0.1 * raw[:, 2280:]], axis=1).astype(np.float32)

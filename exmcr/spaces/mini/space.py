@@ -54,8 +54,10 @@ class MiniSpace(Space):
 
     def _build(self) -> None:
         torch.manual_seed(self.settings["seed"])
+        # Words move as a whole, by one matrix: captions are too few to bend sentence space for.
+        hidden = {m: 0 if m == "text" else self.settings["hidden"] for m in self.modalities}
         self.towers = nn.ModuleDict(
-            {m: towers.Tower(self.sizes[m], self.settings["hidden"], self.settings["dropout"], self.semantic.get(m)) for m in self.modalities}
+            {m: towers.Tower(self.sizes[m], hidden[m], self.settings["dropout"], self.semantic.get(m)) for m in self.modalities}
         )
 
     def fit(self, features: dict[str, np.ndarray], pairs: list[towers.Pairs], settings: dict, progress: bool = True) -> list[dict]:

@@ -13,7 +13,7 @@ LIGHT = np.array([0.4, 0.7, 0.6]) / np.linalg.norm([0.4, 0.7, 0.6])
 
 def normals(cloud: np.ndarray) -> np.ndarray:
     """Unit normals by the smallest principal axis of each point's 12 nearest neighbours. (n, 3) -> (n, 3), sign arbitrary."""
-    _, near = cKDTree(cloud).query(cloud, k=min(NEIGHBOURS, len(cloud)))
+    _, near = cKDTree(cloud).query(cloud, k=min(NEIGHBOURS, len(cloud)), workers=-1)
     local = cloud[near] - cloud[near].mean(axis=1, keepdims=True)
     _, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", local, local))
     return axes[:, :, 0]

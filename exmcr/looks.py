@@ -1,0 +1,159 @@
+"""What the notebooks look at: rows, distances and maps, made ready for exmcr.plots."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+
+from exmcr import config, pairs, projectors
+from exmcr.aggregate import aggregate
+from exmcr.evaluation import retrieval
+from exmcr.evaluation.embeddings import other_modality
+from exmcr.evaluation.tasks import tasks
+from exmcr.pipeline import Project, as_maps
+
+CENTRE_QUERIES = 2000  # rows per centre in the picture of neighbours
+
+
+def exmcr_maps(project: Project, seed: int | None = None) -> dict:
+    """The trained projectors of one seed (the first): {leaf name: Maps}."""
+    seed = project.params["seeds"][0] if seed is None else seed
+    return {leaf["name"]: as_maps(projectors.load(project.projector_path(leaf["name"], seed))) for leaf in project.leaves}
+
+
+def bank_cosines(project: Project, pairs_per_bank: int = 4000) -> dict[str, dict[str, np.ndarray]]:
+    """Cosines of random pairs within each training bank, and between the modalities of a space: {space: {label: values}}."""
+    rng = np.random.default_rng(0)
+    made: dict[str, dict[str, np.ndarray]] = {}
+    for space in project.spaces:
+        banks = {}
+        for folder in sorted((project.root / "banks" / space).iterdir()):
+            banks[folder.name] = np.asarray(project.embeddings.bank(space, folder.name, "train").vectors)
+        found = {}
+        for a, b in itertools.combinations_with_replacement(banks, 2):
+            left = banks[a][rng.integers(len(banks[a]), size=pairs_per_bank)]
+            right = banks[b][rng.integers(len(banks[b]), size=pairs_per_bank)]
+            cosine = (left * right).sum(axis=1)
+            found[f"{a} – {b}"] = cosine[cosine < 0.9999]  # an item met itself
+        made[space] = found
+    return made
+
+
+def neighbours(project: Project) -> pd.DataFrame:
+    """Effective number of neighbours of each centre's first aggregation: columns leaf, centre, neighbours."""
+    tau = project.params["pair"]["tau1"]
+    rows = []
+    for leaf in project.leaves:
+        p = project.embeddings.pools(leaf)
+        for centre, (queries, keys) in {"overlap": (p.o_leaf, p.x_leaf), "leaf": (p.x_leaf, p.o_leaf), "base": (p.y_base, p.o_base)}.items():
+            spread = aggregate(queries[:CENTRE_QUERIES], keys, keys, tau).neighbours
+            rows += [(leaf["name"], centre, float(n)) for n in spread]
+    return pd.DataFrame(rows, columns=["leaf", "centre", "neighbours"])
+
+
+def pseudo_pairs(project: Project, leaf: dict, n: int, answers: int = 5):
+    """n leaf items, and the base items nearest to what the leaf-centric aggregation paired them with.
+
+    Returns rows of queries, of answers, and whether an answer shares the query's concept: the arguments of plots.gallery."""
+    bank = project.embeddings.bank(config.leaf_space(project.params, leaf), leaf["modality"], "train")
+    other = project.embeddings.bank(config.base_space(project.params), other_modality(leaf), "train")
+    made = pairs.load(project.root / "pairs" / leaf["name"], ["leaf"])
+    chosen = np.random.default_rng(1).choice(len(bank), size=min(n, len(bank)), replace=False)
+    best = np.argsort(-(made["y_base"].numpy()[chosen] @ np.asarray(other.vectors).T), axis=1)[:, :answers]
+    rows = project.items.set_index("id", drop=False)
+    return _gallery(rows.loc[bank.ids[chosen]], [rows.loc[other.ids[b]] for b in best])
+
+
+def _gallery(queries: pd.DataFrame, found: list[pd.DataFrame], right=None):
+    asked = list(queries.itertuples(index=False))
+    answers = [list(f.itertuples(index=False)) for f in found]
+    if right is None:
+        right = [[a.concept == q.concept for a in line] for q, line in zip(asked, answers, strict=True)]
+    return asked, answers, right
+
+
+def _task(project: Project, name: str):
+    return next((t for t in tasks(project.items, "test") if t.name == name), None)
+
+
+def _similarity(project: Project, task) -> np.ndarray:
+    maps = exmcr_maps(project)
+    return project.embeddings.common(task.queries, maps) @ project.embeddings.common(task.gallery, maps).T
+
+
+def answers(project: Project, name: str, n: int, most: int = 5):
+    """n test queries of a task, of different concepts, with their best answers: the arguments of plots.gallery.
+
+    The queries are a fixed random draw, not the best ones. None when the task has no data."""
+    task = _task(project, name)
+    if task is None:
+        return None
+    similarity = _similarity(project, task)
+    shuffled = task.queries.sample(frac=1, random_state=0)
+    chosen = shuffled.drop_duplicates("concept").head(n)
+    place = {id: k for k, id in enumerate(task.queries.id)}
+    lines = [place[i] for i in chosen.id]
+    best = np.argsort(-similarity[lines], axis=1)[:, :most]
+    right = [task.positive[line][b].tolist() for line, b in zip(lines, best, strict=True)]
+    return _gallery(chosen, [task.gallery.iloc[b] for b in best], right)
+
+
+def by_concept(project: Project, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Mean AP per concept (columns concept, map, n, seen), and what wrong first answers were (asked, answered, times)."""
+    task = _task(project, name)
+    similarity = _similarity(project, task)
+    ap = retrieval.per_query(retrieval.ranks_of_positives(similarity, task.positive))["map"]
+    asked = task.queries.concept.to_numpy()
+    first = similarity.argmax(axis=1)
+    wrong = ~task.positive[np.arange(len(first)), first]
+    table = pd.DataFrame({"concept": asked, "map": ap, "seen": task.seen})
+    scores = table.groupby("concept").agg(map=("map", "mean"), n=("map", "size"), seen=("seen", "first")).reset_index()
+    taken = pd.DataFrame({"asked": asked[wrong], "answered": task.gallery.concept.to_numpy()[first[wrong]]})
+    return scores, taken.value_counts().rename("times").reset_index()
+
+
+def map_2d(project: Project) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """UMAP of test items before and after extension: (n, 2), (n, 2), and the rows of the item table.
+
+    Before: every item in the frozen space of its own (leaf modalities in the leaf's). Seeded; coordinates still differ
+    between machines."""
+    import umap
+
+    e = project.embeddings
+    test = project.items[(project.items.split == "test") & (project.items.of == "")]
+    share = project.params["visualise"]["umap_items"] // test.modality.nunique()
+    rows = pd.concat([part.sample(min(share, len(part)), random_state=0) for _, part in test.groupby("modality")])
+    maps = exmcr_maps(project)
+    before, after = [], []
+    for modality, part in rows.groupby("modality", sort=False):
+        leaf = e.leaf_of(modality)
+        before.append(e.vectors(e.base if leaf is None else config.leaf_space(project.params, leaf), part))
+        after.append(e.common(part, maps))
+    both = []
+    for vectors in (np.concatenate(before), np.concatenate(after)):
+        both.append(umap.UMAP(metric="cosine", random_state=0, n_jobs=1, n_neighbors=min(20, len(rows) - 1)).fit_transform(vectors))
+    return both[0], both[1], pd.concat([part for _, part in rows.groupby("modality", sort=False)])
+
+
+def frequent_concepts(rows: pd.DataFrame, n: int) -> list[str]:
+    """The concepts that occur in most modalities, then most often."""
+    counted = rows[rows.concept != ""].groupby("concept").modality.agg(["nunique", "size"])
+    return counted.sort_values(["nunique", "size"], ascending=False).head(n).index.tolist()
+
+
+def modality_gaps(project: Project) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Distance between the centroids of test items of each two modalities, before and after extension: two square tables.
+
+    ||mean(a) - mean(b)||, between 0 and 2 (Liang et al. 2022, arXiv:2203.02053)."""
+    e, maps = project.embeddings, exmcr_maps(project)
+    before, after = {}, {}
+    for modality, part in project.items[project.items.split == "test"].groupby("modality", sort=False):
+        leaf = e.leaf_of(modality)
+        before[modality] = e.vectors(e.base if leaf is None else config.leaf_space(project.params, leaf), part).mean(axis=0)
+        after[modality] = e.common(part, maps).mean(axis=0)
+    names = [m for m in ("text", "image", "audio", "points") if m in before]
+
+    def table(centres):
+        return pd.DataFrame([[np.linalg.norm(centres[a] - centres[b]) for b in names] for a in names], names, names)
+
+    return table(before), table(after)
