@@ -107,7 +107,7 @@ def extract(space, modality: str, items: pd.DataFrame, folder: str | Path, load:
 
 
 def _items_digest(items: pd.DataFrame) -> str:
-    """Changes when an item is added, moved, renamed or reworded, or its file is replaced by one of another size."""
+    """Changes when an item is added, moved, renamed or reworded; not when its file is replaced by another of that name."""
     wanted = [c for c in ("id", "caption", "path", "start", "seconds") if c in items]
     return hashlib.sha256(items[wanted].to_csv(index=False).encode()).hexdigest()
 
