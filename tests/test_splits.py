@@ -155,3 +155,12 @@ def test_the_table_refuses_repeated_ids_and_straddling_groups(tmp_path):
     with pytest.raises(ValueError, match="straddle.*g"):
         table.write([a, a | {"id": "2", "split": "test"}], tmp_path / "t.parquet")
     assert not (tmp_path / "t.parquet").exists()
+
+
+def test_a_heard_concept_with_several_packages_keeps_some_to_ask(made):
+    audio = of(made[0], modality="audio")
+    for concept in {r["concept"] for r in audio if r["split"] == "train"}:
+        packages = {r["source"]: r["split"] for r in of(audio, concept=concept)}
+        held = sorted(s for s in packages.values() if s != "train")
+        expected = {1: [[]], 2: [["test"], ["val"]], 3: [["test", "val"]]}.get(len(packages), [["test", "test", "val"]])
+        assert held in expected, (concept, packages)
