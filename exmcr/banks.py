@@ -107,7 +107,7 @@ def extract(space, modality: str, items: pd.DataFrame, folder: str | Path, load:
 
 
 def _items_digest(items: pd.DataFrame) -> str:
-    """Changes when an item is added, moved, renamed or reworded, or its file is replaced by one of another size."""
+    """Changes when an item is added, moved, renamed or reworded; not when its file is replaced by another of that name."""
     wanted = [c for c in ("id", "caption", "path", "start", "seconds") if c in items]
     return hashlib.sha256(items[wanted].to_csv(index=False).encode()).hexdigest()
 
@@ -126,7 +126,7 @@ def _prepare(folder: Path, plan: dict) -> Path:
     if not note.is_file() or json.loads(note.read_text()) != plan:
         shutil.rmtree(folder, ignore_errors=True)
         shards.mkdir(parents=True)
-        note.write_text(json.dumps(plan))
+        _write_text(note, json.dumps(plan))
     return shards
 
 
@@ -172,10 +172,17 @@ def _finish(folder: Path, shards: Path, plan: dict, total: int, max_bad: float) 
     part.rename(folder / "vectors.npy")
     pd.DataFrame({"id": ids}).to_parquet(folder / "ids.parquet", index=False)
     meta = plan | {"n": len(ids), "skipped": bad, "sha256": _sha256(folder / "vectors.npy")}
-    (folder / "manifest.json").write_text(json.dumps(meta, indent=1) + "\n")
+    _write_text(folder / "manifest.json", json.dumps(meta, indent=1) + "\n")
     shutil.rmtree(shards)
     (folder / "plan.json").unlink()
     return Bank(folder)
+
+
+def _write_text(path: Path, text: str) -> None:
+    """As a whole or not at all: half a plan would stop every later run."""
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    part.rename(path)
 
 
 def _sha256(path: Path) -> str:

@@ -8,6 +8,7 @@ from exmcr.errors import ConfigError
 from exmcr.media import MODALITIES
 
 CENTRES = ("overlap", "leaf", "base")
+TERMS = ("x-o", "o-o", "x-y", "o-y")  # projected leaf modality or overlap, against base overlap or other modality
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -37,6 +38,8 @@ def check(params: dict) -> None:
     from exmcr.corpora import CORPORA
     from exmcr.spaces import SPACES
 
+    if not isinstance(params, dict):
+        raise ConfigError(f"params.yaml must hold names and values, is {type(params).__name__}")
     wrong = []
 
     def expect(condition, message):
@@ -45,7 +48,7 @@ def check(params: dict) -> None:
 
     def positive(block, *names):
         for name in names:
-            value = params.get(block, {}).get(name)
+            value = (params.get(block) or {}).get(name)
             expect(isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0, f"{block}.{name} must be a number > 0, is {value!r}")
 
     expect(params.get("corpora") in CORPORA, f"corpora: unknown '{params.get('corpora')}', known: {', '.join(CORPORA)}")
@@ -72,9 +75,11 @@ def check(params: dict) -> None:
     positive("pair", "tau1")
     positive("train", "tau2", "batch", "steps", "lr")
     for name in ("lambda", "noise", "weight_decay"):
-        value = params.get("train", {}).get(name)
+        value = (params.get("train") or {}).get(name)
         expect(isinstance(value, (int, float)) and value >= 0, f"train.{name} must be a number >= 0, is {value!r}")
-    centres = params.get("pair", {}).get("centres")
+    terms = (params.get("train") or {}).get("terms")
+    expect(isinstance(terms, list) and terms and set(terms) <= set(TERMS), f"train.terms must be some of {', '.join(TERMS)}, is {terms!r}")
+    centres = (params.get("pair") or {}).get("centres")
     expect(isinstance(centres, list) and centres and set(centres) <= set(CENTRES), f"pair.centres must be some of {', '.join(CENTRES)}, is {centres!r}")
     if wrong:
         raise ConfigError("params.yaml cannot be used:\n" + "\n".join(f"  - {w}" for w in wrong))

@@ -5,7 +5,7 @@ arXiv:2310.08884; which parts are exact and which assumed is said in params.yaml
 import torch
 from torch.nn.functional import cross_entropy
 
-TERMS = ("x-o", "o-o", "x-y", "o-y")  # projected leaf modality or overlap, against base overlap or other modality
+from exmcr.config import TERMS
 
 
 def intra(x_l: torch.Tensor, o_l: torch.Tensor) -> torch.Tensor:

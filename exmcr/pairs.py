@@ -64,7 +64,7 @@ def quadruples(pools: Pools, centre: str, tau: float, device=None) -> dict[str, 
 
 
 def build(pools: Pools, folder: Path, centres: list[str], tau: float, device=None) -> dict[str, int]:
-    """Make and store the quadruples of every centre, one file each; finished ones of the same pools are kept.
+    """Make and store the quadruples of every centre, one file each, in place of those that are there.
 
     Returns {centre: number of quadruples}."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from torch.nn.functional import normalize
 from tqdm import trange
 
 from exmcr import objectives
+from exmcr.checkpoints import state_digest
 from exmcr.projectors import Projector
 
 Quadruples = dict[str, torch.Tensor]
@@ -61,7 +62,7 @@ def train(model: torch.nn.Module, pool: Quadruples, settings: dict, seed: int, *
     per_epoch = max(1, n // batch_size)
     epochs = -(-settings["steps"] // per_epoch)
     history: list[dict] = []
-    key = repr((sorted((k, str(v)) for k, v in settings.items()), seed, n))
+    key = repr((sorted((k, str(v)) for k, v in settings.items()), seed, n, _sample_digest(pool)))
     if checkpoint and checkpoint.is_file():
         history = _resume(checkpoint, key, model, optimizer, schedule, generator, device)
     step = sum(record["steps"] for record in history)
@@ -90,6 +91,12 @@ def train(model: torch.nn.Module, pool: Quadruples, settings: dict, seed: int, *
             _store(checkpoint, key, model, optimizer, schedule, generator, history)
     model.eval()
     return history
+
+
+def _sample_digest(pool: Quadruples) -> str:
+    """Tells pools of equal size apart, made at another tau1 for instance, by up to 1024 of their rows."""
+    n = len(pool["x_leaf"])
+    return state_digest({k: v[:: -(-n // 1024)] for k, v in pool.items()})
 
 
 def _store(path: Path, key, model, optimizer, schedule, generator, history) -> None:

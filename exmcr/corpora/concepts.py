@@ -14,7 +14,7 @@ _KEEP_S = ("ss", "us", "is", "sunglasses", "glasses", "scissors", "pliers", "mar
 @cache
 def _aliases() -> dict[tuple[str, ...], str]:
     table = yaml.safe_load(files("exmcr.corpora").joinpath("concepts.yaml").read_text())
-    return {tuple(alias.split()): concept for concept, names in table.items() for alias in [concept, *(names or [])]}
+    return {tuple(map(singular, alias.split())): concept for concept, names in table.items() for alias in [concept, *(names or [])]}
 
 
 def words(caption: str) -> list[str]:

@@ -4,10 +4,12 @@
 
 import hashlib
 import io
+import lzma
 import os
 import shutil
 import subprocess
 import tarfile
+import zlib
 from pathlib import Path
 
 import zstandard
@@ -81,15 +83,20 @@ def unpack(deb: Path, target: Path) -> None:
         if file.read(8) != b"!<arch>\n":
             raise ConfigError(f"{deb} is not a Debian package; delete it to download it again")
         while header := file.read(60):
+            if len(header) < 60 or header[58:] != b"`\n":
+                raise ConfigError(f"{deb} is damaged; delete it to download it again")
             name, size = header[:16].decode().strip().rstrip("/"), int(header[48:58])
             if name.startswith("data.tar"):
                 body = file.read(size)
                 if len(body) < size:
                     raise ConfigError(f"{deb} is cut short; delete it to download it again")
-                if name.endswith(".zst"):
-                    body = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)).read()
-                with tarfile.open(fileobj=io.BytesIO(body)) as tar:
-                    tar.extractall(target, filter="data")
+                try:
+                    if name.endswith(".zst"):
+                        body = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)).read()
+                    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+                        tar.extractall(target, filter="data")
+                except (tarfile.TarError, lzma.LZMAError, zstandard.ZstdError, zlib.error, EOFError) as error:
+                    raise ConfigError(f"{deb} is damaged ({error}); delete it to download it again") from error
                 return
             file.seek(size + size % 2, 1)
     raise ConfigError(f"{deb} holds no data; delete it to download it again")

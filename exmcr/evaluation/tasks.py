@@ -47,7 +47,7 @@ def _same(a: pd.Series, b: pd.Series) -> np.ndarray:
 
 def names_as_texts(items: pd.DataFrame, column: str) -> pd.DataFrame:
     """A gallery of words: one text per distinct value of `column` ("concept" or "caption") of these items."""
-    words = items.drop_duplicates(column)
+    words = items[items[column] != ""].drop_duplicates(column)
     spoken = words[column].to_numpy()
     return pd.DataFrame({"id": "word/" + words[column].to_numpy(), "modality": "text", "caption": spoken, "concept": words.concept.to_numpy(), "of": ""})
 
@@ -63,7 +63,7 @@ def tasks(items: pd.DataFrame, split: str) -> list[Task]:
     made = []
 
     if len(audio) and len(other):
-        right = other.concept.isin(set(audio.concept)).to_numpy()
+        right = other.concept.isin(set(audio.concept) - {""}).to_numpy()
         spare = other[~right].assign(draw=[chance("gallery:" + i) for i in other[~right].id]).sort_values("draw").drop(columns="draw")
         gallery = pd.concat([other[right], spare.head(max(0, GALLERY - int(right.sum())))])
         made.append(_task("audio->image", audio, gallery, _same(audio.concept, gallery.concept), heard))
