@@ -73,16 +73,37 @@ def check(params: dict) -> None:
         expect(base[profile] in SPACES, f"base: unknown space '{base[profile]}', known: {', '.join(SPACES)}")
     positive("extract", "shard")
     positive("pair", "tau1")
-    positive("train", "tau2", "batch", "steps", "lr")
-    for name in ("lambda", "noise", "weight_decay"):
-        value = (params.get("train") or {}).get(name)
-        expect(isinstance(value, (int, float)) and value >= 0, f"train.{name} must be a number >= 0, is {value!r}")
-    terms = (params.get("train") or {}).get("terms")
-    expect(isinstance(terms, list) and terms and set(terms) <= set(TERMS), f"train.terms must be some of {', '.join(TERMS)}, is {terms!r}")
+    extra = set((params.get("train") or {}).get("leaves") or {}) - set(names)
+    expect(not extra, f"train.leaves names leaves that do not exist: {', '.join(sorted(map(str, extra)))}")
+    for name in names:
+        _check_training(train_settings(params, name), f"leaf '{name}'", expect)
     centres = (params.get("pair") or {}).get("centres")
     expect(isinstance(centres, list) and centres and set(centres) <= set(CENTRES), f"pair.centres must be some of {', '.join(CENTRES)}, is {centres!r}")
     if wrong:
         raise ConfigError("params.yaml cannot be used:\n" + "\n".join(f"  - {w}" for w in wrong))
+
+
+def train_settings(params: dict, leaf: str) -> dict:
+    """The train block as it holds for one leaf: `train`, with what `train.leaves` says otherwise."""
+    block = dict(params.get("train") or {})
+    special = (block.pop("leaves", None) or {}).get(leaf) or {}
+    return block | special
+
+
+def _check_training(block: dict, where: str, expect) -> None:
+    def number(value):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+    for name in ("tau2", "lr"):
+        expect(number(block.get(name)) and block[name] > 0, f"train.{name} must be a number > 0, is {block.get(name)!r} ({where})")
+    for name in ("batch", "steps"):
+        value = block.get(name)
+        expect(isinstance(value, int) and not isinstance(value, bool) and value > 0, f"train.{name} must be a whole number > 0, is {value!r} ({where})")
+    for name in ("lambda", "noise", "weight_decay"):
+        expect(number(block.get(name)) and block[name] >= 0, f"train.{name} must be a number >= 0, is {block.get(name)!r} ({where})")
+    terms = block.get("terms")
+    expect(isinstance(terms, list) and terms and set(terms) <= set(TERMS), f"train.terms must be some of {', '.join(TERMS)}, is {terms!r} ({where})")
+    expect(isinstance(block.get("overlap_through_fl"), bool), f"train.overlap_through_fl must be true or false, is {block.get('overlap_through_fl')!r} ({where})")
 
 
 def leaf_space(params: dict, leaf: dict) -> str:

@@ -117,8 +117,7 @@ def train(project: Project) -> pd.DataFrame:
     records = []
     for leaf in project.leaves:
         pool = pairs.load(project.root / "pairs" / leaf["name"], params["pair"]["centres"])
-        settings = params["train"] | params["train"].get("leaves", {}).get(leaf["name"], {})
-        settings.pop("leaves", None)
+        settings = config.train_settings(params, leaf["name"])
         for seed in params["seeds"]:
             path = project.projector_path(leaf["name"], seed)
             projector, history = fit_projector(pool, settings, seed, checkpoint=path.with_suffix(".ckpt"))
