@@ -43,7 +43,7 @@ def check(params: dict) -> None:
     wrong = []
 
     def expect(condition, message):
-        if not condition:
+        if not condition and message not in wrong:  # what two leaves share is wrong once
             wrong.append(message)
 
     def positive(block, *names):
@@ -75,8 +75,13 @@ def check(params: dict) -> None:
     positive("pair", "tau1")
     extra = set((params.get("train") or {}).get("leaves") or {}) - set(names)
     expect(not extra, f"train.leaves names leaves that do not exist: {', '.join(sorted(map(str, extra)))}")
-    for name in names:
-        _check_training(train_settings(params, name), f"leaf '{name}'", expect)
+    for leaf in names:
+        special = ((params.get("train") or {}).get("leaves") or {}).get(leaf) or {}
+
+        def path(name, leaf=leaf, special=special):
+            return f"train.leaves.{leaf}.{name}" if name in special else f"train.{name}"
+
+        _check_training(train_settings(params, leaf), path, expect)
     centres = (params.get("pair") or {}).get("centres")
     expect(isinstance(centres, list) and centres and set(centres) <= set(CENTRES), f"pair.centres must be some of {', '.join(CENTRES)}, is {centres!r}")
     if wrong:
@@ -90,20 +95,20 @@ def train_settings(params: dict, leaf: str) -> dict:
     return block | special
 
 
-def _check_training(block: dict, where: str, expect) -> None:
+def _check_training(block: dict, path, expect) -> None:
     def number(value):
         return isinstance(value, (int, float)) and not isinstance(value, bool)
 
     for name in ("tau2", "lr"):
-        expect(number(block.get(name)) and block[name] > 0, f"train.{name} must be a number > 0, is {block.get(name)!r} ({where})")
+        expect(number(block.get(name)) and block[name] > 0, f"{path(name)} must be a number > 0, is {block.get(name)!r}")
     for name in ("batch", "steps"):
         value = block.get(name)
-        expect(isinstance(value, int) and not isinstance(value, bool) and value > 0, f"train.{name} must be a whole number > 0, is {value!r} ({where})")
+        expect(isinstance(value, int) and not isinstance(value, bool) and value > 0, f"{path(name)} must be a whole number > 0, is {value!r}")
     for name in ("lambda", "noise", "weight_decay"):
-        expect(number(block.get(name)) and block[name] >= 0, f"train.{name} must be a number >= 0, is {block.get(name)!r} ({where})")
+        expect(number(block.get(name)) and block[name] >= 0, f"{path(name)} must be a number >= 0, is {block.get(name)!r}")
     terms = block.get("terms")
-    expect(isinstance(terms, list) and terms and set(terms) <= set(TERMS), f"train.terms must be some of {', '.join(TERMS)}, is {terms!r} ({where})")
-    expect(isinstance(block.get("overlap_through_fl"), bool), f"train.overlap_through_fl must be true or false, is {block.get('overlap_through_fl')!r} ({where})")
+    expect(isinstance(terms, list) and terms and set(terms) <= set(TERMS), f"{path('terms')} must be some of {', '.join(TERMS)}, is {terms!r}")
+    expect(isinstance(block.get("overlap_through_fl"), bool), f"{path('overlap_through_fl')} must be true or false, is {block.get('overlap_through_fl')!r}")
 
 
 def leaf_space(params: dict, leaf: dict) -> str:
