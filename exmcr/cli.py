@@ -7,6 +7,7 @@ from importlib import import_module
 from exmcr.errors import BadItem, ConfigError
 
 COMMANDS = {
+    "results": ("exmcr.report", "print the results table as Markdown"),
     "weights": ("exmcr.weights", "list and fetch the weights of the real spaces"),
 }
 

@@ -42,17 +42,20 @@ def training_losses(table: pd.DataFrame, path=None):
 
 
 def counts(items: pd.DataFrame, path=None):
-    """How many items of each modality come from where, and what they are for."""
+    """How many items of each modality come from where, and what they are for: one panel per modality."""
     table = items[items.modality != "text"].groupby(["modality", "source", "split"]).size().unstack(fill_value=0)
-    table = table.reindex(columns=["train", "val", "test"]).sort_index()
-    figure, axis = plt.subplots(figsize=(8, 0.32 * len(table) + 1.2), constrained_layout=True)
-    left = np.zeros(len(table))
-    for split, colour in zip(table.columns, ("#4c78a8", "#eeca3b", "#e45756"), strict=True):
-        axis.barh([f"{m}: {s}" for m, s in table.index], table[split], left=left, color=colour, label=split)
-        left += table[split].to_numpy()
-    axis.set(xscale="symlog", xlabel="items (logarithmic)", title="Raw items by modality, source and split")
-    axis.invert_yaxis()
-    axis.legend(frameon=False)
+    table = table.reindex(columns=["train", "val", "test"], fill_value=0)
+    modalities = list(dict.fromkeys(table.index.get_level_values(0)))
+    heights = [len(table.loc[m]) + 1 for m in modalities]
+    figure, axes = plt.subplots(len(modalities), 1, figsize=(8, 0.36 * sum(heights)), height_ratios=heights, squeeze=False, constrained_layout=True)
+    for axis, modality in zip(axes[:, 0], modalities, strict=True):
+        part, left = table.loc[modality], np.zeros(len(table.loc[modality]))
+        for split, colour in zip(table.columns, ("#4c78a8", "#eeca3b", "#e45756"), strict=True):
+            axis.barh(part.index, part[split], left=left, color=colour, label=split)
+            left += part[split].to_numpy()
+        axis.set_title(f"{modality}: {int(left.sum())} items", fontsize=10, loc="left")
+        axis.invert_yaxis()
+    axes[0, 0].legend(frameon=False, ncols=3)
     return _keep(figure, path)
 
 
@@ -210,13 +213,15 @@ def item(axis, row, raw) -> None:
     axis.set(xticks=[], yticks=[])
 
 
-def gallery(queries: list, answers: list[list], right: list[list[bool]], load, title: str, path=None):
-    """Queries (rows of the item table) on the left, their best answers to the right; green is right, red is wrong."""
+def gallery(queries: list, answers: list[list], right: list[list[bool]] | None, load, title: str, path=None):
+    """Queries (rows of the item table) on the left, their best answers to the right; green is right, red is wrong.
+
+    With right=None the lines just show items."""
     width = 1 + max(len(a) for a in answers)
     figure, axes = plt.subplots(len(queries), width, figsize=(1.55 * width, 1.75 * len(queries)), squeeze=False, constrained_layout=True)
-    for line, (query, found, good) in enumerate(zip(queries, answers, right, strict=True)):
+    for line, (query, found, good) in enumerate(zip(queries, answers, right or [[None] * len(a) for a in answers], strict=True)):
         item(axes[line][0], query, load(query))
-        axes[line][0].set_title(_short(query.caption), fontsize=8, fontweight="bold")
+        axes[line][0].set_title(_short(query.caption), fontsize=8, fontweight="bold" if right else "normal")
         for place in range(1, width):
             axis = axes[line][place]
             if place > len(found):
@@ -224,10 +229,11 @@ def gallery(queries: list, answers: list[list], right: list[list[bool]], load, t
                 continue
             row = found[place - 1]
             item(axis, row, load(row))
-            colour = "#2ca02c" if good[place - 1] else "#d62728"
-            axis.set_title(_short(row.caption), fontsize=7, color=colour)
-            for spine in axis.spines.values():
-                spine.set(visible=True, color=colour, lw=1.5)
+            colour = {None: "black", True: "#2ca02c", False: "#d62728"}[good[place - 1]]
+            axis.set_title(_short(row.caption), fontsize=8 if right is None else 7, color=colour)
+            if right:
+                for spine in axis.spines.values():
+                    spine.set(visible=True, color=colour, lw=1.5)
     figure.suptitle(title)
     return _keep(figure, path)
 

@@ -43,3 +43,9 @@ def test_a_concept_is_its_own_concept():
 
     for concept in set(_aliases().values()):
         assert concept_of(concept) == concept
+
+
+def test_how_a_thing_is_drawn_is_not_what_it_is():
+    assert concept_of("violin (b and w)") == "violin"
+    assert concept_of("seagull contour") == "seagull"
+    assert concept_of("icon") == "icon"

@@ -17,10 +17,14 @@ def _aliases() -> dict[tuple[str, ...], str]:
     return {tuple(map(singular, alias.split())): concept for concept, names in table.items() for alias in [concept, *(names or [])]}
 
 
+_ASIDE = re.compile(r"\(.*?\)|“.*?”")
+# How a thing is drawn, said after its name: "violin bw", "seagull contour".
+_MANNER = {"bw", "bwh", "outline", "contour", "silhouette", "profile", "ii", "iii", "clipart", "icon", "simple", "vector", "drawing"}
+
+
 def words(caption: str) -> list[str]:
     """Lower-case words without brackets, digits and punctuation."""
-    text = re.sub(r"\(.*?\)|“.*?”", " ", caption.lower())
-    return re.findall(r"[a-zà-ÿ]+", text.replace("'s", ""))
+    return re.findall(r"[a-zà-ÿ]+", _ASIDE.sub(" ", caption.lower()).replace("'s", ""))
 
 
 def singular(word: str) -> str:
@@ -40,9 +44,11 @@ def concept_of(caption: str) -> str:
     """The head noun of a caption, through the alias table; "" when there is none.
 
     "A colorful rooster." -> "chicken" (alias), "Upright piano" -> "piano", "hot dog" -> "hot dog" (not "dog")."""
-    text = _AMOUNT.sub(" ", caption.lower())
+    text = _AMOUNT.sub(" ", _ASIDE.sub(" ", caption.lower()))
     tokens = words(_CUT.sub("", text)) or words(text)
     tokens = [singular(t) for t in tokens if t not in ("a", "an", "the")]
+    while len(tokens) > 1 and tokens[-1] in _MANNER:
+        tokens.pop()
     aliases = _aliases()
     for length in (3, 2, 1):
         if tokens and tuple(tokens[-length:]) in aliases:
