@@ -47,6 +47,7 @@ class Player:
         """Strike the keys one after another -> mono float32 (n,), peak 0.7."""
         channel = 9 if bank == DRUM_BANK else 0
         self.synth.sounds_off(channel)
+        self._samples(0.2)  # the last note fades for some ms; which note that was depends on the worker
         self.synth.program_select(channel, self.font, bank, program, bank == DRUM_BANK)
         parts = []
         for key in keys:
