@@ -46,7 +46,8 @@ class Player:
     def play(self, bank: int, program: int, keys: list[int]) -> np.ndarray:
         """Strike the keys one after another -> mono float32 (n,), peak 0.7."""
         channel = 9 if bank == DRUM_BANK else 0
-        self.synth.sounds_off(channel)
+        for other in (0, 9):
+            self.synth.sounds_off(other)
         self._samples(0.2)  # the last note fades for some ms; which note that was depends on the worker
         self.synth.program_select(channel, self.font, bank, program, bank == DRUM_BANK)
         parts = []
