@@ -31,7 +31,7 @@ def items(raw: Path):
             size = font.getmask(character, mode="RGBA").size
             if size == blank or min(size) < 20:
                 continue
-            caption = name.lower().replace("face with", "face with")
+            caption = name.lower()
             yield (
                 row(f"{SOURCE}/{code:x}", "image", [caption], concept_of(caption), SOURCE, LICENCE, f"{SOURCE}:{series(caption)}"),
                 _draw(font, character),
