@@ -20,6 +20,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from exmcr.errors import BadItem, ConfigError
+from exmcr.files import sha256
 
 SHARD = 512  # items; a kill loses at most one shard
 BAD_SHARE = 0.05
@@ -39,7 +40,7 @@ class Bank:
         self.ids = pd.read_parquet(self.folder / "ids.parquet").id.to_numpy()
         if len(self.ids) != len(self.vectors) or not len(self.ids):
             raise ConfigError(f"bank {self.folder} has {len(self.vectors)} vectors for {len(self.ids)} ids; delete it and extract again")
-        if verify and _sha256(self.folder / "vectors.npy") != self.meta["sha256"]:
+        if verify and sha256(self.folder / "vectors.npy") != self.meta["sha256"]:
             raise ConfigError(f"{self.folder}/vectors.npy is not the file its manifest describes; delete the bank and extract again")
 
     def __len__(self) -> int:
@@ -171,7 +172,7 @@ def _finish(folder: Path, shards: Path, plan: dict, total: int, max_bad: float) 
     del merged
     part.rename(folder / "vectors.npy")
     pd.DataFrame({"id": ids}).to_parquet(folder / "ids.parquet", index=False)
-    meta = plan | {"n": len(ids), "skipped": bad, "sha256": _sha256(folder / "vectors.npy")}
+    meta = plan | {"n": len(ids), "skipped": bad, "sha256": sha256(folder / "vectors.npy")}
     _write_text(folder / "manifest.json", json.dumps(meta, indent=1) + "\n")
     shutil.rmtree(shards)
     (folder / "plan.json").unlink()
@@ -183,8 +184,3 @@ def _write_text(path: Path, text: str) -> None:
     part = path.with_suffix(".part")
     part.write_text(text)
     part.rename(path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 `apt-get download` needs no root once package lists exist. Where there is no apt, the user puts the .deb there."""
 
-import hashlib
 import io
 import lzma
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 import zstandard
 
 from exmcr.errors import ConfigError
+from exmcr.files import sha256
 
 
 def fetch(package: str, raw: Path) -> Path:
@@ -67,8 +67,7 @@ def _download(package: str, debs: Path) -> None:
 
 
 def _record(deb: Path, sums: Path) -> None:
-    with deb.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256(deb)
     lines = sums.read_text().splitlines() if sums.exists() else []
     known = dict(reversed(line.split("  ", 1)) for line in lines)
     if known.get(deb.name, digest) != digest:

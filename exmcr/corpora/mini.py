@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from exmcr.corpora import emoji, furniture, gcompris, openclipart, pictures, samples, scratch, soundfonts, splits, table, tuxpaint
 from exmcr.errors import BadItem
+from exmcr.files import sha256
 
 POINTS = 10_000
 BAD_SHARE = 0.05  # more unusable items than this is a broken download, not a few odd files
@@ -85,8 +86,7 @@ def _make(job) -> tuple[str, str]:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             _MAKERS[kind](target, *how)
-        with target.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), ""
+        return sha256(target), ""
     except BadItem as error:
         return "", str(error)
 

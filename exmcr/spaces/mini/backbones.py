@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from exmcr.errors import ConfigError
+from exmcr.files import sha256
 from exmcr.media import Sound
 from exmcr.spaces.base import digest
 
@@ -35,10 +36,7 @@ def weights(file: str) -> Path:
     path = Path(package.origin).parent.parent / file if package else None
     if path is None or not path.is_file():
         raise ConfigError(f"{file} is not installed; run 'make env' (its package is listed in pyproject.toml)")
-    import hashlib
-
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = sha256(path)
     if found != SHA256[file]:
         raise ConfigError(f"{path} has SHA-256 {found}, expected {SHA256[file]}; reinstall its package")
     return path
