@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, top_k_accuracy_score
 
 from exmcr.evaluation import retrieval
 
@@ -83,3 +83,44 @@ def test_nan_and_queries_without_an_answer_are_errors():
     positive[[1, 3]] = False
     with pytest.raises(ValueError, match="2 queries"):
         retrieval.score(similarity, positive)
+
+
+def test_recall_with_one_right_answer_is_scikit_learns_top_k_accuracy():
+    rng = np.random.default_rng(3)
+    similarity, right = rng.normal(size=(50, 30)), rng.permutation(np.resize(np.arange(30), 50))
+    row = retrieval.score(similarity, np.arange(30) == right[:, None])
+    for k in (1, 5, 10):
+        assert row[f"r{k}"] == pytest.approx(top_k_accuracy_score(right, similarity, k=k, labels=np.arange(30)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ties_count_as_if_the_right_answers_were_a_hair_worse(seed):
+    """The rule, and through it scikit-learn again: five levels of similarity and several right answers tie all the time."""
+    _, positive = random_task(seed=seed)
+    similarity = np.random.default_rng(seed).integers(5, size=positive.shape).astype(float)
+    parted = similarity - 1e-6 * positive
+    mine = retrieval.per_query(retrieval.ranks_of_positives(similarity, positive))
+    assert not np.allclose(mine["map"], [average_precision_score(p, s) for s, p in zip(similarity, positive)]), "there are ties"
+    # What is left are ties of right answers among themselves, whose order is nobody's loss; scikit-learn counts them as one
+    # step, so each is parted a hair further.
+    parted -= 1e-9 * np.arange(positive.shape[1]) * positive
+    assert np.allclose(mine["map"], [average_precision_score(p, s) for s, p in zip(parted, positive)], atol=1e-12)
+    first = [1 + int((s[~p] >= s[p].max()).sum()) for s, p in zip(similarity, positive)]
+    for k in (1, 5, 10):
+        assert mine[f"r{k}"].tolist() == [float(rank <= k) for rank in first]
+
+
+@pytest.mark.parametrize("share, n", [(0.5, 100), (0.2, 100), (0.3, 40)])
+def test_the_interval_covers_the_truth_as_often_as_it_says(share, n):
+    """95 % of the intervals of 300 experiments should hold the true share; binomial noise allows 92 to 98."""
+    draws = np.random.default_rng(0).random((300, n)) < share
+    inside = [low <= share <= high for low, high in map(retrieval.interval, draws.astype(float))]
+    # The percentile bootstrap of few yes-or-no answers is known to be a little narrow, the less the more queries.
+    assert 0.90 <= np.mean(inside) <= 0.985
+
+
+def test_the_interval_is_of_queries_not_of_answers():
+    """Average precision too: the interval of a mean narrows with the root of the number of queries."""
+    values = np.random.default_rng(1).random(1600)
+    width = [np.diff(retrieval.interval(values[:n]))[0] for n in (100, 1600)]
+    assert width[0] / width[1] == pytest.approx(4, rel=0.25)
