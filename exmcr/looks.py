@@ -7,9 +7,11 @@ import pandas as pd
 
 from exmcr import config, pairs, projectors
 from exmcr.aggregate import aggregate
-from exmcr.evaluation import retrieval
+from exmcr.evaluation import geometry, retrieval
 from exmcr.evaluation.embeddings import other_modality
+from exmcr.evaluation.table import over_seeds
 from exmcr.evaluation.tasks import tasks
+from exmcr.methods.baselines import BASELINES
 from exmcr.pipeline import Project, as_maps
 
 CENTRE_QUERIES = 2000  # rows per centre in the picture of neighbours
@@ -110,6 +112,88 @@ def by_concept(project: Project, name: str) -> tuple[pd.DataFrame, pd.DataFrame]
     scores = table.groupby("concept").agg(map=("map", "mean"), n=("map", "size"), seen=("seen", "first")).reset_index()
     taken = pd.DataFrame({"asked": asked[wrong], "answered": task.gallery.concept.to_numpy()[first[wrong]]})
     return scores, taken.value_counts().rename("times").reset_index()
+
+
+def best_and_worst(project: Project, name: str, n: int = 6) -> pd.DataFrame:
+    """The n best and n worst concepts of a task by mean AP: map, queries, heard (items of the leaf's training pool with that
+    noun), right (answers in the gallery), and what wrong first answers showed most often."""
+    task = _task(project, name)
+    scores, taken = by_concept(project, name)
+    train = project.items[(project.items.modality == task.from_modality) & (project.items.split == "train")].concept.value_counts()
+    right = pd.Series(task.positive.sum(axis=1), index=task.queries.concept.to_numpy()).groupby(level=0).first()
+    confused = taken.groupby("asked").answered.agg(lambda names: ", ".join([name or "(no noun)" for name in names][:3]))
+    ordered = scores.sort_values("map", ascending=False, kind="stable").set_index("concept")
+    ordered = pd.concat([ordered.head(n), ordered.iloc[max(n, len(ordered) - n) :]])
+    found = {
+        "map": ordered["map"],
+        "queries": ordered.n,
+        "heard": train.reindex(ordered.index).fillna(0).astype(int),
+        "right": right.reindex(ordered.index),
+        "taken for": confused.reindex(ordered.index).fillna(""),
+    }
+    return pd.DataFrame(found)
+
+
+def methods_to_compare(project: Project) -> dict[str, list[dict]]:
+    """Maps of the hop, of Procrustes and of Ex-MCR: {method: one {leaf name: Maps} for each seed}."""
+    pools = {leaf["name"]: project.embeddings.pools(leaf) for leaf in project.leaves}
+    made = {name: [{leaf: BASELINES[name](p) for leaf, p in pools.items()}] for name in ("hop", "procrustes")}
+    return made | {"exmcr": [exmcr_maps(project, seed) for seed in project.params["seeds"]]}
+
+
+def concepts_by_method(project: Project, name: str, methods: dict[str, list[dict]]) -> pd.DataFrame:
+    """Mean AP per concept, one column for each method (mean over its seeds), and columns concept, n, seen."""
+    task, e = _task(project, name), project.embeddings
+    table = pd.DataFrame({"concept": task.queries.concept.to_numpy(), "seen": task.seen})
+    for method, seeds in methods.items():
+        runs = [retrieval.ranks_of_positives(e.common(task.queries, m) @ e.common(task.gallery, m).T, task.positive) for m in seeds]
+        table[method] = np.mean([retrieval.per_query(ranks)["map"] for ranks in runs], axis=0)
+    kinds = {"n": ("seen", "size"), "seen": ("seen", "first")} | {method: (method, "mean") for method in methods}
+    return table.groupby("concept").agg(**kinds).reset_index()
+
+
+def geometry_by_method(project: Project, name: str, methods: dict[str, list[dict]]) -> pd.DataFrame:
+    """What each method makes of the queries of a task: exmcr.evaluation.geometry of the queries against the gallery, first
+    seed. One row per method, with its mAP."""
+    task, e = _task(project, name), project.embeddings
+    rows = []
+    for method, seeds in methods.items():
+        queries, gallery = e.common(task.queries, seeds[0]), e.common(task.gallery, seeds[0])
+        score = retrieval.score(queries @ gallery.T, task.positive)["map"]
+        rows.append({"method": method, "map": score, **geometry.alone(queries), **geometry.between(queries, gallery, task.positive)})
+    return pd.DataFrame(rows).set_index("method")
+
+
+def with_compared(project: Project, results: pd.DataFrame) -> pd.DataFrame:
+    """The results table, and below it what reports/compare.csv has of other methods, when that was made."""
+    path = project.root / "reports/compare.csv"
+    if not path.is_file():
+        return results
+    other = pd.read_csv(path)
+    return pd.concat([results, other[~other.method.isin(set(results.method))]], ignore_index=True)
+
+
+def kept(results: pd.DataFrame, split: str = "all") -> pd.DataFrame:
+    """What each method keeps of what a frozen space can do alone, on the tasks whose two modalities one space has.
+
+    Columns task, method, frozen (mAP of that space: `base` or `leaf`), map, share (map / frozen). In the base's own tasks a
+    method that leaves the base untouched keeps exactly 1."""
+    mean = over_seeds(results[results.split == split])
+    frozen = mean[mean.method.isin(("base", "leaf"))].groupby("task", sort=False)["map"].max().rename("frozen")
+    made = mean[~mean.method.isin(("base", "leaf"))].merge(frozen, on="task")
+    return made.assign(share=made["map"] / made.frozen)[["task", "method", "frozen", "map", "share"]]
+
+
+def base_before_and_after(results: pd.DataFrame) -> pd.DataFrame:
+    """The base's own tasks: every score before extension and after, the mean over seeds, and the largest difference of any seed."""
+    scores = ["r1", "r5", "r10", "map"]
+    before = results[results.method == "base"].set_index(["task", "split"])
+    rows = []
+    for key, part in results[results.method == "exmcr"].groupby(["task", "split"], sort=False):
+        if key in before.index:
+            own = before.loc[key, scores].astype(float)
+            rows.append((*key, own["map"], part["map"].mean(), own.r1, part.r1.mean(), float((part[scores] - own).abs().to_numpy().max())))
+    return pd.DataFrame(rows, columns=["task", "split", "map before", "map after", "r1 before", "r1 after", "largest difference"])
 
 
 def map_2d(project: Project) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:

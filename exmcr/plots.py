@@ -195,6 +195,73 @@ def concept_scores(table: pd.DataFrame, title: str, path=None, most: int = 24):
     return _keep(figure, path)
 
 
+def kept(table: pd.DataFrame, methods: list[str], path=None):
+    """How much of a frozen space's own mAP each method keeps, one group of bars per task: table of looks.kept."""
+    names, shown = list(dict.fromkeys(table.task)), [m for m in methods if m in set(table.method)]
+    figure, axis = plt.subplots(figsize=(10, 3.4), constrained_layout=True)
+    width = 0.8 / len(shown)
+    spare = plt.get_cmap("Dark2")
+    for place, method in enumerate(shown):
+        share = table[table.method == method].set_index("task").share.reindex(names)
+        axis.bar(np.arange(len(names)) + (place - (len(shown) - 1) / 2) * width, 100 * share, width, color=METHOD_COLOUR.get(method, spare(place)), label=method)
+    axis.axhline(100, color="black", lw=1, ls=":")
+    axis.set_xticks(range(len(names)), names, rotation=20, ha="right")
+    axis.set(ylabel="% of the frozen mAP", title="What is kept of what one frozen space can do alone (dotted: that space)")
+    axis.legend(frameon=False, fontsize=8, ncols=len(shown))
+    return _keep(figure, path)
+
+
+def concept_by_concept(table: pd.DataFrame, one: str, other: str, title: str, path=None, named: int = 8):
+    """Mean AP per concept of two methods against each other: table of looks.concepts_by_method. Area: number of queries.
+
+    The concepts on which they differ most are named."""
+    figure, axis = plt.subplots(figsize=(6.4, 5.6), constrained_layout=True)
+    for seen, colour, label in ((True, "#54a24b", "heard in training"), (False, "#e45756", "never heard")):
+        part = table[table.seen == seen]
+        axis.scatter(100 * part[one], 100 * part[other], s=14 * part.n, color=colour, alpha=0.65, lw=0, label=f"{label}: {len(part)} concepts")
+    top = 100 * max(table[one].max(), table[other].max(), 0.05) * 1.08
+    axis.plot([0, top], [0, top], color="black", lw=1, ls=":")
+    difference = (table[other] - table[one]).abs().sort_values(ascending=False, kind="stable")
+    for row in table.loc[difference.index[:named]].to_dict("records"):
+        axis.annotate(_short(row["concept"], 16), (100 * row[one], 100 * row[other]), fontsize=8, textcoords="offset points", xytext=(4, 4))
+    for scale in (axis.set_xscale, axis.set_yscale):
+        scale("function", functions=(lambda v: np.sqrt(np.maximum(v, 0)), np.square))  # most concepts crowd near zero
+    ticks = [t for t in (0, 1, 5, 10, 20, 40, 60, 80, 100) if t <= top]
+    axis.set(xlabel=f"{one}: mAP (%)", ylabel=f"{other}: mAP (%)", xlim=(0, top), ylim=(0, top), xticks=ticks, yticks=ticks, title=title)
+    axis.legend(frameon=False, fontsize=8, loc="upper left")
+    return _keep(figure, path)
+
+
+def geometry(table: pd.DataFrame, items: str = "test", path=None):
+    """The geometry table before and after: what compares two modalities above, what one says by itself below."""
+    table = table[table["items"] == items]
+    both = table.assign(pair=table["from"] + " – " + table["to"], one=table["from"])
+    once = both[both["from"] < both["to"]]
+    panels = [
+        (once, "pair", "gap", "gap between centroids (0 to 2)"),
+        (once, "pair", "alignment", "alignment: squared distance of pairs (2: unrelated)"),
+        (both.assign(pair=table["from"] + " → " + table["to"]), "pair", "hubness", "hubness: skewness of how often found (0: fair)"),
+        (both.drop_duplicates(["stage", "one"]), "one", "uniformity", "uniformity (-4: fills the sphere)"),
+        (both.drop_duplicates(["stage", "one"]), "one", "effective_rank", "effective rank (directions in use)"),
+    ]
+    panels = [panel for panel in panels if panel[0][panel[2]].notna().any()]
+    figure, axes = plt.subplots(2, 3, figsize=(11, 6.4), constrained_layout=True)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    for axis, (part, by, value, label) in zip(axes.flat, panels, strict=False):
+        wide = part.pivot(index=by, columns="stage", values=value).reindex(part[by].drop_duplicates())
+        place = np.arange(len(wide))
+        axis.hlines(place, wide["before"], wide["after"], color="#cccccc", lw=2)
+        for stage, colour in (("before", "#9ecae9"), ("after", "#d62728")):
+            axis.plot(wide[stage], place, "o", color=colour, label=stage, ms=6)
+        axis.set_yticks(place, wide.index, fontsize=8)
+        axis.invert_yaxis()
+        axis.set_title(label, fontsize=9)
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    figure.suptitle(f"Geometry of the {'test items' if items == 'test' else 'training pools'}, before and after extension")
+    return _keep(figure, path)
+
+
 def item(axis, row, raw) -> None:
     """Draw one raw item: picture, waveform, cloud or words."""
     if row.modality == "image":

@@ -3,11 +3,13 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import skew
 
 from exmcr.errors import ConfigError
 from exmcr.evaluation import geometry
+from exmcr.methods import Maps
 
 
 def unit(vectors):
@@ -77,6 +79,43 @@ def test_effective_rank_counts_directions():
 
 
 def test_spaces_of_other_dimension_are_not_compared():
-    row = geometry.measure(vectors(8, 4, 0), vectors(9, 5, 1), np.ones((8, 9), bool))
-    assert all(math.isnan(row[name]) for name in ("gap", "alignment", "hubness"))
-    assert (row["n_from"], row["n_to"]) == (8, 9) and math.isfinite(row["uniformity"] + row["effective_rank"])
+    assert all(math.isnan(v) for v in geometry.between(vectors(8, 4, 0), vectors(9, 5, 1), np.ones((8, 9), bool)).values())
+
+
+class Bank:
+    def __init__(self, vectors, ids):
+        self.vectors, self.ids = vectors, np.array(ids, dtype=object)
+
+    def __len__(self):
+        return len(self.vectors)
+
+
+class Embedded:
+    """Four test sounds and four test pictures, the sounds turned by a quarter; as evaluation.embeddings.Embeddings."""
+
+    base = "base"
+    params = {"spaces": "mini"}
+
+    def __init__(self, root):
+        self.root, d = root, np.eye(4, dtype=np.float32)
+        self.banks = {("base", "image", "test"): Bank(d, ["i0", "i1", "i2", "i3"]), ("leaf", "audio", "test"): Bank(np.roll(d, 1, axis=1), ["a0", "a1", "a2", "a3"])}
+        for key in self.banks:
+            (root / "banks" / "/".join(key)).mkdir(parents=True)
+            (root / "banks" / "/".join(key) / "manifest.json").touch()
+        concepts = {f"{kind}{k}": name for kind in "ia" for k, name in enumerate(["dog", "cat", "cow", ""])}
+        self.items = pd.DataFrame({"id": list(concepts), "concept": list(concepts.values())})
+
+    def bank(self, *key):
+        return self.banks[key]
+
+    def leaf_of(self, modality):
+        return {"name": "audio", "mini": "leaf"} if modality == "audio" else None
+
+
+def test_the_table_measures_before_and_after_and_leaves_the_base_alone(tmp_path):
+    found = geometry.table(Embedded(tmp_path), {"audio": Maps(leaf=lambda v: np.roll(v, -1, axis=1))}).set_index(["items", "stage", "from", "to"])
+    assert len(found) == 4 and set(found.index.get_level_values("items")) == {"test"}, "there is no training pool here"
+    assert found.loc[("test", "before", "audio", "image"), "alignment"] == 2, "three pairs of a concept; the nameless have no pair"
+    assert found.loc[("test", "after", "audio", "image"), "alignment"] == 0
+    assert found.loc[("test", "after", "image", "audio"), "effective_rank"] == pytest.approx(4)
+    assert (found.n_from == 4).all() and (found.n_to == 4).all() and (found.gap == 0).all()

@@ -17,9 +17,10 @@ from scipy.special import logsumexp
 
 from exmcr import config
 from exmcr.errors import ConfigError
+from exmcr.media import MODALITIES
 
 NEIGHBOURS = 10
-MOST = 2000  # rows of a pool that are measured, by a fixed draw
+MOST = 1000  # rows of a pool that are measured, by a fixed draw
 COLUMNS = ["items", "stage", "from", "to", "n_from", "n_to", "gap", "alignment", "uniformity", "effective_rank", "hubness"]
 
 
@@ -66,38 +67,43 @@ def effective_rank(a: np.ndarray) -> float:
     return float(np.exp(-(share * np.log(share)).sum()))
 
 
-def measure(a: np.ndarray, b: np.ndarray, positive: np.ndarray | None = None) -> dict[str, float]:
-    """Every number for one modality a against another b. What compares a with b is NaN where they have not the same
-    dimension: before extension there may be nothing to compare."""
-    row = {"n_from": len(a), "n_to": len(b), "uniformity": uniformity(a), "effective_rank": effective_rank(a)}
-    row |= dict.fromkeys(("gap", "alignment", "hubness"), float("nan"))
-    if a.shape[1] == b.shape[1]:
-        row |= {"gap": gap(a, b), "hubness": hubness(a @ b.T)}
-        if positive is not None:
-            row["alignment"] = alignment(a, b, positive)
-    return row
+def alone(a: np.ndarray) -> dict[str, float]:
+    """What one modality says by itself."""
+    return {"uniformity": uniformity(a), "effective_rank": effective_rank(a)}
+
+
+def between(a: np.ndarray, b: np.ndarray, positive: np.ndarray | None = None) -> dict[str, float]:
+    """What two modalities say of each other: gap, alignment, and hubness of b as the gallery of a. NaN where they have not
+    the same dimension: before extension there may be nothing to compare. Without `positive`, alignment is NaN."""
+    if a.shape[1] != b.shape[1]:
+        return dict.fromkeys(("gap", "alignment", "hubness"), float("nan"))
+    together = float("nan") if positive is None else alignment(a, b, positive)
+    return {"gap": gap(a, b), "alignment": together, "hubness": hubness(a @ b.T)}
 
 
 def table(embeddings, maps: dict) -> pd.DataFrame:
     """One row for each two modalities, before and after extension, on the training pools and on the test items.
 
     embeddings: evaluation.embeddings.Embeddings; maps: leaf name -> Maps. Before: every modality in the frozen space of its
-    own (text in the base). Pairs that belong together are test items of one concept; pools have no such pairs."""
+    own (text in the base), so that what a leaf's modality shares with another space is chance. Pairs that belong together are
+    test items of one concept; pools have no such pairs."""
     rows = []
     for items, split in (("pool", "train"), ("test", "test")):
-        before, after, concept = {}, {}, {}
-        for modality in ("text", "image", "audio", "points"):
+        vectors, concept = {"before": {}, "after": {}}, {}
+        for modality in MODALITIES:
             leaf = embeddings.leaf_of(modality)
             space = embeddings.base if leaf is None else config.leaf_space(embeddings.params, leaf)
             if not (embeddings.root / "banks" / space / modality / split / "manifest.json").is_file():
                 continue
             bank = embeddings.bank(space, modality, split)
             some = np.sort(np.random.default_rng(0).permutation(len(bank))[:MOST])
-            before[modality] = np.asarray(bank.vectors)[some]
-            after[modality] = before[modality] if leaf is None else maps[leaf["name"]].leaf(before[modality])
-            concept[modality] = embeddings.items.set_index("id").concept.loc[bank.ids[some]].to_numpy()
-        for a, b in itertools.permutations(before, 2):
-            same = (concept[a][:, None] == concept[b][None, :]) & (concept[a] != "")[:, None] if items == "test" else None
-            for stage, vectors in (("before", before), ("after", after)):
-                rows.append({"items": items, "stage": stage, "from": a, "to": b} | measure(vectors[a], vectors[b], same))
+            own = np.asarray(bank.vectors)[some]
+            vectors["before"][modality], vectors["after"][modality] = own, own if leaf is None else maps[leaf["name"]].leaf(own)
+            if items == "test":
+                concept[modality] = embeddings.items.set_index("id").concept.loc[bank.ids[some]].to_numpy()
+        for stage, of in vectors.items():
+            single = {modality: {"n_from": len(v), **alone(v)} for modality, v in of.items()}
+            for a, b in itertools.permutations(of, 2):
+                same = (concept[a][:, None] == concept[b]) & (concept[a] != "")[:, None] if items == "test" else None
+                rows.append({"items": items, "stage": stage, "from": a, "to": b, "n_to": len(of[b]), **single[a], **between(of[a], of[b], same)})
     return pd.DataFrame(rows, columns=COLUMNS)
