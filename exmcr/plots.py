@@ -216,19 +216,24 @@ def concept_by_concept(table: pd.DataFrame, one: str, other: str, title: str, pa
 
     The concepts on which they differ most are named."""
     figure, axis = plt.subplots(figsize=(6.4, 5.6), constrained_layout=True)
-    for seen, colour, label in ((True, "#54a24b", "heard in training"), (False, "#e45756", "never heard")):
-        part = table[table.seen == seen]
-        axis.scatter(100 * part[one], 100 * part[other], s=14 * part.n, color=colour, alpha=0.65, lw=0, label=f"{label}: {len(part)} concepts")
+    colour = {True: "#54a24b", False: "#e45756"}
+    axis.scatter(100 * table[one], 100 * table[other], s=14 * table.n, c=table.seen.map(colour), alpha=0.65, lw=0)
     top = 100 * max(table[one].max(), table[other].max(), 0.05) * 1.08
     axis.plot([0, top], [0, top], color="black", lw=1, ls=":")
     difference = (table[other] - table[one]).abs().sort_values(ascending=False, kind="stable")
-    for row in table.loc[difference.index[:named]].to_dict("records"):
-        axis.annotate(_short(row["concept"], 16), (100 * row[one], 100 * row[other]), fontsize=8, textcoords="offset points", xytext=(4, 4))
+    taken: list[np.ndarray] = []
+    for row in table.loc[difference.index[: 3 * named]].to_dict("records"):
+        place = np.array([row[one], row[other]])
+        if len(taken) < named and all(np.abs(np.sqrt(place) - np.sqrt(t)).max() > 0.08 for t in taken):  # names must not overlap
+            taken.append(place)
+            axis.annotate(_short(row["concept"], 16), 100 * place, fontsize=8, textcoords="offset points", xytext=(4, 4))
     for scale in (axis.set_xscale, axis.set_yscale):
         scale("function", functions=(lambda v: np.sqrt(np.maximum(v, 0)), np.square))  # most concepts crowd near zero
     ticks = [t for t in (0, 1, 5, 10, 20, 40, 60, 80, 100) if t <= top]
     axis.set(xlabel=f"{one}: mAP (%)", ylabel=f"{other}: mAP (%)", xlim=(0, top), ylim=(0, top), xticks=ticks, yticks=ticks, title=title)
-    axis.legend(frameon=False, fontsize=8, loc="upper left")
+    names = {True: f"heard in training: {table.seen.sum()} concepts", False: f"never heard: {(~table.seen).sum()}"}
+    handles = [plt.Line2D([], [], ls="", marker="o", color=colour[seen], label=names[seen]) for seen in colour]
+    figure.legend(handles=handles, frameon=False, fontsize=8, loc="outside lower center", ncols=2)
     return _keep(figure, path)
 
 
