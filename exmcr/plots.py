@@ -203,7 +203,8 @@ def kept(table: pd.DataFrame, methods: list[str], path=None):
     spare = plt.get_cmap("Dark2")
     for place, method in enumerate(shown):
         share = table[table.method == method].set_index("task").share.reindex(names)
-        axis.bar(np.arange(len(names)) + (place - (len(shown) - 1) / 2) * width, 100 * share, width, color=METHOD_COLOUR.get(method, spare(place)), label=method)
+        left = np.arange(len(names)) + (place - (len(shown) - 1) / 2) * width
+        axis.bar(left, 100 * share, width, color=METHOD_COLOUR.get(method, spare(place)), label=method)
     axis.axhline(100, color="black", lw=1, ls=":")
     axis.set_xticks(range(len(names)), names, rotation=20, ha="right")
     axis.set(ylabel="% of the frozen mAP", title="What is kept of what one frozen space can do alone (dotted: that space)")
@@ -238,7 +239,7 @@ def concept_by_concept(table: pd.DataFrame, one: str, other: str, title: str, pa
 
 
 def geometry(table: pd.DataFrame, items: str = "test", path=None):
-    """The geometry table before and after: what compares two modalities above, what one says by itself below."""
+    """The geometry table before and after, on items "test" or "pool": what compares two modalities above, what one says alone below."""
     table = table[table["items"] == items]
     both = table.assign(pair=table["from"] + " – " + table["to"], one=table["from"])
     once = both[both["from"] < both["to"]]

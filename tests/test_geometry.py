@@ -98,7 +98,8 @@ class Embedded:
 
     def __init__(self, root):
         self.root, d = root, np.eye(4, dtype=np.float32)
-        self.banks = {("base", "image", "test"): Bank(d, ["i0", "i1", "i2", "i3"]), ("leaf", "audio", "test"): Bank(np.roll(d, 1, axis=1), ["a0", "a1", "a2", "a3"])}
+        pictures, sounds = Bank(d, ["i0", "i1", "i2", "i3"]), Bank(np.roll(d, 1, axis=1), ["a0", "a1", "a2", "a3"])
+        self.banks = {("base", "image", "test"): pictures, ("leaf", "audio", "test"): sounds}
         for key in self.banks:
             (root / "banks" / "/".join(key)).mkdir(parents=True)
             (root / "banks" / "/".join(key) / "manifest.json").touch()
