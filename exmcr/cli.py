@@ -7,6 +7,9 @@ from importlib import import_module
 from exmcr.errors import BadItem, ConfigError
 
 COMMANDS = {
+    "check": ("exmcr.check", "compare the authors' model with the numbers that they published"),
+    "export": ("exmcr.export", "write what a project trained as one model, or as the authors' files"),
+    "import-bank": ("exmcr.import_bank", "make a bank of embeddings from elsewhere"),
     "results": ("exmcr.report", "print the results table as Markdown"),
     "weights": ("exmcr.weights", "list and fetch the weights of the real spaces"),
 }
