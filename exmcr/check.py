@@ -130,7 +130,7 @@ def check(items: Path, where: Path, device: str | None = None) -> tuple[list[tup
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("--items", type=Path, help="folder with the authors' demo items, assets/ of MCR-PEFT/Ex-MCR (default: authors-demo in the weights folder)")
+    parser.add_argument("--items", type=Path, help="the authors' demo items, assets/ of MCR-PEFT/Ex-MCR (default: authors-demo in the weights folder)")
     parser.add_argument("--device", help="torch device (default: the GPU if there is one)")
 
 
@@ -144,5 +144,6 @@ def run(arguments) -> int:
     for what, files in lacking.items():
         print(f"not compared: {what}, for lack of {', '.join(files)}")
     if lacking:
-        print(f"Weights are looked for in {where} (`exmcr weights` says where they come from), the demo's items in {items}")
+        print(f"Weights are looked for in {where} (`exmcr weights` says where they come from), the demo's items in {items} "
+              "(assets/ of https://github.com/MCR-PEFT/Ex-MCR)")  # fmt: skip
     return 1 if any(row[2] == "FAIL" for row in rows) else 0 if rows else 2

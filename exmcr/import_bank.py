@@ -108,7 +108,8 @@ def _write(matrix, path: Path, source: Path, strict: bool, progress: bool) -> in
         norm = np.linalg.norm(rows, axis=1, keepdims=True)
         for wrong, what in ((~np.isfinite(norm), "NaN or infinite"), (norm == 0, "zero")):
             if wrong.any():
-                raise ConfigError(f"{source}: row {start + int(wrong.argmax())} is {what}, and {int(wrong.sum()) - 1} more of rows {start} to {start + len(rows) - 1}")
+                others = f"{int(wrong.sum()) - 1} more of rows {start} to {start + len(rows) - 1}"
+                raise ConfigError(f"{source}: row {start + int(wrong.argmax())} is {what}, and {others}")
         off = np.abs(norm - 1) > TOLERANCE
         if strict and off.any():
             first = int(off.argmax())

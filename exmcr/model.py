@@ -166,8 +166,10 @@ class ExMCR:
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        state = {f"{leaf.name}/{seed}/{name}": tensor.cpu().contiguous()
-                 for leaf in self.leaves.values() for seed, projector in leaf.projectors.items() for name, tensor in projector.state_dict().items()}  # fmt: skip
+        state = {}
+        for leaf in self.leaves.values():
+            for seed, projector in leaf.projectors.items():
+                state |= {f"{leaf.name}/{seed}/{name}": tensor.cpu().contiguous() for name, tensor in projector.state_dict().items()}
         part = folder / "exmcr.part"
         save_file(state, part)
         content = {

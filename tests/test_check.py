@@ -6,7 +6,8 @@ import torch
 
 from exmcr import check, cli, projectors
 from exmcr.check import CMCR, EXMCR, ITEMS, compare
-from exmcr.projectors import CMCRHead, CMCR as Heads, Projector  # fmt: skip
+from exmcr.projectors import CMCR as Heads
+from exmcr.projectors import Projector
 
 
 def solve(tables, edition):
@@ -81,7 +82,6 @@ def demo(tmp_path, monkeypatch, published):
         identity(block)
     for name in ("ex_clap.pt", "ex_ulip.pt"):
         projectors.save(projector, tmp_path / name)
-    assert isinstance(heads.Head_A, CMCRHead)
 
     class Fake:
         def __init__(self, name, **settings):

@@ -42,8 +42,8 @@ def test_the_command_writes_a_model(project, capsys):
 def test_the_authors_format(tmp_path):
     torch.manual_seed(0)
     base = Base("clip", "", 512, ("image", "text"))
-    leaves = [Leaf("audio", "audio", "text", "clap", "a", 512, {2: Projector(), 4: Projector()}), Leaf("points", "points", "image", "ulip2", "p", 512, {4: Projector()})]
-    made = ExMCR(base, leaves, device="cpu")
+    ears = Leaf("audio", "audio", "text", "clap", "a", 512, {2: Projector(), 4: Projector()})
+    made = ExMCR(base, [ears, Leaf("points", "points", "image", "ulip2", "p", 512, {4: Projector()})], device="cpu")
     assert [path.name for path in export.write_official(made, tmp_path, seed=4)] == ["ex_clap.pt", "ex_ulip.pt"]
     x = torch.randn(5, 512)
     with torch.no_grad():

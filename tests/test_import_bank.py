@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from exmcr import banks, cli, import_bank as module, pairs, pipeline  # fmt: skip
+from exmcr import banks, cli, pairs, pipeline
+from exmcr import import_bank as module
 from exmcr.banks import Bank
 from exmcr.errors import ConfigError
 from exmcr.import_bank import import_bank
@@ -185,7 +186,8 @@ def test_imported_banks_train_a_projector_and_are_searched(tmp_path):
     turn = np.linalg.qr(rng.normal(size=(12, 12)))[0].astype(np.float32)
     things = {name: rows(n, 12, seed) for name, n, seed in (("sound", 300, 1), ("word", 400, 2), ("picture", 300, 3), ("new", 20, 4))}
     order = rng.permutation(400)
-    files = {"l/audio": things["sound"], "l/text": things["word"], "b/text": (things["word"] @ turn)[order], "b/image": things["picture"] @ turn, "l/new": things["new"]}
+    files = {"l/audio": things["sound"], "l/text": things["word"], "l/new": things["new"], "b/text": (things["word"] @ turn)[order],
+             "b/image": things["picture"] @ turn}  # fmt: skip
     made = {}
     for name, vectors in files.items():
         path = write(tmp_path / f"{name.replace('/', '-')}.npy", vectors)

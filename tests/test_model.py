@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from exmcr import banks, config, model, projectors
+from exmcr import banks, check, cli, config, model, projectors
 from exmcr.banks import Bank
 from exmcr.errors import BadItem, ConfigError
 from exmcr.model import Base, ExMCR, Leaf
@@ -264,7 +264,8 @@ def test_saved_and_loaded_it_is_the_same_model(extended, items, tmp_path):
     assert again.base == extended.base and again.leaves["ears"].training == {"tau1": 0.01}
     assert list(again.leaves["ears"].projectors) == [3, 5]
     for seed in (3, 5):
-        np.testing.assert_array_equal(again.encode({"audio": items["audio"]}, seed=seed)["audio"], extended.encode({"audio": items["audio"]}, seed=seed)["audio"])
+        mine, its = (made.encode({"audio": items["audio"]}, seed=seed)["audio"] for made in (extended, again))
+        np.testing.assert_array_equal(mine, its)
     np.testing.assert_array_equal(again.encode(items)["points"], extended.encode(items)["points"])
     assert str(tmp_path) not in (tmp_path / "m/exmcr.json").read_text()
 
@@ -287,11 +288,14 @@ def test_a_damaged_model_is_refused(extended, tmp_path):
     more["leaves"][0]["seeds"] = [3, 4]
     less = json.loads(content)
     del less["leaves"][1]["overlap"]
-    for wrong, message in ((content[:50], "damaged"), ("[]", "damaged"), (json.dumps(parsed | {"format": "exmcr 9"}), "exmcr 9"), (json.dumps(more), "whole model"),
-                           (json.dumps(less), "whole model"), (json.dumps({k: v for k, v in parsed.items() if k != "base"}), "whole model")):  # fmt: skip
-        note.write_text(wrong)
+    baseless = {k: v for k, v in parsed.items() if k != "base"}
+    for wrong, message in ((parsed | {"format": "exmcr 9"}, "exmcr 9"), ([], "damaged"), (more, "whole model"), (less, "whole model"), (baseless, "whole model")):
+        note.write_text(json.dumps(wrong))
         with pytest.raises(ConfigError, match=message):
             ExMCR.load(tmp_path)
+    note.write_text(content[:50])
+    with pytest.raises(ConfigError, match="exmcr.json is damaged"):
+        ExMCR.load(tmp_path)
     weights.unlink()
     note.write_text(content)
     with pytest.raises(ConfigError, match="no weight file"):
@@ -325,8 +329,8 @@ def project(tmp_path):
             torch.manual_seed(seed)
             path = tmp_path / f"models/projectors/{leaf['name']}-seed{seed}.safetensors"
             projectors.save(Projector(8, 12, 16), path)
-            note = {"leaf_space": leaf["mini"], "base_space": params["base"]["mini"], "leaf_fingerprint": f"of {leaf['mini']}", "base_fingerprint": "of the base",
-                    "pair": {"tau1": 0.02}, "train": {"lr": 0.1}}  # fmt: skip
+            spaces = {"leaf_space": leaf["mini"], "base_space": params["base"]["mini"]}
+            note = spaces | {"leaf_fingerprint": f"of {leaf['mini']}", "base_fingerprint": "of the base", "pair": {"tau1": 0.02}, "train": {"lr": 0.1}}
             path.with_suffix(".json").write_text(json.dumps(note))
     return tmp_path
 
@@ -400,7 +404,8 @@ def real(tmp_path, monkeypatch):
     torch.manual_seed(0)
     save_file(open_clip.create_model("ViT-B-32-quickgelu").state_dict(), tmp_path / "ViT-B-32-openai.safetensors")
     network, _ = clap._build(clap._import_laion())
-    save_file({k: v.clone(memory_format=torch.contiguous_format) for k, v in network.state_dict().items()}, tmp_path / "630k-fusion-best.safetensors")  # as converted
+    state = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in network.state_dict().items()}
+    save_file(state, tmp_path / "630k-fusion-best.safetensors")  # as converted
     torch.save({"state_dict": {f"module.{k}": v for k, v in UlipNetwork().state_dict().items()}}, tmp_path / "pointbert_ULIP-2.pt")
     for name in ("ex_clap.pt", "ex_ulip.pt"):
         projectors.save(Projector(), tmp_path / name)
@@ -418,7 +423,7 @@ def real(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not DEMO.is_dir(), reason="the authors' demo files are not here; EXMCR_AUTHORS_DEMO says where")
-def test_the_authors_demo_goes_through_unchanged(real, capfd):
+def test_the_authors_demo_goes_through_unchanged(real, capfd, monkeypatch):
     """Their own call: three names, four modalities, the real encoders in the true file formats (random weights)."""
     names = ("toilet", "BBQ", "train")
     items = {"image": [DEMO / f"{name}.jpeg" for name in names], "text": ["a toilet", "BBQ", "a train"],
@@ -434,4 +439,9 @@ def test_the_authors_demo_goes_through_unchanged(real, capfd):
     np.testing.assert_allclose(found["audio"][2:], official.encode({"audio": items["audio"][2:]})["audio"], atol=1e-5)
     # nothing is printed beside progress, and the encoder of ULIP-2 has no say in what CLIP makes of an image
     assert capfd.readouterr().out == ""
+    # and the check of the published numbers sees that these are not the published weights
+    monkeypatch.setattr(check, "load_space", lambda name, **_: official._spaces[name])
+    assert cli.main(["check", "--items", str(DEMO), "--device", "cpu"]) == 1
+    out = capfd.readouterr().out
+    assert out.count("FAIL  Ex-MCR") == 6 and "not compared: C-MCR, points, for lack of ulip_clip.pt" in out
     np.testing.assert_allclose(found["image"], official.space(official.base).encode("image", items["image"]), atol=1e-6)

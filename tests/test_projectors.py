@@ -246,7 +246,9 @@ def test_the_authors_projectors_give_their_numbers(tmp_path, file):
         assert torch.allclose(projectors.load(tmp_path / file)(x), authors(AuthorsExHead(), state, x), atol=1e-5)
 
 
-@pytest.mark.parametrize(("file", "head", "leaf", "base"), [("clap_clip.pt", AuthorsMLP, "Head_A", "Head_B"), ("ulip_clip.pt", AuthorsHalf, "Head_B", "Head_A")])
+@pytest.mark.parametrize(
+    ("file", "head", "leaf", "base"), [("clap_clip.pt", AuthorsMLP, "Head_A", "Head_B"), ("ulip_clip.pt", AuthorsHalf, "Head_B", "Head_A")]
+)
 def test_the_authors_cmcr_heads_give_their_numbers_in_their_roles(tmp_path, file, head, leaf, base):
     """clap_clip.pt: A is CLAP, B is CLIP. ulip_clip.pt: A is CLIP, B is ULIP."""
     state, x, y = published(file), torch.randn(64, 512), torch.randn(9, 512)
