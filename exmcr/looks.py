@@ -170,6 +170,15 @@ def search(project: Project, model: ExMCR, query: np.ndarray, modality: str, k: 
     return project.items.set_index("id", drop=False).loc[bank.ids[found.indices[0]]].assign(score=found.scores[0])
 
 
+def familiar_concepts(project: Project, modality: str, n: int) -> list[str]:
+    """The concepts with most training items of a modality, of those that test items of it and test pictures show, most first."""
+    rows = project.items[(project.items.concept != "") & (project.items["of"] == "")]
+    count = rows.groupby(["concept", "split", "modality"]).size()
+    shown = [set(count.xs(("test", m), level=["split", "modality"]).index) for m in (modality, "image")]
+    trained = count.xs(("train", modality), level=["split", "modality"])
+    return trained[trained.index.isin(shown[0] & shown[1])].sort_values(ascending=False, kind="stable").head(n).index.tolist()
+
+
 def example(project: Project, modality: str, concept: str, split: str = "test") -> pd.Series:
     """The first item of this modality that is an instance of `concept`; of any, when there is none."""
     rows = project.items[(project.items.modality == modality) & (project.items.split == split)]

@@ -210,7 +210,7 @@ def item(axis, row, raw) -> None:
 
         axis.imshow(render(raw)[0])
     else:
-        axis.text(0.5, 0.5, row.caption, ha="center", va="center", wrap=True)
+        axis.text(0.5, 0.5, textwrap.fill(row.caption, 15), ha="center", va="center", fontsize=9)
     axis.set(xticks=[], yticks=[])
 
 

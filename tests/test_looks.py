@@ -50,6 +50,15 @@ def test_example_is_of_the_concept_when_there_is_one(project):
     assert looks.example(project, "audio", "flute").id == "audio/1"
 
 
+def test_familiar_concepts_are_often_in_training_and_can_be_shown():
+    train = [("often", "audio")] * 3 + [("twice", "audio")] * 2 + [("no picture", "audio")] * 9 + [("never heard", "image")] * 9 + [("", "audio")] * 9
+    test = [(c, m) for c in ("twice", "often", "never heard", "") for m in ("audio", "image")] + [("no picture", "audio")]
+    table = pd.DataFrame([(*row, "train") for row in train] + [(*row, "test") for row in test], columns=["concept", "modality", "split"]).assign(of="")
+    icon = table[table.concept == "twice"].iloc[:1].assign(concept="no picture", modality="image", split="test", of="x")
+    project = SimpleNamespace(items=pd.concat([table, icon]))
+    assert looks.familiar_concepts(project, "audio", 5) == ["often", "twice"] and looks.familiar_concepts(project, "audio", 1) == ["often"]
+
+
 def test_players_are_of_sounds_only_and_captions_cannot_break_the_page(project):
     rows = project.items[project.items.id.isin(["audio/2", "image/3"])].assign(score=0.25)
     page = looks.listen(project, rows).data
