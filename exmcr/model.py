@@ -28,7 +28,7 @@ from exmcr.spaces.base import Space, unit
 FORMAT = "exmcr 1"
 OFFICIAL = {"audio": ("ex_clap.pt", "clap", "text"), "points": ("ex_ulip.pt", "ulip2", "image")}  # modality: file, space, overlap
 NOTE = ("leaf_space", "base_space", "leaf_fingerprint", "base_fingerprint", "pair", "train")  # beside a projector
-CHUNK = 256  # raw items in memory at once
+CHUNK = 64  # raw items in memory at once
 ROWS = 65_536  # vectors through a projector at once
 
 
@@ -81,7 +81,8 @@ class Projected:
 
 class ExMCR:
     """base: Base; leaves: [Leaf], each with a modality of its own; settings: {registry name: arguments of load_space} for
-    encoders that need any (a checkpoint, a device); device: where projectors run, by default the GPU if there is one.
+    encoders that need any (a checkpoint, a device); device: where projectors run, by default the GPU if there is one. Projectors
+    are taken over: put into eval mode, without gradients, on that device.
 
     Raises ConfigError when parts do not fit together."""
 
@@ -195,7 +196,7 @@ class ExMCR:
         if content.get("format") != FORMAT:
             raise ConfigError(f"{folder / 'exmcr.json'} is of format {content.get('format')!r}, this version reads {FORMAT!r}")
         state = checkpoints.load(weights)
-        if sha256(weights) != content["weights_sha256"]:
+        if sha256(weights) != content.get("weights_sha256"):
             raise ConfigError(f"{weights} is not the file that exmcr.json beside it describes; export the model again")
         try:
             leaves = []
@@ -235,6 +236,8 @@ class ExMCR:
             self._spaces[part.space] = load_space(part.space, **self.settings.get(part.space, {}))
         space = self._spaces[part.space]
         self._same_encoder(part, space.name, space.fingerprint, "the encoder here")
+        if space.dim != part.dim:  # which only weights without a fingerprint leave open
+            raise ConfigError(f"the encoder '{space.name}' here has {space.dim} dimensions, the projectors were trained for {part.dim}")
         return space
 
     def encode(self, items: dict[str, list], *, seed: int | None = None, skip_bad: bool = False, progress: bool = True) -> Encoded:
@@ -257,8 +260,8 @@ class ExMCR:
                 self._projector(leaf, seed)
             space = self.space(leaf or self.base)
             parts = [np.empty((0, self.base.dim), np.float32)]
-            starts = range(0, len(raw), CHUNK)
-            for start in tqdm(starts, desc=f"{space.name} {modality}", disable=not progress or len(starts) < 2):
+            bar = tqdm(total=len(raw), desc=f"{space.name} {modality}", unit="item", disable=not progress or len(raw) <= CHUNK)
+            for start in range(0, len(raw), CHUNK):
                 loaded = []
                 for place, item in enumerate(raw[start : start + CHUNK], start):
                     try:
@@ -270,6 +273,8 @@ class ExMCR:
                 if loaded:
                     vectors = space.encode(modality, loaded)
                     parts.append(vectors if leaf is None else self.project(leaf.name, vectors, seed))
+                bar.update(min(CHUNK, len(raw) - start))
+            bar.close()
             result[modality] = np.concatenate(parts)
         return result
 

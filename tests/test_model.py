@@ -385,6 +385,9 @@ def test_the_authors_files(tmp_path, spaces):
         np.testing.assert_allclose(made.project("points", rows), projectors.load(tmp_path / "ex_ulip.pt")(torch.from_numpy(rows)), atol=1e-6)
     with pytest.raises(ConfigError, match="'clap', fingerprint not recorded; bank .* is 'other'"):
         made.project("audio", bank(tmp_path / "b", "other", "audio", rows))
+    known["clip"] = lambda **_: Fake("clip", ("image", "text"), 768)  # a larger CLIP
+    with pytest.raises(ConfigError, match="has 768 dimensions, the projectors were trained for 512"):
+        made.encode({"text": ["a dog"]})
     assert list(ExMCR.from_official(tmp_path, ["points"]).leaves) == ["points"]
     with pytest.raises(ConfigError, match="not 'smell'"):
         ExMCR.from_official(tmp_path, ["smell"])
