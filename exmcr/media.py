@@ -39,6 +39,8 @@ def load_image(item) -> np.ndarray:
         if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3 or 0 in item.shape:
             raise BadItem(f"image array must be uint8 (H, W, 3), got {item.dtype} {item.shape}")
         return item
+    if not isinstance(item, (str, Path, Image.Image)) and not hasattr(item, "read"):
+        raise BadItem(f"an image is a path, a PIL image or an array, not a {type(item).__name__}")
     try:
         image = item if isinstance(item, Image.Image) else Image.open(item)
         image.seek(0)
@@ -71,8 +73,15 @@ def load_audio(item, start: float = 0.0, seconds: float | None = None) -> Sound:
         except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
             raise BadItem(f"unreadable sound: {error}") from error
     else:
-        samples, rate = item
-        samples = np.asarray(samples)
+        try:
+            samples, rate = item
+            samples, rate = np.asarray(samples), int(rate)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise BadItem(f"a sound is a path or (samples, rate), not a {type(item).__name__} that cannot be taken apart so") from error
+        if samples.ndim not in (1, 2) or samples.dtype.kind not in "iuf" or rate <= 0:
+            raise BadItem(f"a sound is (n,) or (n, channels) numbers and a rate above 0 Hz, got {samples.dtype} {samples.shape} at {rate} Hz")
+        if samples.ndim == 2 and samples.shape[1] > samples.shape[0]:
+            raise BadItem(f"a sound array is (n, channels), got {samples.shape}; transpose it")
         if np.issubdtype(samples.dtype, np.integer):
             samples = samples / np.iinfo(samples.dtype).max
         samples = samples.astype(np.float32)
@@ -91,7 +100,15 @@ def load_points(item) -> np.ndarray:
     """Path or array -> float32 (n, 3). Extra columns (colours, normals) are dropped."""
     from exmcr import points
 
-    cloud = points.read(item) if isinstance(item, (str, Path)) else np.asarray(item)
+    if isinstance(item, (str, Path)):
+        cloud = points.read(item)
+    else:
+        try:
+            cloud = np.asarray(item)
+        except ValueError as error:  # rows of unequal length
+            raise BadItem(f"not an array: {error}") from error
+    if cloud.dtype.kind not in "iuf":
+        raise BadItem(f"a cloud must hold numbers, not {cloud.dtype}")
     if cloud.ndim != 2 or cloud.shape[1] < 3:
         raise BadItem(f"a cloud must be (n, 3), got {cloud.shape}")
     cloud = np.ascontiguousarray(cloud[:, :3], dtype=np.float32)

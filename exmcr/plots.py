@@ -1,5 +1,6 @@
 """Every figure, one function each. Each returns the matplotlib figure and, with `path`, stores it as PNG."""
 
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -282,7 +283,7 @@ def item(axis, row, raw) -> None:
 
         axis.imshow(render(raw)[0])
     else:
-        axis.text(0.5, 0.5, row.caption, ha="center", va="center", wrap=True)
+        axis.text(0.5, 0.5, textwrap.fill(row.caption, 15), ha="center", va="center", fontsize=9)
     axis.set(xticks=[], yticks=[])
 
 
@@ -309,6 +310,40 @@ def gallery(queries: list, answers: list[list], right: list[list[bool]] | None, 
                     spine.set(visible=True, color=colour, lw=1.5)
     figure.suptitle(title)
     return _keep(figure, path)
+
+
+def answers(lines: dict[str, pd.DataFrame], load, title: str, path=None):
+    """One line per question: its words on the left, what was found to the right. lines: {question: rows of the item table with `score`}."""
+    width = max(len(rows) for rows in lines.values())
+    figure, axes = plt.subplots(len(lines), width, figsize=(1.55 * width, 1.85 * len(lines)), squeeze=False, constrained_layout=True)
+    for line, (question, rows) in zip(axes, lines.items(), strict=True):
+        for axis, row in zip(line, rows.itertuples(), strict=False):
+            item(axis, row, load(row))
+            axis.set_title(f"{_short(row.caption, 20) if row.modality != 'text' else 'text'}\n{row.score:.2f}", fontsize=7)
+        for axis in line[len(rows) :]:
+            axis.set_visible(False)
+        line[0].set_ylabel(textwrap.fill(question, 22), fontsize=8, fontweight="bold")
+    figure.suptitle(title)
+    return _keep(figure, path)
+
+
+def turnable(rows: pd.DataFrame, load, title: str, most: int = 2000):
+    """Clouds of points side by side, to be turned with the mouse: a plotly figure, at most `most` points of each."""
+    from plotly import graph_objects
+    from plotly.subplots import make_subplots
+
+    names = [f"{_short(row.caption)}{f' ({row.score:.2f})' if 'score' in rows else ''}" for row in rows.itertuples()]
+    figure = make_subplots(1, len(rows), specs=[[{"type": "scene"}] * len(rows)], subplot_titles=names, horizontal_spacing=0.01)
+    for column, row in enumerate(rows.itertuples(), 1):
+        cloud = load(row)
+        cloud = cloud[np.linspace(0, len(cloud) - 1, min(most, len(cloud))).astype(int)]
+        x, y, z = np.round(cloud, 4).T
+        marker = {"size": 2, "color": z, "colorscale": "Viridis"}
+        figure.add_trace(graph_objects.Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, hoverinfo="skip"), 1, column)
+    camera = {"up": {"x": 0, "y": 1, "z": 0}, "eye": {"x": 0.9, "y": 0.7, "z": 1.5}}  # y is up
+    figure.update_scenes(aspectmode="data", camera=camera, xaxis_visible=False, yaxis_visible=False, zaxis_visible=False)
+    figure.update_layout(title=title, showlegend=False, height=320, margin={"l": 0, "r": 0, "t": 70, "b": 0})
+    return figure
 
 
 def _short(text: str, most: int = 22) -> str:

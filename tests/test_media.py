@@ -194,3 +194,26 @@ def test_missing_or_damaged_cloud_files_are_bad(tmp_path):
     for name in ("a.npy", "missing.npy", "a.docx"):
         with pytest.raises(BadItem):
             media.load_points(tmp_path / name)
+
+
+@pytest.mark.parametrize("item", [None, 3, {"a": 1}, np.zeros(2), (np.zeros(8), None), (np.zeros(8), 0), ("ab", 8000), (np.zeros((2, 2, 2)), 8000)])
+def test_things_that_are_no_sound(item):
+    with pytest.raises(BadItem, match="a sound is"):
+        media.load_audio(item)
+
+
+def test_a_sound_that_lies_on_its_side_is_not_averaged_over_time():
+    with pytest.raises(BadItem, match="transpose"):
+        media.load_audio((np.ones((2, 8000), np.float32), 8000))
+
+
+@pytest.mark.parametrize("item", [None, 3, {"a": 1}, [1, 2]])
+def test_things_that_are_no_picture(item):
+    with pytest.raises(BadItem, match="an image is a path"):
+        media.load_image(item)
+
+
+@pytest.mark.parametrize("item", [None, 3, [["a", "b", "c"]], [[1, 2, 3], [1, 2]], np.zeros((4, 3), complex)])
+def test_things_that_are_no_cloud(item):
+    with pytest.raises(BadItem):
+        media.load_points(item)

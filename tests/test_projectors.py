@@ -7,7 +7,7 @@ import torch
 
 from exmcr import projectors
 from exmcr.errors import ConfigError
-from exmcr.projectors import Projector
+from exmcr.projectors import CMCR, Projector
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +159,142 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(trained, tmp_path):
     assert not (tmp_path / "harm").exists()
     torch.load(tmp_path / "p.pt", weights_only=False)  # the file is as harmful as it looks
     assert (tmp_path / "harm").exists()
+
+
+# The authors' files, in full size. Their networks once more, from the names of their weights alone: what each does is
+# read in https://github.com/MCR-PEFT/Ex-MCR and https://github.com/MCR-PEFT/C-MCR, not in exmcr.projectors.
+
+
+def batch_norm(name, size):
+    return {f"{name}.weight": torch.rand(size) + 0.5, f"{name}.bias": 0.1 * torch.randn(size), f"{name}.running_mean": 0.1 * torch.randn(size),
+            f"{name}.running_var": torch.rand(size) + 0.5, f"{name}.num_batches_tracked": torch.tensor(7)}  # fmt: skip
+
+
+def linear(name, dim, out):
+    return {f"{name}.weight": torch.randn(out, dim) / dim**0.5, f"{name}.bias": 0.1 * torch.randn(out)}
+
+
+def wide(name):
+    return linear(f"{name}.net1.0", 512, 1024) | batch_norm(f"{name}.net1.1", 1024) | linear(f"{name}.net2.0", 1024, 512) | batch_norm(f"{name}.net2.1", 512)
+
+
+def narrow(name):
+    return linear(f"{name}.net.0", 512, 512) | batch_norm(f"{name}.net.1", 512)
+
+
+def published(file):
+    torch.manual_seed(len(file))
+    if file in ("ex_clap.pt", "ex_ulip.pt"):
+        return linear("Head1", 512, 512) | wide("Head2.mlp1") | wide("Head2.mlp2")
+    head = wide if file == "clap_clip.pt" else narrow
+    return head("Head_A") | head("Head_B")
+
+
+class AuthorsMLP(torch.nn.Module):
+    """Linear, BatchNorm and ReLU as net1; Linear and BatchNorm as net2."""
+
+    def __init__(self):
+        super().__init__()
+        nn = torch.nn
+        self.net1 = nn.Sequential(nn.Linear(512, 1024), nn.BatchNorm1d(1024), nn.ReLU())
+        self.net2 = nn.Sequential(nn.Linear(1024, 512), nn.BatchNorm1d(512))
+
+    def forward(self, x):
+        return self.net2(self.net1(x))
+
+
+class AuthorsHalf(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Sequential(torch.nn.Linear(512, 512), torch.nn.BatchNorm1d(512), torch.nn.ReLU())
+
+    def forward(self, x):
+        return self.net(x)
+
+
+class AuthorsExHead(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.Head1 = torch.nn.Linear(512, 512)
+        self.Head2 = torch.nn.ModuleDict({"mlp1": AuthorsMLP(), "mlp2": AuthorsMLP()})
+
+    def forward(self, x):
+        x = torch.nn.functional.normalize(x, dim=-1)  # by their feature extractor
+        return torch.nn.functional.normalize(self.Head2["mlp2"](self.Head2["mlp1"](self.Head1(x))), dim=-1)
+
+
+class AuthorsPair(torch.nn.Module):
+    def __init__(self, head):
+        super().__init__()
+        self.Head_A, self.Head_B = head(), head()
+
+
+def authors(network, state, x, head=None):
+    network.load_state_dict(state)
+    network.eval()
+    with torch.no_grad():
+        if head is None:
+            return network(x)
+        return torch.nn.functional.normalize(getattr(network, head)(torch.nn.functional.normalize(x, dim=-1)), dim=-1)
+
+
+@pytest.mark.parametrize("file", ["ex_clap.pt", "ex_ulip.pt"])
+def test_the_authors_projectors_give_their_numbers(tmp_path, file):
+    state, x = published(file), torch.randn(64, 512)
+    torch.save(state, tmp_path / file)
+    with torch.no_grad():
+        assert torch.allclose(projectors.load(tmp_path / file)(x), authors(AuthorsExHead(), state, x), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "head", "leaf", "base"), [("clap_clip.pt", AuthorsMLP, "Head_A", "Head_B"), ("ulip_clip.pt", AuthorsHalf, "Head_B", "Head_A")]
+)
+def test_the_authors_cmcr_heads_give_their_numbers_in_their_roles(tmp_path, file, head, leaf, base):
+    """clap_clip.pt: A is CLAP, B is CLIP. ulip_clip.pt: A is CLIP, B is ULIP."""
+    state, x, y = published(file), torch.randn(64, 512), torch.randn(9, 512)
+    torch.save(state, tmp_path / file)
+    heads = projectors.load_cmcr(tmp_path / file)
+    assert not heads.training
+    with torch.no_grad():
+        from_leaf, from_base = heads(x, y)
+    assert torch.allclose(from_leaf, authors(AuthorsPair(head), state, x, leaf), atol=1e-5)
+    assert torch.allclose(from_base, authors(AuthorsPair(head), state, y, base), atol=1e-5)
+    assert not torch.allclose(from_leaf, authors(AuthorsPair(head), state, x, base), atol=1e-2), "the roles can be told apart"
+
+
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_our_cmcr_heads_are_written_as_theirs(tmp_path, small, suffix):
+    """In full size the authors' own network takes the file; other sizes, different on both sides, come back too."""
+    torch.manual_seed(3)
+    heads, path = CMCR(small=small), tmp_path / f"heads{suffix}"
+    heads(torch.randn(32, 512), torch.randn(32, 512))  # moves the statistics of BatchNorm
+    projectors.save(heads.eval(), path)
+    again = projectors.load_cmcr(path)
+    x = torch.randn(5, 512)
+    with torch.no_grad():
+        assert torch.equal(again(x, x)[0], heads(x, x)[0]) and torch.equal(again(x, x)[1], heads(x, x)[1])
+        if suffix == ".pt":
+            state = torch.load(path, weights_only=True)
+            theirs = authors(AuthorsPair(AuthorsHalf if small else AuthorsMLP), state, x, "Head_B" if small else "Head_A")
+            assert torch.allclose(theirs, heads.leaf(x), atol=1e-5)
+    projectors.save(CMCR(24, 20, 16, 32, small), path)
+    leaf, base = projectors.load_cmcr(path)(torch.randn(2, 24), torch.randn(3, 20))
+    assert leaf.shape == (2, 16) and base.shape == (3, 16)
+
+
+def test_cmcr_and_exmcr_files_are_not_taken_for_each_other(tmp_path):
+    wrong = published("clap_clip.pt")
+    for name, state in {"ex.pt": published("ex_clap.pt"), "half.pt": {k: v for k, v in wrong.items() if "Head_A" in k},
+                        "more.pt": wrong | {"more": torch.ones(1)}, "mixed.pt": narrow("Head_A") | wide("Head_B"),
+                        "shape.pt": wrong | {"Head_B.net2.0.bias": torch.ones(511)}}.items():  # fmt: skip
+        torch.save(state, tmp_path / name)
+        with pytest.raises(ConfigError, match=f"{name} is not a pair of heads"):
+            projectors.load_cmcr(tmp_path / name)
+    torch.save(wrong, tmp_path / "cmcr.pt")
+    with pytest.raises(ConfigError, match="not a projector of Ex-MCR"):
+        projectors.load(tmp_path / "cmcr.pt")
+    torch.save({"Head_A.net.0.weight": Harm(tmp_path / "harm")}, tmp_path / "harm.pt")
+    with pytest.raises(ConfigError):
+        projectors.load_cmcr(tmp_path / "harm.pt")
+    assert not (tmp_path / "harm").exists()
