@@ -8,6 +8,7 @@ from exmcr.errors import BadItem, ConfigError
 
 COMMANDS = {
     "results": ("exmcr.report", "print the results table as Markdown"),
+    "compare": ("exmcr.compare", "fit and score every method of the comparison and print it as Markdown"),
     "weights": ("exmcr.weights", "list and fetch the weights of the real spaces"),
 }
 

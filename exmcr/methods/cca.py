@@ -18,17 +18,23 @@ def cca(pools: Pools, seed: int = 0, *, dims: int = 64, shrink: float = 0.1, pow
     power      0: all directions count the same; 1: as they correlate [assumed]
     x is centred at the mean of its own pool and the base at that of the overlap: the paper's affine shift between the clouds
     [assumed]. Raises ConfigError for more dims than the smaller space has."""
-    o_leaf, o_base = np.asarray(pools.o_leaf, np.float64), np.asarray(pools.o_base, np.float64)
-    if not 1 <= dims <= min(o_leaf.shape[1], o_base.shape[1]):
-        raise ConfigError(f"cca: dims is between 1 and {min(o_leaf.shape[1], o_base.shape[1])}, not {dims}")
-    mean = o_base.mean(axis=0)
-    a, b = o_leaf - o_leaf.mean(axis=0), o_base - mean
+    to_leaf, to_base, correlation = canonical(pools.o_leaf, pools.o_base, dims, shrink)
+    weight = correlation ** (power / 2)  # on either side, so that products carry correlation ** power
+    own, mean = np.asarray(pools.x_leaf, np.float64).mean(axis=0), np.asarray(pools.o_base, np.float64).mean(axis=0)
+    return Maps(leaf=lambda x: unit((x - own) @ to_leaf * weight), base=lambda y: unit((y - mean) @ to_base * weight))
+
+
+def canonical(a: np.ndarray, b: np.ndarray, dims: int, shrink: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Matching rows a (n, d_a), b (n, d_b) -> directions (d_a, dims), (d_b, dims), and their correlations (dims,), falling.
+
+    Along them the centred rows have unit variance (by the shrunk covariance). Raises ConfigError for more dims than the smaller
+    side has."""
+    if not 1 <= dims <= min(a.shape[1], b.shape[1]):
+        raise ConfigError(f"cca: dims is between 1 and {min(a.shape[1], b.shape[1])}, not {dims}")
+    a, b = (np.asarray(v, np.float64) - np.mean(v, axis=0, dtype=np.float64) for v in (a, b))
     white_a, white_b = _whitening(a, shrink), _whitening(b, shrink)
     u, correlation, vt = np.linalg.svd(white_a @ (a.T @ b / len(a)) @ white_b)
-    weight = correlation[:dims] ** (power / 2)  # on either side, so that products carry correlation ** power
-    to_leaf, to_base = white_a @ u[:, :dims] * weight, white_b @ vt[:dims].T * weight
-    own = np.asarray(pools.x_leaf, np.float64).mean(axis=0)
-    return Maps(leaf=lambda x: unit((x - own) @ to_leaf), base=lambda y: unit((y - mean) @ to_base))
+    return white_a @ u[:, :dims], white_b @ vt[:dims].T, correlation[:dims]
 
 
 def _whitening(centred: np.ndarray, shrink: float) -> np.ndarray:

@@ -31,7 +31,7 @@ def mixture(heads):
     return lambda v: normalize(torch.stack([head(v) for head in heads]).mean(dim=0), dim=1)
 
 
-def freebind(pools: Pools, seed: int = 0, *, factor: float = 0.3, centres: tuple = CENTRES, hidden: int = 512, tau1: float = 0.02, **settings) -> Maps:
+def freebind(pools: Pools, seed: int = 0, *, factor: float = 0.3, centres: tuple = CENTRES, hidden: int = 256, tau1: float = 0.02, **settings) -> Maps:
     """cosine = (1 - factor) * cosine in the base + factor * cosine in the leaf.
 
     factor    0 <= factor < 1, share of the combination bond; the paper mixes the vectors themselves, which needs the same item

@@ -11,7 +11,7 @@ from exmcr import training
 from exmcr.errors import ConfigError
 from exmcr.pairs import Pools, quadruples, union
 
-SETTINGS = {"steps": 150, "batch": 512, "lr": 0.001, "weight_decay": 0.01, "noise": 0.004, "tau2": 0.05}
+SETTINGS = {"steps": 100, "batch": 256, "lr": 0.001, "weight_decay": 0.01, "noise": 0.004, "tau2": 0.05}
 
 
 class Head(nn.Module):
@@ -37,8 +37,14 @@ def overlap_pairs(pools: Pools) -> dict[str, torch.Tensor]:
 
 
 def pseudo_pairs(pools: Pools, centres, tau1: float) -> dict[str, torch.Tensor]:
-    """Quadruples of these centres: {x_leaf, o_leaf, o_base, y_base}, each (n, d)."""
-    return union([quadruples(pools, centre, tau1) for centre in centres])
+    """Quadruples of these centres: {x_leaf, o_leaf, o_base, y_base}, each (n, d).
+
+    Kept with the pools: every method and seed asks for the same ones."""
+    made = vars(pools).setdefault("_made", {})
+    for centre in centres:
+        if (centre, tau1) not in made:
+            made[centre, tau1] = quadruples(pools, centre, tau1)
+    return union([made[centre, tau1] for centre in centres])
 
 
 def fitted(build: Callable[[], nn.Module], pool: dict[str, torch.Tensor], seed: int, loss: Callable, settings: dict) -> nn.Module:

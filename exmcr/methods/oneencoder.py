@@ -43,7 +43,7 @@ class Newcomer(nn.Module):
         return self.universal(self.align(x), self.token)
 
 
-def oneencoder(pools: Pools, seed: int = 0, *, hidden: int = 512, tau1: float = 0.02, **settings) -> Maps:
+def oneencoder(pools: Pools, seed: int = 0, *, hidden: int = 256, tau1: float = 0.02, **settings) -> Maps:
     """Both steps with symmetric InfoNCE on pseudo pairs. settings: see networks.SETTINGS; they hold for either step."""
 
     def within_base(model, batch, given):

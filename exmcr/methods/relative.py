@@ -39,7 +39,10 @@ def _draw(pools: Pools, anchors: int, seed: int) -> np.ndarray:
 
 def _sparse(similarity: np.ndarray, keep: int, power: float) -> np.ndarray:
     """The `keep` largest of each row, negative ones as zero, ** power; unit rows."""
-    if keep < similarity.shape[1]:
-        least = np.partition(similarity, -keep, axis=1)[:, -keep, None]
-        similarity = np.where(similarity >= least, similarity, 0)
-    return unit(np.maximum(similarity, 1e-6) ** power)  # a row without any positive similarity still has a direction
+    keep = min(keep, similarity.shape[1])
+    places = np.argpartition(similarity, -keep, axis=1)[:, -keep:]
+    # A row without any positive similarity still has a direction.
+    kept = np.maximum(np.take_along_axis(similarity, places, axis=1), 1e-6) ** power
+    sparse = np.zeros_like(similarity)
+    np.put_along_axis(sparse, places, unit(kept), axis=1)
+    return sparse

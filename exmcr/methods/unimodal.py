@@ -20,7 +20,7 @@ class Projectors(nn.Module):
         self.base = Head(d_base, out, hidden)
 
 
-def unimodal(pools: Pools, seed: int = 0, *, out: int = 256, hidden: int = 512, **settings) -> Maps:
+def unimodal(pools: Pools, seed: int = 0, *, out: int = 256, hidden: int = 256, **settings) -> Maps:
     """Symmetric InfoNCE between leaf head and base head over the overlap items.
 
     The paper's heads are residual MLPs with a learned temperature [assumed]; here the temperature tau2 is fixed.

@@ -10,7 +10,7 @@ from exmcr.objectives import infonce, intra
 from exmcr.pairs import Pools
 
 
-def xbt(pools: Pools, seed: int = 0, *, hidden: int = 512, regress: float = 1.0, **settings) -> Maps:
+def xbt(pools: Pools, seed: int = 0, *, hidden: int = 256, regress: float = 1.0, **settings) -> Maps:
     """A head on the leaf, trained on the overlap: InfoNCE plus regress * squared distance to the base's own vectors.
 
     That the two terms are added, and the noise on the inputs that lets a head fitted on one modality serve another, are
