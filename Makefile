@@ -32,7 +32,7 @@ lab: env
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab notebooks
 
 compare: env
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro pipelines/compare/dvc.yaml
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro comparison/dvc.yaml
 	@cat reports/compare.md
 
 bench: env

@@ -22,11 +22,10 @@ from exmcr.errors import ConfigError
 from exmcr.evaluation import table
 from exmcr.evaluation.retrieval import chance, per_query, ranks_of_positives, score
 from exmcr.evaluation.tasks import EMERGENT, Task, halves, tasks
-from exmcr.methods import Maps, identity
+from exmcr.methods import Maps, exmcr, identity
 from exmcr.methods.baselines import direct, hop, lstsq, procrustes
 from exmcr.methods.cca import cca
 from exmcr.methods.freebind import freebind
-from exmcr.methods.networks import pseudo_pairs
 from exmcr.methods.omnibind import omnibind
 from exmcr.methods.oneencoder import oneencoder
 from exmcr.methods.relative import asif, relative
@@ -35,7 +34,7 @@ from exmcr.methods.translation import translation
 from exmcr.methods.unimodal import unimodal
 from exmcr.methods.xbt import xbt
 from exmcr.pairs import Pools
-from exmcr.pipeline import Project, as_maps, fit_projector, load_modalities
+from exmcr.pipeline import Project, load_modalities
 from exmcr.spaces.base import digest, unit
 
 BRIDGE = 10  # base items whose mean stands for a vector of a space that is not the base
@@ -58,17 +57,12 @@ class Method:
     after: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
-def ex_mcr(pools: Pools, seed: int, *, train: dict, centres: list[str], tau1: float, **options) -> Maps:
-    """Ex-MCR as one method among others; options go to training.train, `loss` for instance."""
-    return as_maps(fit_projector(pseudo_pairs(pools, centres, tau1), train, seed, progress=False, **options)[0])
-
-
 def ex_mcr_settings(params: dict, leaf: str) -> dict:
     """What the stages `pair` and `train` use for this leaf."""
-    return {"train": config.train_settings(params, leaf), **params["pair"]}
+    return {"pair": params["pair"], "train": config.train_settings(params, leaf)}
 
 
-# One line each. With another loss:       "exmcr-cwcl": Method(partial(ex_mcr, loss=...), "arXiv:...", True, ex_mcr_settings)
+# One line each. With another loss:       "exmcr-cwcl": Method(partial(exmcr.fit, loss=...), "arXiv:...", True, ex_mcr_settings)
 #                with a post-processor:   "hop+invgc": Method(hop, "arXiv:...", after=...)
 METHODS: dict[str, Method] = {
     "direct": Method(direct),
@@ -85,7 +79,7 @@ METHODS: dict[str, Method] = {
     "oneencoder": Method(oneencoder, "arXiv:2409.11059", seeded=True),
     "freebind": Method(freebind, "arXiv:2405.04883", seeded=True),
     "omnibind": Method(omnibind, "arXiv:2407.11895", seeded=True),
-    "exmcr": Method(ex_mcr, "arXiv:2310.08884", seeded=True, settings=ex_mcr_settings),
+    "exmcr": Method(exmcr.fit, "arXiv:2310.08884", seeded=True, settings=ex_mcr_settings),
 }
 
 
@@ -233,7 +227,8 @@ def leaf_rows(bench: Bench) -> list[dict]:
 
 
 def compare(project: Project, names: list[str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Run what is missing of these methods (default: all). Writes reports/compare.csv and compare_emergent.csv.
+    """Run what is missing of these methods (default: all). Writes reports/compare.csv and compare_emergent.csv, over them and
+    all others that are finished and up to date.
 
     Returns the table (columns of reports/results.csv) and the ranking of `emergent`."""
     check(project.params)
@@ -242,7 +237,7 @@ def compare(project: Project, names: list[str] | None = None) -> tuple[pd.DataFr
         settings_of(project.params, name, project.leaves[0]["name"])  # an unknown name is told before any work
     bench = Bench(project)
     inputs = bench.inputs()
-    jobs = [(name, seed) for name in names for seed in seeds_of(project.params, name)]
+    jobs = [(name, seed) for name in METHODS for seed in seeds_of(project.params, name)]
     done = {}
     for name, seed in (bar := tqdm(jobs, desc="compare", unit="fit")):
         bar.set_postfix_str(f"{name}, seed {seed}")
@@ -250,6 +245,8 @@ def compare(project: Project, names: list[str] | None = None) -> tuple[pd.DataFr
         key = key_of(bench, name, seed, inputs)
         record = json.loads(path.read_text()) if path.is_file() else {}
         if record.get("key") != key:
+            if name not in names:
+                continue
             record = {"key": key, **measure(bench, name, seed)}
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(".part")

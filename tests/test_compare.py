@@ -66,6 +66,8 @@ def test_a_finished_method_is_kept_and_a_changed_setting_runs_again(made, outcom
     monkeypatch.setattr(compare, "measure", lambda bench, name, seed: calls.append((name, seed)) or real(bench, name, seed))
     again, _ = compare.compare(made, QUICK)
     assert calls == [] and again.equals(outcome[0])
+    one, _ = compare.compare(made, ["hop"])
+    assert one.equals(outcome[0]), "asking for one method leaves the others in the table"
     made.params["compare"] = {"relative": {"anchors": 40}}
     compare.compare(made, QUICK)
     assert calls == [("relative", 0), ("relative", 1)]
