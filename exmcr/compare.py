@@ -33,7 +33,6 @@ from exmcr.methods.ridge import ridge
 from exmcr.methods.translation import translation
 from exmcr.methods.unimodal import unimodal
 from exmcr.methods.xbt import xbt
-from exmcr.pairs import Pools
 from exmcr.pipeline import Project, load_modalities
 from exmcr.spaces.base import digest, unit
 
