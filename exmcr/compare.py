@@ -45,7 +45,7 @@ class Method:
     """fit       fit(pools, seed, **settings) -> Maps
     paper     where it is from
     seeded    whether the seed matters; if not, it runs once
-    settings  (params, leaf name) -> keyword arguments of fit; None takes params["compare"][name]
+    settings  (params, leaf name) -> keyword arguments of fit; None takes those in params["compare"]
     after     post-processor: (queries (n, d), gallery (m, d), query bank, gallery bank) -> similarity (n, m), from unit rows in
               the common space; the banks are the training vectors of the same two modalities"""
 
@@ -83,11 +83,15 @@ METHODS: dict[str, Method] = {
 
 
 def settings_of(params: dict, name: str, leaf: str) -> dict:
-    """Keyword arguments of a method for one leaf. Raises ConfigError for an unknown method."""
+    """Keyword arguments of a method for one leaf; "hop+invgc" takes those of "hop", unless it has its own.
+
+    Raises ConfigError for an unknown method."""
     if name not in METHODS:
         raise ConfigError(f"compare: unknown method '{name}'; known: {', '.join(METHODS)}")
-    given = METHODS[name].settings
-    return given(params, leaf) if given else ((params.get("compare") or {}).get(name) or {})
+    if METHODS[name].settings:
+        return METHODS[name].settings(params, leaf)
+    block = params.get("compare") or {}
+    return block.get(name, block.get(name.split("+")[0])) or {}
 
 
 def check(params: dict) -> None:

@@ -117,6 +117,13 @@ def test_a_post_processor_gets_both_sides_and_their_training_banks_and_shares_th
     assert worse["audio->image"] < value["audio->image"] / 2
 
 
+def test_a_method_with_a_post_processor_takes_the_settings_of_the_method(monkeypatch):
+    monkeypatch.setitem(METHODS, "hop+halved", Method(hop, after=halved))
+    params = {"compare": {"hop": {"tau": 0.3}}}
+    assert compare.settings_of(params, "hop+halved", "audio") == {"tau": 0.3}
+    assert compare.settings_of({"compare": {"hop": {"tau": 0.3}, "hop+halved": {"tau": 0.1}}}, "hop+halved", "audio") == {"tau": 0.1}
+
+
 def test_two_leaves_meet_in_the_base_even_if_each_has_a_common_space_of_its_own(bench):
     maps = {leaf: cca(pools, dims=8) for leaf, pools in bench.pools.items()}
     task = next(t for t in bench.tasks if t.name == "audio->points")
