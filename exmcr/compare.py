@@ -292,11 +292,13 @@ def emergent(bench: Bench, done: dict[tuple[str, int], dict]) -> pd.DataFrame:
 
 
 def markdown(results: pd.DataFrame, ranking: pd.DataFrame, split: str = "all") -> str:
-    """One line per method, best first: mean mAP over the emergent tasks with its interval, then mAP in per cent per task."""
+    """One line per method, best first: mean mAP over the emergent tasks with its interval, then mAP in per cent per task.
+
+    The tasks' columns are of the queries of `split`, the mean is always of all."""
     mean = table.over_seeds(results[results.split == split])
     names = list(dict.fromkeys(mean.task))
     cells = mean.set_index(["method", "task"])["map"]
-    lines = ["| method | source | emergent mean (95 %) | " + " | ".join(names) + " |", "|---" * (3 + len(names)) + "|"]
+    lines = ["| method | source | emergent mean, all queries (95 %) | " + " | ".join(names) + " |", "|---" * (3 + len(names)) + "|"]
     chance_line = [f"{100 * mean[mean.task == t].chance_map.iloc[0]:.1f}" for t in names]
     for row in ranking.itertuples():
         interval = f"{100 * row.map:.1f} ({100 * row.map_low:.1f} to {100 * row.map_high:.1f})"
@@ -318,6 +320,6 @@ def run(arguments) -> int:
 
     project = Project()
     results, ranking = compare(project, arguments.methods or None)
-    plots.compare(results, ranking, project.figures / "compare.png")
+    plots.compare(results, ranking, path=project.figures / "compare.png")
     print(markdown(results, ranking, arguments.split))
     return 0

@@ -130,7 +130,7 @@ def compare(table: pd.DataFrame, ranking: pd.DataFrame, split: str = "all", path
     dots.hlines(y, 100 * ranking.map_low, 100 * ranking.map_high, color=colour, lw=2)
     dots.scatter(100 * ranking["map"], y, color=colour, zorder=3)
     dots.axvline(100 * ranking.chance_map.iloc[0], color="black", lw=1, ls=":")
-    dots.set_yticks(y, ranking.method)
+    dots.set_yticks(range(lines), [*ranking.method, "frozen leaf", "chance"])
     dots.set(ylim=(lines - 0.5, -0.5), xlim=(0, None), xlabel="mean mAP over emergent tasks (%), 95 %\ndotted: chance")
     # A task's colours run from its chance to its best, so that tasks of different difficulty can be read side by side.
     values = cells.to_numpy()
@@ -145,7 +145,7 @@ def compare(table: pd.DataFrame, ranking: pd.DataFrame, split: str = "all", path
     heat.axvline(emergent - 0.5, color="white", lw=4)
     heat.axhline(len(ranking) - 0.5, color="white", lw=4)
     heat.set_xticks(range(len(tasks)), [t.replace("->", " to\n") for t in tasks], fontsize=8)
-    heat.set_yticks(range(lines), [*ranking.method, "frozen leaf", "chance"], fontsize=8)
+    heat.set_yticks([])  # the lines are those on the left
     heat.tick_params(length=0)
     heat.set_title("mAP (%), mean over seeds; left of the white line: emergent tasks; bold: best of the methods", fontsize=9)
     figure.suptitle("Every method on frozen embeddings, fitted on the same unpaired pools")

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from exmcr import compare, plots
+from exmcr.cli import main
 from exmcr.compare import METHODS, Bench, Method
 from exmcr.errors import ConfigError
 from exmcr.evaluation import table
@@ -164,6 +165,13 @@ def test_words_and_picture(made, outcome, tmp_path):
     assert len({line.count("|") for line in lines}) == 1
     plots.compare(results, ranking, path=tmp_path / "compare.png")
     assert (tmp_path / "compare.png").stat().st_size > 10_000
+
+
+def test_the_command_prints_the_table_and_draws_the_figure(made, outcome, monkeypatch, capsys):
+    monkeypatch.chdir(made.root)
+    assert main(["compare", *QUICK]) == 0
+    assert capsys.readouterr().out.startswith("| method | source |")
+    assert (made.root / "reports/figures/compare.png").is_file()
 
 
 def test_every_method_has_a_source_or_is_a_plain_baseline_and_at_least_fifteen_stand_side_by_side():
