@@ -26,7 +26,7 @@ GRIDS: dict[str, dict[str, list]] = {
     "unimodal": {"noise": [0.001, 0.004], "tau2": [0.05, 0.1, 0.2]},
     "xbt": {"regress": [0.0, 10.0], "noise": [0.0, 0.001, 0.004]},
     "oneencoder": {"noise": [0.001, 0.004], "tau2": [0.05, 0.1]},
-    "freebind": {"factor": [0.0, 0.2, 0.5]},
+    "freebind": {"factor": [0.0, 0.1, 0.2, 0.35, 0.5]},
     "omnibind": {"members": [["procrustes", "ridge", "hop"], ["procrustes", "hop"], ["procrustes", "hop", "xbt"]]},
 }
 
