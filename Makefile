@@ -1,6 +1,7 @@
 # make repro   environment, data, mini spaces, projectors, evaluation, figures
 # make test    unit tests and every notebook on tiny fixtures, no network
 # make lab     JupyterLab on the notebooks
+# make compare every method on frozen embeddings, side by side (reports/compare.csv, reports/figures/compare.png)
 # make bench   the performance claims, measured on this machine (benchmarks/RESULTS.md)
 # make lock    after editing pyproject.toml: resolve and hash the versions again
 PYTHON ?= python3
@@ -9,7 +10,7 @@ export UV_SYSTEM_CERTS ?= 1
 export PYTHONUTF8 = 1
 BIN := .venv/bin
 
-.PHONY: repro test lab lock env bench
+.PHONY: repro test lab lock env bench compare
 env: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml
@@ -29,6 +30,10 @@ test: env
 
 lab: env
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab notebooks
+
+compare: env
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro comparison/dvc.yaml
+	@cat reports/compare.md
 
 bench: env
 	$(BIN)/python benchmarks/aggregate.py

@@ -11,6 +11,7 @@ COMMANDS = {
     "export": ("exmcr.export", "write what a project trained as one model, or as the authors' files"),
     "import-bank": ("exmcr.import_bank", "make a bank of embeddings from elsewhere"),
     "results": ("exmcr.report", "print the results table as Markdown"),
+    "compare": ("exmcr.compare", "fit and score every method of the comparison and print it as Markdown"),
     "weights": ("exmcr.weights", "list and fetch the weights of the real spaces"),
 }
 

@@ -112,6 +112,47 @@ def results(table: pd.DataFrame, metric: str = "map", split: str = "all", path=N
     return _keep(figure, path)
 
 
+def compare(table: pd.DataFrame, ranking: pd.DataFrame, split: str = "all", path=None):
+    """Methods, best first: mean mAP over the emergent tasks with its interval (left), and mAP on every task (right).
+
+    table: the comparison, in the columns of the results table; ranking: method, map, map_low, map_high, chance_map."""
+    from exmcr.evaluation.table import over_seeds
+    from exmcr.evaluation.tasks import EMERGENT
+
+    mean = over_seeds(table[table.split == split])
+    tasks = [t for t in EMERGENT if t in set(mean.task)] + [t for t in dict.fromkeys(mean.task) if t not in EMERGENT]
+    cells = 100 * mean.pivot(index="method", columns="task", values="map").reindex(index=[*ranking.method, "leaf"], columns=tasks)
+    chance = 100 * mean.groupby("task").chance_map.first().reindex(tasks)
+    cells.loc["chance"] = chance
+    lines = len(cells)
+    figure, (dots, heat) = plt.subplots(1, 2, figsize=(11, 0.3 * lines + 1.6), width_ratios=(1, 2.1), constrained_layout=True)
+    y = np.arange(len(ranking))
+    colour = [METHOD_COLOUR.get(m.split("+")[0].split("-")[0], "#7f7f7f") for m in ranking.method]
+    dots.hlines(y, 100 * ranking.map_low, 100 * ranking.map_high, color=colour, lw=2)
+    dots.scatter(100 * ranking["map"], y, color=colour, zorder=3)
+    dots.axvline(100 * ranking.chance_map.iloc[0], color="black", lw=1, ls=":")
+    dots.set_yticks(range(lines), [*ranking.method, "frozen leaf", "chance"])
+    dots.set(ylim=(lines - 0.5, -0.5), xlim=(0, None), xlabel="mean mAP over emergent tasks (%), 95 %\ndotted: chance")
+    # A task's colours run from its chance to its best, so that tasks of different difficulty can be read side by side.
+    values = cells.to_numpy()
+    share = (values - chance.to_numpy()) / np.maximum(np.nanmax(values[: len(ranking)], axis=0) - chance.to_numpy(), 1e-9)
+    heat.imshow(np.clip(share, 0, 1), aspect="auto", cmap="YlGnBu", vmin=0, vmax=1.15)
+    for (line, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            best = line < len(ranking) and value == np.nanmax(values[: len(ranking), column])
+            heat.text(column, line, f"{value:.1f}", ha="center", va="center", fontsize=8, fontweight="bold" if best else "normal",
+                      color="white" if share[line, column] > 0.7 else "black")  # fmt: skip
+    emergent = sum(t in EMERGENT for t in tasks)
+    heat.axvline(emergent - 0.5, color="white", lw=4)
+    heat.axhline(len(ranking) - 0.5, color="white", lw=4)
+    heat.set_xticks(range(len(tasks)), [t.replace("->", " to\n") for t in tasks], fontsize=8)
+    heat.set_yticks([])  # the lines are those on the left
+    heat.tick_params(length=0)
+    heat.set_title("mAP (%), mean over seeds; left of the white line: emergent tasks; bold: best of the methods", fontsize=9)
+    figure.suptitle("Every method on frozen embeddings, fitted on the same unpaired pools")
+    return _keep(figure, path)
+
+
 def seen_unseen(table: pd.DataFrame, path=None):
     """mAP of seen against unseen concepts, where a task has both, Ex-MCR beside the best baseline."""
     from exmcr.evaluation.table import over_seeds

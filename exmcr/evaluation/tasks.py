@@ -10,6 +10,9 @@ import pandas as pd
 
 from exmcr.corpora.splits import chance
 
+# Tasks whose pairs no frozen space was ever trained on: sounds meet pictures and models in none, and the pictures here come
+# from other sources than the renders and icons that the points leaf has seen beside its models. Rankings average over these.
+EMERGENT = ("audio->image", "image->audio", "points->image", "image->points", "audio->points", "points->audio")
 GALLERY = 300  # pictures in the audio-image gallery: every right answer, then others by a fixed draw
 
 

@@ -1,0 +1,20 @@
+"""A regularised linear map, the mapping of SITTA (Paischer et al. 2023, arXiv:2307.05591) between two spaces on shared items."""
+
+import numpy as np
+
+from exmcr.errors import ConfigError
+from exmcr.methods import Maps
+from exmcr.pairs import Pools
+from exmcr.spaces.base import unit
+
+
+def ridge(pools: Pools, seed: int = 0, *, alpha: float = 1.0) -> Maps:
+    """W = argmin |O^L W - O^B|^2 + alpha |W|^2; x -> normalize(x W).
+
+    alpha > 0 is absolute: unit rows make the mean eigenvalue of O^L^T O^L equal to n / d. Least squares spends its freedom on
+    directions in which the overlap hardly varies; another modality may vary there. Raises ConfigError for alpha <= 0."""
+    if alpha <= 0:
+        raise ConfigError(f"ridge needs alpha > 0, got {alpha}; without it the map is 'lstsq'")
+    o = np.asarray(pools.o_leaf, np.float64)
+    weight = np.linalg.solve(o.T @ o + alpha * np.eye(o.shape[1]), o.T @ pools.o_base)
+    return Maps(leaf=lambda x: unit(x @ weight))

@@ -1,0 +1,61 @@
+"""Settings of the compared methods, tried on validation concepts: `python -m exmcr.sweep [method ...]`.
+
+Writes reports/compare_sweep.csv, one row per method and setting; what is best there stands in params.yaml under `compare`."""
+
+import itertools
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from exmcr.compare import METHODS, Bench
+from exmcr.evaluation.retrieval import per_query, ranks_of_positives
+from exmcr.evaluation.tasks import EMERGENT
+from exmcr.pipeline import Project
+
+# What is tried of each setting; all combinations of a method's lists.
+GRIDS: dict[str, dict[str, list]] = {
+    "hop": {"tau": [0.01, 0.02, 0.05, 0.1, 0.2]},
+    "translation": {"centre": ["own", "overlap"]},
+    "ridge": {"alpha": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0]},
+    "cca": {"dims": [64, 128, 256], "shrink": [0.1, 1.0, 10.0], "power": [0.0, 1.0]},
+    "relative": {"anchors": [128, 512, 2048]},
+    "asif": {"keep": [30, 100, 400], "power": [1.0, 4.0, 8.0]},
+    "unimodal": {"noise": [0.001, 0.004], "tau2": [0.05, 0.1, 0.2]},
+    "xbt": {"regress": [0.0, 10.0], "noise": [0.0, 0.001, 0.004]},
+    "oneencoder": {"noise": [0.001, 0.004], "tau2": [0.05, 0.1]},
+    "freebind": {"factor": [0.0, 0.1, 0.2, 0.35, 0.5]},
+    "omnibind": {"members": [["procrustes", "ridge", "hop"], ["procrustes", "hop"], ["procrustes", "hop", "xbt"]]},
+}
+
+
+def combinations(grid: dict[str, list]) -> list[dict]:
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def sweep(project: Project, names: list[str], seed: int = 0) -> pd.DataFrame:
+    """Mean validation mAP over the emergent tasks for every combination: method, settings, map, and one column per task."""
+    bench = Bench(project, "val")
+    jobs = [(name, given) for name in names for given in combinations(GRIDS[name])]
+    rows = []
+    for name, given in tqdm(jobs, desc="sweep"):
+        base = (project.params.get("compare") or {}).get(name) or {}
+        maps = {leaf: METHODS[name].fit(pools, seed, **(base | given)) for leaf, pools in bench.pools.items()}
+        found = {t.name: per_query(ranks_of_positives(bench.similarity(t, maps), t.positive))["map"].mean() for t in bench.tasks}
+        mean = np.mean([v for task, v in found.items() if task in EMERGENT])
+        rows.append({"method": name, "settings": json.dumps(given), "map": mean, **found})
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    opened = Project()
+    rows = sweep(opened, sys.argv[1:] or list(GRIDS))
+    path = opened.root / "reports/compare_sweep.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file():  # methods that were not asked for now keep their rows
+        before = pd.read_csv(path)
+        rows = pd.concat([before[~before.method.isin(rows.method)], rows])
+    rows.to_csv(path, index=False, float_format="%.4f")
+    print(rows.sort_values("map", ascending=False).groupby("method", sort=False).head(3)[["method", "settings", "map"]].to_string(index=False))
