@@ -57,6 +57,13 @@ def test_unpack(tmp_path, kind):
         assert (tmp_path / "out" / name).read_bytes() == content
 
 
+def test_unpack_takes_only_the_files_asked_for(tmp_path):
+    payload = tar({"./usr/share/a.ogg": b"sound", "./usr/share/b.png": b"picture", "./usr/deep/c.ogg": b"other"})
+    (tmp_path / "a.deb").write_bytes(deb(payload=payload))
+    debian.unpack(tmp_path / "a.deb", tmp_path / "out", (".ogg",))
+    assert sorted(f.name for f in (tmp_path / "out").rglob("*") if f.is_file()) == ["a.ogg", "c.ogg"]
+
+
 def test_fetch_unpacks_the_package_that_was_put_there(tmp_path, no_apt):
     put(tmp_path, deb())
     folder = debian.fetch("demo", tmp_path)

@@ -17,8 +17,10 @@ from exmcr.errors import ConfigError
 from exmcr.files import sha256
 
 
-def fetch(package: str, raw: Path) -> Path:
+def fetch(package: str, raw: Path, only: tuple[str, ...] | None = None) -> Path:
     """Return the folder with the unpacked package, downloading it on the first call only.
+
+    `only` names the suffixes of the files that are unpacked, of a large package of which a few are wanted.
 
     The .deb stays in raw/debs and its SHA-256 is recorded in raw/SHA256SUMS; a recorded file that has changed is an
     error, so that results always name the data that made them. Unpacked files are read-only.
@@ -36,7 +38,7 @@ def fetch(package: str, raw: Path) -> Path:
     _record(deb, raw / "SHA256SUMS")
     part = raw / f".{package}.part"
     shutil.rmtree(part, ignore_errors=True)
-    unpack(deb, part)
+    unpack(deb, part, only)
     (part / ".complete").touch()
     for file in part.rglob("*"):
         if file.is_file() and not file.is_symlink():
@@ -76,8 +78,10 @@ def _record(deb: Path, sums: Path) -> None:
     sums.write_text("".join(f"{d}  {n}\n" for n, d in sorted(known.items())))
 
 
-def unpack(deb: Path, target: Path) -> None:
-    """Unpack the payload of a .deb (an `ar` archive around a tar.xz or tar.zst). Raises ConfigError when damaged."""
+def unpack(deb: Path, target: Path, only: tuple[str, ...] | None = None) -> None:
+    """Unpack the payload of a .deb (an `ar` archive around a tar.xz or tar.zst), or its files with the suffixes `only`.
+
+    Raises ConfigError when damaged."""
     with deb.open("rb") as file:
         if file.read(8) != b"!<arch>\n":
             raise ConfigError(f"{deb} is not a Debian package; delete it to download it again")
@@ -93,7 +97,8 @@ def unpack(deb: Path, target: Path) -> None:
                     if name.endswith(".zst"):
                         body = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)).read()
                     with tarfile.open(fileobj=io.BytesIO(body)) as tar:
-                        tar.extractall(target, filter="data")
+                        wanted = (m for m in tar if only is None or m.name.endswith(only))
+                        tar.extractall(target, wanted, filter="data")
                 except (tarfile.TarError, lzma.LZMAError, zstandard.ZstdError, zlib.error, EOFError) as error:
                     raise ConfigError(f"{deb} is damaged ({error}); delete it to download it again") from error
                 return

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from exmcr.corpora import emoji, furniture, gcompris, openclipart, pictures, samples, scratch, soundfonts, splits, table, tuxpaint
+from exmcr.corpora import emoji, furniture, games, gcompris, openclipart, pictures, samples, scratch, soundfonts, splits, table, tuxpaint
 from exmcr.errors import BadItem
 from exmcr.files import sha256
 
@@ -58,7 +58,7 @@ SUFFIX = {"image": ".png", "audio": ".wav", "points": ".npy"}
 
 def _plan(raw: Path):
     """Yield (row, job) for every item; a job says how its file is made."""
-    for item, path in [*openclipart.items(raw), *tuxpaint.items(raw), *scratch.items(raw), *samples.items(raw)]:
+    for item, path in [*openclipart.items(raw), *tuxpaint.items(raw), *scratch.items(raw), *samples.items(raw), *games.items(raw)]:
         yield item, ("picture" if item["modality"] == "image" else "sound", path, path.suffix)
     for item, drawing in emoji.items(raw):
         yield item, ("drawing", drawing)

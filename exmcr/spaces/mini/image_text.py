@@ -1,16 +1,16 @@
 """The base: pictures and words."""
 
-from exmcr.spaces.mini.space import MiniSpace, image_features
+from exmcr.spaces.mini.space import IMAGE, IMAGE_WORDS, MiniSpace, image_features
 
 
 class MiniImageText(MiniSpace):
-    """EfficientNet-Lite0 and MiniLM, aligned on captioned drawings and photographs."""
+    """EfficientNet-Lite0 and -Lite2 and MiniLM, aligned on captioned drawings and photographs."""
 
     name = "mini-image-text"
     modalities = ("image", "text")
     backbone_names = ("image", "text")
-    sizes = {"image": 1664, "text": 384}
-    semantic = {"image": slice(1280, 1664), "text": slice(0, 384)}
+    sizes = {"image": IMAGE, "text": 384}
+    semantic = {"image": IMAGE_WORDS, "text": slice(0, 384)}
 
     def features(self, modality, items):
         return image_features(self, items) if modality == "image" else self.backbone("text")(items)

@@ -5,24 +5,23 @@ import numpy as np
 from exmcr.spaces.mini import views
 from exmcr.spaces.mini.features import Cached
 from exmcr.spaces.base import digest
-from exmcr.spaces.mini.space import MiniSpace, class_names, image_features, semantic_of_logits
+from exmcr.spaces.mini.space import IMAGE, IMAGE_WORDS, MiniSpace, image_features, looked
 
 
 class _Views:
     """Point cloud -> pictures from three sides -> mean of their backbone features, and the object's size."""
 
-    size = 2280 + 3
-
     def __init__(self, image_backbone: Cached):
         self.image = image_backbone.backbone
+        self.size = self.image.size + 3
         settings = f"views {views.AZIMUTHS} {views.ELEVATION} {views.SIDE} {views.NEIGHBOURS} log extents v2"
         self.fingerprint = digest(self.image.fingerprint, settings)
 
     def __call__(self, clouds: list[np.ndarray]) -> np.ndarray:
         pictures = [picture for cloud in clouds for picture in views.render(cloud)]
-        looked = self.image(pictures).reshape(len(clouds), len(views.AZIMUTHS), -1).mean(axis=1)
+        seen = self.image(pictures).reshape(len(clouds), len(views.AZIMUTHS), -1).mean(axis=1)
         extent = np.stack([np.ptp(cloud, axis=0) for cloud in clouds])
-        return np.concatenate([looked, np.log(np.maximum(extent, 1e-3))], axis=1).astype(np.float32)
+        return np.concatenate([seen, np.log(np.maximum(extent, 1e-3))], axis=1).astype(np.float32)
 
 
 class MiniPoints(MiniSpace):
@@ -33,8 +32,8 @@ class MiniPoints(MiniSpace):
     name = "mini-points"
     modalities = ("points", "image", "text")
     backbone_names = ("image", "text")
-    sizes = {"points": 1280 + 384 + 3, "image": 1664, "text": 384}
-    semantic = {"points": slice(1280, 1664), "image": slice(1280, 1664), "text": slice(0, 384)}
+    sizes = {"points": IMAGE + 3, "image": IMAGE, "text": 384}
+    semantic = {"points": IMAGE_WORDS, "image": IMAGE_WORDS, "text": slice(0, 384)}
 
     def features(self, modality, items):
         if modality == "text":
@@ -44,6 +43,4 @@ class MiniPoints(MiniSpace):
         if "views" not in self._backbones:
             self._backbones["views"] = Cached(_Views(self.backbone("image")), self.root / "data/features")
         raw = self._backbones["views"](items)
-        pooled = raw[:, :1280] / np.linalg.norm(raw[:, :1280], axis=1, keepdims=True)
-        words = semantic_of_logits(raw[:, 1280:2280], self.backbone("text")(class_names()))
-        return np.concatenate([pooled, words, 0.1 * raw[:, 2280:]], axis=1).astype(np.float32)
+        return np.concatenate([looked(raw[:, :-3], self), 0.1 * raw[:, -3:]], axis=1).astype(np.float32)

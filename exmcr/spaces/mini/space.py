@@ -89,9 +89,19 @@ def class_names() -> list[str]:
     return [", ".join(info.index_to_description(i).split(", ")[:2]) for i in range(1000)]
 
 
+POOLED = backbones.ImageBackbone.pooled
+IMAGE = 2 * POOLED + towers.TEXT  # length of a picture's features; the last 384 are sentence-like
+IMAGE_WORDS = slice(2 * POOLED, IMAGE)
+
+
 def image_features(space: MiniSpace, images: list) -> np.ndarray:
-    """uint8 images -> float32 (n, 1664): 1280 pooled features of unit norm, 384 sentence features of what they show."""
-    raw = space.backbone("image")(images)
-    pooled = raw[:, :1280] / np.linalg.norm(raw[:, :1280], axis=1, keepdims=True)
+    """uint8 images -> float32 (n, 2944): see `looked`."""
+    return looked(space.backbone("image")(images), space)
+
+
+def looked(raw: np.ndarray, space: MiniSpace) -> np.ndarray:
+    """Outputs of the image backbone (n, 3560) -> (n, 2944): two times 1280 pooled features and 384 sentence features of
+    what they show, each part of unit norm."""
+    pooled = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in (raw[:, :POOLED], raw[:, POOLED : 2 * POOLED])]
     names = space.backbone("text")(class_names())
-    return np.concatenate([pooled, semantic_of_logits(raw[:, 1280:], names)], axis=1)
+    return np.concatenate([*pooled, semantic_of_logits(raw[:, 2 * POOLED :], names)], axis=1)
