@@ -3,6 +3,7 @@
 A project is a folder with a params.yaml; data, banks, models and reports grow below it."""
 
 import json
+import shutil
 from functools import cached_property
 from pathlib import Path
 
@@ -139,12 +140,21 @@ def extract(project: Project) -> pd.DataFrame:
         for modality in space.modalities:
             for split in SPLITS:
                 items = project.items[(project.items.modality == modality) & (project.items.split == split)]
-                if not len(items):
-                    continue
                 folder = project.root / "banks" / name / modality / split
+                if not len(items):
+                    _forget(folder)
+                    continue
                 bank = banks.extract(space, modality, items, folder, project.load_item, shard=project.params["extract"]["shard"])
                 rows.append((name, modality, split, len(bank), len(bank.meta["skipped"]), bank.fingerprint[:12]))
     return pd.DataFrame(rows, columns=["space", "modality", "split", "vectors", "skipped", "fingerprint"])
+
+
+def _forget(folder: Path) -> None:
+    """Delete a bank of another corpus, which would be taken for this one's; embeddings brought from elsewhere (`source`) stay."""
+    manifest = folder / "manifest.json"
+    if manifest.is_file() and "source" not in json.loads(manifest.read_text()):
+        print(f"{folder} is of another corpus and is deleted")
+        shutil.rmtree(folder)
 
 
 def pair(project: Project) -> pd.DataFrame:

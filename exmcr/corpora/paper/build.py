@@ -58,8 +58,8 @@ def _folder(root: Path, entry: dict) -> Path:
 def _part(entry: dict, folder: Path, data: Path, taken: dict[str, str], dropped: Counter) -> Iterator[pd.DataFrame]:
     """The rows of one line of the block, CHUNK at a time."""
     name, to = f"{entry['corpus']} {entry['split']}", entry["as"]
-    groups = _free(_groups(entry, folder), name, to, taken, dropped)
     try:
+        groups = _free(_groups(entry, folder), name, to, taken, dropped)
         if entry.get("prompts"):
             groups = list(groups)
         rows = (_as_item(row, to, data, of) for group in groups for row, of in _linked(group, to))
