@@ -85,7 +85,9 @@ def check(params: dict) -> None:
             expect(value in allowed, f"encoders.{space}.{option} must be one of {', '.join(map(str, allowed))}, is {value!r}")
         size = chosen.get("batch_size", 1)
         expect(isinstance(size, int) and not isinstance(size, bool) and size > 0, f"encoders.{space}.batch_size must be a whole number > 0, is {size!r}")
-    for place, entry in enumerate(params.get("paper") or []):
+    listed = params.get("paper") or []
+    expect(isinstance(listed, list), f"paper must be a list of corpora, is {listed!r}")
+    for place, entry in enumerate(listed if isinstance(listed, list) else ()):
         _check_paper(entry, f"paper.{place}", expect)
     positive("extract", "shard")
     positive("pair", "tau1")
