@@ -296,8 +296,15 @@ def test_missing_folders_and_wrong_lines_are_named(built, tmp_path):
         (tmp_path / "data/paper" / name).mkdir(parents=True)
     with pytest.raises(ConfigError, match="paper, flickrnet test: not found: .*flickr_test.csv"):
         corpora.build("paper", tmp_path)
-    for wrong, message in (({"corpus": "laion"}, "unknown corpus 'laion'"), ({"keep": None}, "keep must be one of"), ({"as": "dev"}, "as must be train, val or test"),
-                           ({"most": 0}, "most must be"), ({"mots": 1}, "unknown mots"), ({"split": 1}, "split must name")):  # fmt: skip
+    mistakes = (
+        ({"corpus": "laion"}, "unknown corpus 'laion'"),
+        ({"keep": None}, "keep must be one of"),
+        ({"as": "dev"}, "as must be train, val or test"),
+        ({"most": 0}, "most must be"),
+        ({"mots": 1}, "unknown mots"),
+        ({"split": 1}, "split must name"),
+    )
+    for wrong, message in mistakes:
         with pytest.raises(ConfigError, match=message):
             config.check(params | {"paper": [PAPER[0] | wrong]})
     with pytest.raises(ConfigError, match="a training pool is unpaired"):

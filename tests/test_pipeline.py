@@ -93,8 +93,12 @@ def test_wrong_weights_keep_the_shards_that_are_there(project, monkeypatch):
         pipeline.extract(project)
     shards = {path.name: path.read_bytes() for path in folder.glob("shards/*.npz")}
     assert len(shards) == 2
-    for content, message in ((None, "no weight file .*sounds.safetensors; `exmcr weights` says"), (whole[:500], "sounds.safetensors cannot be read; is the download complete"),
-                             ((project.root / "wide.safetensors").read_bytes(), "sounds.safetensors is of another architecture than a toy")):  # fmt: skip
+    wrong = (
+        (None, "no weight file .*sounds.safetensors; `exmcr weights` says"),
+        (whole[:500], "sounds.safetensors cannot be read; is the download complete"),
+        ((project.root / "wide.safetensors").read_bytes(), "sounds.safetensors is of another architecture than a toy"),
+    )
+    for content, message in wrong:
         weights.unlink() if content is None else weights.write_bytes(content)
         with pytest.raises(ConfigError, match=message):
             pipeline.extract(project)
@@ -107,7 +111,7 @@ def test_wrong_weights_keep_the_shards_that_are_there(project, monkeypatch):
 
 
 @pytest.mark.parametrize("content, message", [
-    (None, "no weights 'openai' of ViT-B-32-quickgelu: neither .*ViT-B-32-openai.safetensors nor the model hub.*see `exmcr weights`"),
+    (None, "no weights 'openai' of ViT-B-32-quickgelu: neither .*ViT-B-32-openai.safetensors nor the model hub.*put that file there"),
     (b"\x10\x00\x00\x00\x00\x00\x00\x00{", "ViT-B-32-openai.safetensors cannot be read; is the download complete"),
     ({"visual.proj": torch.zeros(2)}, "ViT-B-32-openai.safetensors is of another architecture than ViT-B-32-quickgelu"),
 ], ids=["missing", "truncated", "foreign"])  # fmt: skip

@@ -116,7 +116,8 @@ def _find(model: str, tag: str, known: dict, checkpoint: str | Path | None) -> P
         return Path(download_pretrained(known))
     except Exception as error:  # the hub's client raises a dozen kinds, all of which mean the same to the caller
         raise ConfigError(
-            f"no weights '{tag}' of {model}: neither {in_folder} nor the model hub ({type(error).__name__}); see `exmcr weights`"
+            f"no weights '{tag}' of {model}: neither {in_folder} nor the model hub ({type(error).__name__}); "
+            "put that file there, `exmcr weights` says where it comes from"
         ) from error
 
 
