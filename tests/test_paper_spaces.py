@@ -1,21 +1,15 @@
 """`spaces: paper` through the whole pipeline: CLIP, CLAP and ULIP-2 of full size with random weights, on a part of the toy corpus."""
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib
 import nbformat
 import pandas as pd
 import pytest
-import torch
 import yaml
 
 from exmcr import config, corpora, pipeline, smoke
 from exmcr.banks import Bank
-from exmcr.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 KEPT = r"(?:ball|box|plate)-(?:red|black)"  # a colour of training and test, a thing never heard: the encoders are large
