@@ -22,7 +22,9 @@ env: .venv/.ready
 	@touch $@
 
 repro: env
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	@rm -f reports/stopped.txt
+	@# The reason of a stop is repeated at the end, below what dvc says of it.
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro || { cat reports/stopped.txt >&2 2>/dev/null; exit 1; }
 
 test: env
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests

@@ -33,7 +33,8 @@ from exmcr.methods.ridge import ridge
 from exmcr.methods.translation import translation
 from exmcr.methods.unimodal import unimodal
 from exmcr.methods.xbt import xbt
-from exmcr.pipeline import Project, load_modalities
+from exmcr.pipeline import Project
+from exmcr.spaces import space_class
 from exmcr.spaces.base import digest, unit
 
 BRIDGE = 10  # base items whose mean stands for a vector of a space that is not the base
@@ -223,7 +224,7 @@ def leaf_rows(bench: Bench) -> list[dict]:
     rows, params = [], bench.project.params
     for task in bench.tasks:
         for name in {config.leaf_space(params, leaf): None for leaf in bench.project.leaves}:
-            if {task.from_modality, task.to_modality} <= set(load_modalities(name)):
+            if {task.from_modality, task.to_modality} <= set(space_class(name).modalities):
                 queries, gallery = (bench.embeddings.vectors(name, items) for items in (task.queries, task.gallery))
                 rows += _rows(task, "leaf", 0, queries @ gallery.T)
     return rows

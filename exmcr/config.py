@@ -36,7 +36,7 @@ def load(path: Path | None = None) -> dict:
 def check(params: dict) -> None:
     """Raise one ConfigError that lists everything wrong with `params`."""
     from exmcr.corpora import CORPORA
-    from exmcr.spaces import SPACES
+    from exmcr.spaces import SPACES, options, space_class
 
     if not isinstance(params, dict):
         raise ConfigError(f"params.yaml must hold names and values, is {type(params).__name__}")
@@ -71,6 +71,24 @@ def check(params: dict) -> None:
             expect(leaf[profile] in SPACES, f"leaf '{name}': unknown space '{leaf[profile]}', known: {', '.join(SPACES)}")
     if profile in base:
         expect(base[profile] in SPACES, f"base: unknown space '{base[profile]}', known: {', '.join(SPACES)}")
+    encoders = params.get("encoders") or {}
+    for space in encoders:
+        expect(space in SPACES, f"encoders: unknown space '{space}', known: {', '.join(SPACES)}")
+        chosen = encoder_options(params, space)
+        expect(isinstance(chosen, dict), f"encoders.{space} must hold options by name, is {chosen!r}")
+        if space not in SPACES or not isinstance(chosen, dict) or not chosen:
+            continue
+        known, choices = options(space), space_class(space).choices
+        for option, value in chosen.items():
+            expect(option in known, f"encoders.{space}: unknown option '{option}', known: {', '.join(known)}")
+            allowed = choices.get(option, (value,))
+            expect(value in allowed, f"encoders.{space}.{option} must be one of {', '.join(map(str, allowed))}, is {value!r}")
+        size = chosen.get("batch_size", 1)
+        expect(isinstance(size, int) and not isinstance(size, bool) and size > 0, f"encoders.{space}.batch_size must be a whole number > 0, is {size!r}")
+    listed = params.get("paper") or []
+    expect(isinstance(listed, list), f"paper must be a list of corpora, is {listed!r}")
+    for place, entry in enumerate(listed if isinstance(listed, list) else ()):
+        _check_paper(entry, f"paper.{place}", expect)
     positive("extract", "shard")
     positive("pair", "tau1")
     extra = set((params.get("train") or {}).get("leaves") or {}) - set(names)
@@ -95,6 +113,26 @@ def train_settings(params: dict, leaf: str) -> dict:
     return block | special
 
 
+def _check_paper(entry: dict, path: str, expect) -> None:
+    from exmcr.corpora.paper import PAPER_CORPORA
+
+    known = ("corpus", "split", "as", "keep", "most", "folder", "prompts")
+    if not isinstance(entry, dict):
+        return expect(False, f"{path} must hold {', '.join(known)}, is {entry!r}")
+    corpus = entry.get("corpus")
+    path = f"{path} ({corpus})"
+    expect(corpus in PAPER_CORPORA, f"{path}: unknown corpus '{corpus}', known: {', '.join(PAPER_CORPORA)}")
+    expect(isinstance(entry.get("split"), str), f"{path}.split must name a split of the corpus, is {entry.get('split')!r}")
+    expect(entry.get("as") in ("train", "val", "test"), f"{path}.as must be train, val or test, is {entry.get('as')!r}")
+    expect(entry.get("keep", "text") in MODALITIES, f"{path}.keep must be one of {', '.join(MODALITIES)}, is {entry.get('keep')!r}")
+    expect("keep" in entry or entry.get("as") != "train", f"{path}.keep: a training pool is unpaired and keeps one modality")
+    most = entry.get("most", 1)
+    expect(isinstance(most, int) and not isinstance(most, bool) and most > 0, f"{path}.most must be a whole number > 0, is {most!r}")
+    expect(isinstance(entry.get("prompts", False), bool), f"{path}.prompts must be true or false, is {entry.get('prompts')!r}")
+    extra = set(entry) - set(known)
+    expect(not extra, f"{path}: unknown {', '.join(sorted(map(str, extra)))}, known: {', '.join(known)}")
+
+
 def _check_training(block: dict, path, expect) -> None:
     def number(value):
         return isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -109,6 +147,11 @@ def _check_training(block: dict, path, expect) -> None:
     terms = block.get("terms")
     expect(isinstance(terms, list) and terms and set(terms) <= set(TERMS), f"{path('terms')} must be some of {', '.join(TERMS)}, is {terms!r}")
     expect(isinstance(block.get("overlap_through_fl"), bool), f"{path('overlap_through_fl')} must be true or false, is {block.get('overlap_through_fl')!r}")
+
+
+def encoder_options(params: dict, space: str) -> dict:
+    """What a space is constructed with: its entry under `encoders`, or nothing."""
+    return (params.get("encoders") or {}).get(space) or {}
 
 
 def leaf_space(params: dict, leaf: dict) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from exmcr import config, pairs, projectors
 from exmcr.aggregate import aggregate
 from exmcr.banks import Bank
+from exmcr.corpora.paper import PAPER_CORPORA
 from exmcr.evaluation import geometry, retrieval
 from exmcr.evaluation.embeddings import other_modality
 from exmcr.evaluation.table import over_seeds
@@ -78,7 +79,9 @@ def _gallery(queries: pd.DataFrame, found: list[pd.DataFrame], right=None):
 
 
 def _task(project: Project, name: str):
-    return next((t for t in tasks(project.items, "test") if t.name == name), None)
+    """A test task by its name, or the first benchmark's of that direction; None when there is no data."""
+    made = tasks(project.usable_items, "test")
+    return next((t for t in made if t.name == name), None) or next((t for t in made if t.name.startswith(f"{name} (")), None)
 
 
 def _similarity(project: Project, task) -> np.ndarray:
@@ -103,9 +106,13 @@ def answers(project: Project, name: str, n: int, most: int = 5):
     return _gallery(chosen, [task.gallery.iloc[b] for b in best], right)
 
 
-def by_concept(project: Project, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Mean AP per concept (columns concept, map, n, seen), and what wrong first answers were (asked, answered, times)."""
+def by_concept(project: Project, name: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Mean AP per concept (columns concept, map, n, seen), and what wrong first answers were (asked, answered, times).
+
+    None when the task has no data."""
     task = _task(project, name)
+    if task is None:
+        return None
     similarity = _similarity(project, task)
     ap = retrieval.per_query(retrieval.ranks_of_positives(similarity, task.positive))["map"]
     asked = task.queries.concept.to_numpy()
@@ -207,7 +214,8 @@ def map_2d(project: Project) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     import umap
 
     e = project.embeddings
-    test = project.items[(project.items.split == "test") & (project.items.of == "")]
+    items = project.usable_items
+    test = items[(items.split == "test") & ((items.of == "") | items.source.isin(PAPER_CORPORA))]  # no icons of the models
     share = project.params["visualise"]["umap_items"] // test.modality.nunique()
     rows = pd.concat([part.sample(min(share, len(part)), random_state=0) for _, part in test.groupby("modality")])
     maps = exmcr_maps(project)
@@ -216,6 +224,9 @@ def map_2d(project: Project) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
         leaf = e.leaf_of(modality)
         before.append(e.vectors(e.base if leaf is None else config.leaf_space(project.params, leaf), part))
         after.append(e.common(part, maps))
+    # Spaces of different dimensions cannot be compared anyway; zeros keep the distances within each.
+    widest = max(part.shape[1] for part in before)
+    before = [np.pad(part, ((0, 0), (0, widest - part.shape[1]))) for part in before]
     both = []
     for vectors in (np.concatenate(before), np.concatenate(after)):
         both.append(umap.UMAP(metric="cosine", random_state=0, n_jobs=1, n_neighbors=min(20, len(rows) - 1)).fit_transform(vectors))
@@ -231,17 +242,20 @@ def frequent_concepts(rows: pd.DataFrame, n: int) -> list[str]:
 def modality_gaps(project: Project) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Distance between the centroids of test items of each two modalities, before and after extension: two square tables.
 
-    ||mean(a) - mean(b)||, between 0 and 2 (Liang et al. 2022, arXiv:2203.02053)."""
+    ||mean(a) - mean(b)||, between 0 and 2 (Liang et al. 2022, arXiv:2203.02053); NaN where dimensions differ."""
     e, maps = project.embeddings, exmcr_maps(project)
     before, after = {}, {}
-    for modality, part in project.items[project.items.split == "test"].groupby("modality", sort=False):
+    for modality, part in project.usable_items[project.usable_items.split == "test"].groupby("modality", sort=False):
         leaf = e.leaf_of(modality)
         before[modality] = e.vectors(e.base if leaf is None else config.leaf_space(project.params, leaf), part).mean(axis=0)
         after[modality] = e.common(part, maps).mean(axis=0)
     names = [m for m in ("text", "image", "audio", "points") if m in before]
 
+    def distance(a, b):
+        return np.linalg.norm(a - b) if a.shape == b.shape else np.nan
+
     def table(centres):
-        return pd.DataFrame([[np.linalg.norm(centres[a] - centres[b]) for b in names] for a in names], names, names)
+        return pd.DataFrame([[distance(centres[a], centres[b]) for b in names] for a in names], names, names)
 
     return table(before), table(after)
 

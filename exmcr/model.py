@@ -22,7 +22,7 @@ from exmcr.banks import Bank
 from exmcr.errors import BadItem, ConfigError
 from exmcr.files import sha256
 from exmcr.projectors import Projector
-from exmcr.spaces import load_space
+from exmcr.spaces import load_space, space_class
 from exmcr.spaces.base import Space, unit
 
 FORMAT = "exmcr 1"
@@ -110,8 +110,8 @@ class ExMCR:
         """The projectors of a project (exmcr.pipeline.Project, or its folder), of all its seeds unless `seeds` names some.
 
         Raises ConfigError when a projector or the note beside it is missing, or when leaves were trained towards different bases."""
-        from exmcr.config import base_space, leaf_space
-        from exmcr.pipeline import Project, load_modalities
+        from exmcr.config import base_space, encoder_options, leaf_space
+        from exmcr.pipeline import Project
 
         project = project if isinstance(project, Project) else Project(project)
         params = project.params
@@ -137,8 +137,9 @@ class ExMCR:
         if len(set(bases.values())) > 1:
             raise ConfigError(f"leaves were trained towards different base encoders: {bases}; run the train stage again")
         name = base_space(params)
-        base = Base(name, bases[leaves[0].name], next(iter(leaves[0].projectors.values())).Head2.mlp2.net2[0].out_features, load_modalities(name))
-        return cls(base, leaves, _roots([name, *(leaf.space for leaf in leaves)], project.root) | (settings or {}), device)
+        base = Base(name, bases[leaves[0].name], next(iter(leaves[0].projectors.values())).Head2.mlp2.net2[0].out_features, space_class(name).modalities)
+        chosen = {space: encoder_options(params, space) | {"root": project.root} for space in (name, *(leaf.space for leaf in leaves))}
+        return cls(base, leaves, chosen | (settings or {}), device)
 
     @classmethod
     def from_official(cls, folder: str | Path | None = None, modalities: Iterable[str] = tuple(OFFICIAL), settings: dict[str, dict] | None = None,
@@ -358,37 +359,3 @@ class ExMCR:
         what = f"projector '{part.name}' was trained on vectors of" if isinstance(part, Leaf) else "the projectors were trained towards"
         raise ConfigError(f"{what} '{part.space}', fingerprint {part.fingerprint or 'not recorded'}; {whose} is '{name}', fingerprint {fingerprint}. "
                           "Use the same weights and preprocessing, or train again on these")  # fmt: skip
-
-
-def _roots(names: list[str], root: Path) -> dict[str, dict]:
-    """Spaces that were trained in a project (their class takes `root`) are found there."""
-    import inspect
-    from importlib import import_module
-
-    from exmcr.spaces import SPACES
-
-    found = {}
-    for name in names:
-        module, cls = SPACES[name].split(":")
-        if "root" in inspect.signature(getattr(import_module(module), cls)).parameters:
-            found[name] = {"root": root}
-    return found
-
-
-def _read_json(path: Path, needed: tuple[str, ...]) -> dict:
-    if not path.is_file():
-        raise ConfigError(f"no {path}; a model is made by `exmcr export`, a projector's note by the train stage")
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ConfigError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, dict) or not all(name in content for name in needed):
-        raise ConfigError(f"{path} is damaged or of an older version: it needs {', '.join(needed)}")
-    return content
-
-
-def _name(item) -> str:
-    if isinstance(item, (str, Path)):
-        text = str(item)
-        return text if len(text) <= 80 else f"…{text[-79:]}"
-    return type(item).__name__

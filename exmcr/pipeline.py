@@ -3,6 +3,7 @@
 A project is a folder with a params.yaml; data, banks, models and reports grow below it."""
 
 import json
+import shutil
 from functools import cached_property
 from pathlib import Path
 
@@ -10,16 +11,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from exmcr import banks, config, corpora, pairs, projectors, training
+from exmcr import banks, config, pairs, projectors, training, weights
 from exmcr.corpora.table import load_item
 from exmcr.errors import ConfigError
 from exmcr.evaluation import geometry, table
 from exmcr.evaluation.embeddings import Embeddings
 from exmcr.evaluation.tasks import Task, tasks
-from exmcr.methods import Maps
+from exmcr.methods import Maps, NotApplicable
 from exmcr.methods.baselines import BASELINES
-from exmcr.spaces import load_space
-from exmcr.spaces.base import digest
+from exmcr.files import sha256
+from exmcr.spaces import load_space, space_class
+from exmcr.spaces.base import Space, digest
 
 SPLITS = ("train", "val", "test")
 FIT = {"mini-image-text": "fit_image_text", "mini-audio-text": "fit_audio_text", "mini-points": "fit_points"}
@@ -41,6 +43,15 @@ class Project:
         return pd.read_parquet(path)
 
     @cached_property
+    def usable_items(self) -> pd.DataFrame:
+        """The items that no space of the project had to skip, since nothing can be asked of a damaged file."""
+        skipped = set()
+        for name in self.spaces:
+            for manifest in (self.root / "banks" / name).glob("*/*/manifest.json"):
+                skipped |= {item["id"] for item in json.loads(manifest.read_text()).get("skipped", [])}
+        return self.items[~self.items.id.isin(skipped)]
+
+    @cached_property
     def embeddings(self) -> Embeddings:
         return Embeddings(self.root, self.params, self.items)
 
@@ -53,6 +64,10 @@ class Project:
     def figures(self) -> Path:
         return self.root / "reports/figures"
 
+    def load_space(self, name: str) -> Space:
+        """A space with the options that `encoders` gives it. Raises ConfigError when its weights are missing or wrong."""
+        return load_space(name, root=self.root, **config.encoder_options(self.params, name))
+
     def load_item(self, item):
         """Bring the raw item of one row of the item table into memory. Raises BadItem."""
         return load_item(item, self.root / "data")
@@ -62,7 +77,10 @@ class Project:
 
 
 def fit_spaces(project: Project) -> pd.DataFrame:
-    """Train the spaces that are trained here (the mini ones); others come ready. Returns losses: space, epoch, pair, loss."""
+    """Train the spaces that are trained here (the mini ones); others come ready. Returns losses: space, epoch, pair, loss.
+
+    Then every space is loaded once, so that a missing or foreign weight file stops the run here and not after hours, and
+    models/spaces/<name>-loaded.json says what was loaded. Raises ConfigError."""
     from exmcr.spaces.mini import fit
 
     settings = project.params["fit_spaces"]
@@ -81,23 +99,62 @@ def fit_spaces(project: Project) -> pd.DataFrame:
     path = project.root / "reports/space_losses.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     losses.to_csv(path, index=False)
+    for name in project.spaces:
+        _note_loaded(project, name)
     return losses
+
+
+def _note_loaded(project: Project, name: str) -> None:
+    space = project.load_space(name)
+    files = []
+    for path in space.files:
+        known = weights.described(path)
+        licence = "trained here" if name in FIT else known.licence if known else "not known: the file is none of those of `exmcr weights`"
+        files.append({"file": path.name, "megabytes": round(path.stat().st_size / 1e6, 1), "sha256": sha256(path), "licence": licence})
+    note = {"space": name, "dim": space.dim, "modalities": space.modalities, "fingerprint": space.fingerprint,
+            "options": config.encoder_options(project.params, name), "files": files}  # fmt: skip
+    path = _loaded_path(project, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(note, indent=1) + "\n")
+
+
+def _loaded_path(project: Project, name: str) -> Path:
+    return project.root / "models/spaces" / f"{name}-loaded.json"
+
+
+def loaded_spaces(project: Project) -> pd.DataFrame:
+    """What fit_spaces loaded: one row per weight file, columns space, modalities, dim, fingerprint, file, MB, licence, sha256."""
+    rows = []
+    for name in project.spaces:
+        note = json.loads(_loaded_path(project, name).read_text())
+        shared = (name, ", ".join(note["modalities"]), note["dim"], note["fingerprint"][:12])
+        rows += [(*shared, file["file"], file["megabytes"], file["licence"], file["sha256"][:12]) for file in note["files"]]
+    return pd.DataFrame(rows, columns=["space", "modalities", "dim", "fingerprint", "file", "MB", "licence", "sha256"])
 
 
 def extract(project: Project) -> pd.DataFrame:
     """Encode every item in every space that has its modality. Returns one row per bank: space, modality, split, n, skipped."""
     rows = []
     for name in project.spaces:
-        space = load_space(name, root=project.root)
+        space = project.load_space(name)
         for modality in space.modalities:
             for split in SPLITS:
                 items = project.items[(project.items.modality == modality) & (project.items.split == split)]
-                if not len(items):
-                    continue
                 folder = project.root / "banks" / name / modality / split
+                if not len(items):
+                    _forget(folder)
+                    continue
                 bank = banks.extract(space, modality, items, folder, project.load_item, shard=project.params["extract"]["shard"])
                 rows.append((name, modality, split, len(bank), len(bank.meta["skipped"]), bank.fingerprint[:12]))
     return pd.DataFrame(rows, columns=["space", "modality", "split", "vectors", "skipped", "fingerprint"])
+
+
+def _forget(folder: Path) -> None:
+    """Delete a bank of another corpus, which would be taken for this one's; embeddings brought from elsewhere (`source`) stay."""
+    manifest = folder / "manifest.json"
+    if manifest.is_file() and "source" not in json.loads(manifest.read_text()):
+        print(f"{folder} is of another corpus and is deleted")
+        shutil.rmtree(folder)
 
 
 def pair(project: Project) -> pd.DataFrame:
@@ -164,11 +221,18 @@ def as_maps(projector: projectors.Projector) -> Maps:
 
 
 def fitted(project: Project) -> dict[tuple[str, int], dict[str, Maps]]:
-    """Every method of the results table, fitted: {(method, seed): {leaf name: Maps}}."""
+    """Every method of the results table, fitted: {(method, seed): {leaf name: Maps}}.
+
+    A method that cannot serve a leaf (direct comparison of unequal dimensions) lacks it, and the reason is printed."""
     made = {}
     pools = {leaf["name"]: project.embeddings.pools(leaf) for leaf in project.leaves}
     for name, fit in BASELINES.items():
-        made[name, 0] = {leaf: fit(p) for leaf, p in pools.items()}
+        made[name, 0] = {}
+        for leaf, p in pools.items():
+            try:
+                made[name, 0][leaf] = fit(p)
+            except NotApplicable as error:
+                print(f"'{name}' is left out of the results with the {leaf} leaf: {error}")
     for seed in project.params["seeds"]:
         made["exmcr", seed] = {leaf: as_maps(projectors.load(project.projector_path(leaf, seed))) for leaf in pools}
     return made
@@ -183,24 +247,16 @@ def score_task(project: Project, task: Task, methods) -> list[dict]:
         rows += table.rows(task, "base", 0, e.vectors(e.base, task.queries), e.vectors(e.base, task.gallery))
         # What extending costs the base is measured, not taken for granted; the baselines pass the base untouched as well.
         methods = {key: maps for key, maps in methods.items() if key[0] == "exmcr"}
+    needed = {leaf["name"] for leaf in project.leaves if leaf["modality"] in reached}
     for (method, seed), maps in methods.items():
+        if not needed <= maps.keys():
+            continue  # `fitted` said why
         rows += table.rows(task, method, seed, e.common(task.queries, maps), e.common(task.gallery, maps))
     for leaf in project.leaves if reached else ():
-        native = load_modalities(config.leaf_space(project.params, leaf))
-        if {task.from_modality, task.to_modality} <= set(native):
-            name = config.leaf_space(project.params, leaf)
+        name = config.leaf_space(project.params, leaf)
+        if {task.from_modality, task.to_modality} <= set(space_class(name).modalities):
             rows += table.rows(task, "leaf", 0, e.vectors(name, task.queries), e.vectors(name, task.gallery))
     return rows
-
-
-def load_modalities(name: str) -> tuple[str, ...]:
-    """Modalities of a space, without loading its weights."""
-    from importlib import import_module
-
-    from exmcr.spaces import SPACES
-
-    module, cls = SPACES[name].split(":")
-    return getattr(import_module(module), cls).modalities
 
 
 def evaluate(project: Project) -> pd.DataFrame:
@@ -209,8 +265,8 @@ def evaluate(project: Project) -> pd.DataFrame:
     Also the geometry of the spaces before and after extension (first seed) to reports/geometry.csv."""
     methods = fitted(project)
     for split, name in (("val", "validation"), ("test", "results")):
-        rows = [row for task in tasks(project.items, split) for row in score_task(project, task, methods)]
-        if not rows:
+        rows = [row for task in tasks(project.usable_items, split) for row in score_task(project, task, methods)]
+        if not rows and split == "test":  # settings need validation, results do not
             raise ConfigError(f"no task has data on the {split} split of corpora '{project.params['corpora']}'")
         results = table.write(rows, project.root / "reports" / f"{name}.csv")
     shape = geometry.table(project.embeddings, methods["exmcr", project.params["seeds"][0]])

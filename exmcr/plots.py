@@ -209,14 +209,14 @@ def before_after(before: np.ndarray, after: np.ndarray, modality, concept, shown
 def gap(before: pd.DataFrame, after: pd.DataFrame, path=None):
     """Distances between the centroids of modalities, before and after: two square tables."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), constrained_layout=True)
-    top = max(before.to_numpy().max(), after.to_numpy().max())
+    top = np.nanmax([before, after])
     for axis, table, title in zip(axes, (before, after), ("before", "after"), strict=True):
         shown = axis.imshow(table, vmin=0, vmax=top, cmap="viridis")
         axis.set_xticks(range(len(table)), table.columns)
         axis.set_yticks(range(len(table)), table.index)
         for i, row in enumerate(table.to_numpy()):
             for j, value in enumerate(row):
-                axis.text(j, i, f"{value:.2f}", ha="center", va="center", color="white" if value < 0.6 * top else "black")
+                axis.text(j, i, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", color="white" if value < 0.6 * top else "black")
         axis.set_title(title)
     figure.colorbar(shown, ax=axes, label="distance between centroids")
     figure.suptitle("Modality gap: distance between the centroids of modalities")

@@ -89,6 +89,16 @@ def named(file: str) -> Weight:
     raise ConfigError(f"no weight file '{file}' in the table; known: {', '.join(w.file for w in WEIGHTS)}")
 
 
+def under(root: Path | None, path: str | Path | None) -> Path | None:
+    """A path as params.yaml names it, relative to the project in `root`; None stays None."""
+    return None if path is None else Path(root or "") / path
+
+
+def described(path: Path) -> Weight | None:
+    """The row of the table that a file on disk belongs to (also after conversion to safetensors), else None."""
+    return next((w for w in WEIGHTS if locate(w) == path), None) or next((w for w in WEIGHTS if Path(w.file).stem == path.stem), None)
+
+
 def check(weight: Weight, path: Path, where: Path | None = None) -> str:
     """Compare a file with the hash in the table, else with the one noted when it was first seen (SHA256SUMS beside it).
 

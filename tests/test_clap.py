@@ -22,20 +22,8 @@ DEMO = Path(os.environ.get("EXMCR_AUTHORS_DEMO", Path(__file__).parents[2] / "sh
 POSITIONS = "text_branch.embeddings.position_ids"
 
 
-def write_tokenizer(folder):
-    """A byte-level BPE without merges, filled up to RoBERTa's 50265 entries."""
-    folder.mkdir()
-    visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    letters = [chr(b) for b in visible] + [chr(256 + k) for k in range(256 - len(visible))]
-    words = ["<s>", "<pad>", "</s>", "<unk>", *letters]
-    words += [f"unused{k}" for k in range(50265 - len(words) - 1)] + ["<mask>"]
-    (folder / "vocab.json").write_text(json.dumps({word: k for k, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    return folder
-
-
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, write_tokenizer):
     folder = tmp_path_factory.mktemp("clap")
     write_tokenizer(folder / "roberta-base")
     torch.manual_seed(0)

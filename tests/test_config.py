@@ -42,6 +42,14 @@ MISTAKES = [
     ("leaves.0.overlap", "audio", "overlap and modality are both 'audio'"),
     ("leaves.1.mini", KeyError, "leaf 'points' names no space for spaces: mini"),
     ("leaves.1.mini", "bert", "leaf 'points': unknown space 'bert'"),
+    ("encoders.bert", {}, "encoders: unknown space 'bert', known: .*clip"),
+    ("encoders.clap", "630k-fusion-best", "encoders.clap must hold options by name, is '630k-fusion-best'"),
+    ("encoders.clip.tga", "openai", "encoders.clip: unknown option 'tga', known: model, tag, checkpoint, precision, device, batch_size"),
+    ("encoders.clip.precision", "float8", "encoders.clip.precision must be one of float32, bfloat16, is 'float8'"),
+    ("encoders.ulip2.normalisation", "none", "encoders.ulip2.normalisation must be one of as_stored, unit_sphere, is 'none'"),
+    ("encoders.clap.batch_size", 0, "encoders.clap.batch_size must be a whole number > 0, is 0"),
+    ("paper", ["coco"], "paper.0 must hold corpus, split"),
+    ("paper", {"corpus": "coco"}, "paper must be a list of corpora"),
     ("extract.shard", 0, "extract.shard must be a number > 0, is 0"),
     ("extract", None, "extract.shard"),
     ("pair.tau1", 0, "pair.tau1 must be a number > 0, is 0"),
@@ -89,6 +97,13 @@ def test_the_params_of_the_project_are_right(params):
     config.check(params)
     assert config.base_space(params) == "mini-image-text"
     assert [config.leaf_space(params, leaf) for leaf in params["leaves"]] == ["mini-audio-text", "mini-points"]
+
+
+def test_the_encoders_of_the_paper_are_one_word_away(params):
+    params["spaces"] = "paper"
+    config.check(params)
+    assert config.base_space(params) == "clip" and [config.leaf_space(params, leaf) for leaf in params["leaves"]] == ["clap", "ulip2"]
+    assert config.encoder_options(params, "ulip2") == {"normalisation": "as_stored"} and config.encoder_options(params, "mini-points") == {}
 
 
 def test_zero_is_allowed_where_it_means_off(params):

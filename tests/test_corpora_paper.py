@@ -1,41 +1,25 @@
 """Every reader on a tiny tree in the true layout, made here."""
 
-import csv
 import io
 import json
-import tarfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
+import yaml
 from PIL import Image
 
-from exmcr import media
+from exmcr import config, corpora, media
 from exmcr.corpora.paper import PAPER_CORPORA, load_item, modelnet40, paper_corpora
+from exmcr.corpora.table import load_item as load_table_item
 from exmcr.errors import BadItem, ConfigError
+from exmcr.evaluation.embeddings import Embeddings
+from exmcr.evaluation.tasks import tasks
+from exmcr.spaces.base import unit
+from paper_trees import PAPER, make_trees, picture, record, shard, sound, table, text
 
 KEYS = {"id", "modality", "caption", "concept", "path", "start", "seconds", "split", "source", "licence", "group"}
-
-
-def picture(path, colour="red"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 6), colour).save(path)
-
-
-def sound(path, seconds=1.0, rate=8000):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, 0.5 * np.sin(np.arange(int(seconds * rate)) * 0.3), rate)
-
-
-def text(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
-
-
-def table(path, header, *lines):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, *lines])
 
 
 def read(name, root, split=None, items=True):
@@ -182,22 +166,6 @@ def test_prompts():
     assert "a 3D shape of a night stand." in modelnet40.prompts("night stand")
 
 
-def shard(path, **files):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name.replace("__", "/"))
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-
-
-def record(seed):
-    file = io.BytesIO()
-    xyz = np.random.default_rng(seed).normal(size=(20, 3)).astype(np.float16)
-    np.save(file, np.array({"xyz": xyz, "id": str(seed)}, object), allow_pickle=True)
-    return xyz, file.getvalue()
-
-
 def test_objaverse(tmp_path):
     (one, first), (two, second) = record(1), record(2)
     entries = [{"uid": "aa", "group": "000-021", "category": "fire_extinguisher"}, {"uid": "bb", "group": "000-022", "category": "bolt"}]
@@ -256,3 +224,88 @@ def test_nothing_on_disk_is_an_error(tmp_path):
     (tmp_path / "audio").mkdir()
     with pytest.raises(ConfigError, match="none of the 1 listed items"):
         read("audiocaps", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    root = tmp_path_factory.mktemp("paper")
+    make_trees(root)
+    params = config.load(config.project_root() / "params.yaml") | {"corpora": "paper", "paper": PAPER}
+    text(root / "params.yaml", yaml.safe_dump(params))
+    return root, pd.read_parquet(corpora.build("paper", root))
+
+
+def test_the_item_table_of_the_paper(built):
+    root, items = built
+    counts = items.groupby(["source", "modality", "split"]).size().to_dict()
+    assert counts == {
+        ("coco", "text", "train"): 2, ("cc3m", "text", "train"): 4, ("imagenet", "image", "train"): 1,
+        ("audioset", "audio", "train"): 1, ("objaverse", "points", "train"): 1,  # the others are held out
+        ("ave", "audio", "test"): 2, ("ave", "image", "test"): 2, ("audiocaps", "audio", "test"): 1, ("audiocaps", "text", "test"): 2,
+        ("coco", "image", "test"): 2, ("coco", "text", "test"): 5, ("modelnet40", "points", "test"): 3, ("modelnet40", "text", "test"): 128,
+        ("objaverse", "points", "test"): 2, ("objaverse", "image", "test"): 2,
+    }
+    assert set(items[items.split == "train"].of) == {""}  # pools are unpaired
+    assert items[(items.source == "audioset")].id.tolist() == ["audioset/aaaaaaaaaaa_30"]
+    assert items.set_index("id").path["ave/bbbbbbbbbbb/audio"] == "paper/ave/audio/bbbbbbbbbbb.wav"
+    for item in items.itertuples():  # every file is found, inside data/ and elsewhere
+        load_table_item(item, root / "data")
+
+
+def test_the_benchmarks_are_asked_as_they_are_defined(built):
+    made = {task.name: task for task in tasks(built[1], "test")}
+    assert set(made) == {
+        "audio->image (ave)", "image->audio (ave)", "audio->text (audiocaps)", "text->audio (audiocaps)", "image->text (coco)",
+        "text->image (coco)", "points->text (modelnet40)", "points->image (objaverse)", "image->points (objaverse)",
+    }
+    ave = made["audio->image (ave)"]  # both are of one class, but a clip answers its own frame only
+    assert ave.positive.sum() == 2 and all(q.split("/")[1] == g.split("/")[1] for q, row in zip(ave.queries.id, ave.positive)
+                                           for g in ave.gallery.id[row])  # fmt: skip
+    coco = made["image->text (coco)"]
+    assert coco.positive.sum(axis=1).tolist() == [2, 3] and made["text->image (coco)"].positive.shape == (5, 2)
+    named = made["points->text (modelnet40)"]
+    assert named.gallery.caption.tolist() == ["bed", "night stand"] and named.gallery.captions.map(len).tolist() == [64, 64]
+    assert named.positive.tolist() == [[True, False], [True, False], [False, True]]
+    assert made["points->image (objaverse)"].positive.tolist() == [[True, False], [False, True]]
+    assert not any(task.seen.any() for task in made.values())
+
+
+def test_a_class_is_the_mean_of_its_sentences(built, tmp_path):
+    items = built[1]
+    task = next(t for t in tasks(items, "test") if t.name == "points->text (modelnet40)")
+    texts = items[(items.modality == "text") & (items.split == "test")]
+    vectors = unit(np.random.default_rng(0).normal(size=(len(texts), 8)).astype(np.float32))
+    folder = tmp_path / "banks/clip/text/test"
+    folder.mkdir(parents=True)
+    np.save(folder / "vectors.npy", vectors)
+    texts[["id"]].to_parquet(folder / "ids.parquet")
+    text(folder / "manifest.json", "{}")
+    e = Embeddings(tmp_path, config.load(config.project_root() / "params.yaml"), items)
+    found = e.vectors("clip", task.gallery)
+    expected = vectors[(texts.concept == "night stand").to_numpy()].mean(axis=0)
+    np.testing.assert_allclose(found[1], expected / np.linalg.norm(expected), atol=1e-6)
+    assert e.vectors("clip", texts[:3]).shape == (3, 8)
+
+
+def test_missing_folders_and_wrong_lines_are_named(built, tmp_path):
+    params = config.load(config.project_root() / "params.yaml") | {"corpora": "paper"}
+    text(tmp_path / "params.yaml", yaml.safe_dump(params))
+    with pytest.raises(ConfigError, match=f"lacks audiocaps in {tmp_path}/data/paper/audiocaps; audioset in .*delete their lines"):
+        corpora.build("paper", tmp_path)
+    for name in {entry["corpus"] for entry in params["paper"]}:
+        (tmp_path / "data/paper" / name).mkdir(parents=True)
+    with pytest.raises(ConfigError, match="paper, flickrnet test: not found: .*flickr_test.csv"):
+        corpora.build("paper", tmp_path)
+    mistakes = (
+        ({"corpus": "laion"}, "unknown corpus 'laion'"),
+        ({"keep": None}, "keep must be one of"),
+        ({"as": "dev"}, "as must be train, val or test"),
+        ({"most": 0}, "most must be"),
+        ({"mots": 1}, "unknown mots"),
+        ({"split": 1}, "split must name"),
+    )
+    for wrong, message in mistakes:
+        with pytest.raises(ConfigError, match=message):
+            config.check(params | {"paper": [PAPER[0] | wrong]})
+    with pytest.raises(ConfigError, match="a training pool is unpaired"):
+        config.check(params | {"paper": [{"corpus": "ave", "split": "train", "as": "train"}]})

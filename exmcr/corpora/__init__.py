@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exmcr.errors import ConfigError
 
-CORPORA = {"mini": "exmcr.corpora.mini:build", "tiny": "exmcr.corpora.tiny:build"}
+CORPORA = {"mini": "exmcr.corpora.mini:build", "tiny": "exmcr.corpora.tiny:build", "paper": "exmcr.corpora.paper.build:build"}
 
 
 def build(name: str, root: Path) -> Path:

@@ -1,6 +1,14 @@
 """python -m exmcr.corpora: fetch and list the raw items that params.yaml names."""
 
 from exmcr import config, corpora
+from exmcr.errors import ConfigError
 
 root = config.project_root()
-print(corpora.build(config.load(root / "params.yaml")["corpora"], root))
+stopped = root / "reports/stopped.txt"  # for the end of `make repro`, as in exmcr/stage.py
+stopped.unlink(missing_ok=True)
+try:
+    print(corpora.build(config.load(root / "params.yaml")["corpora"], root))
+except ConfigError as error:
+    stopped.parent.mkdir(exist_ok=True)
+    stopped.write_text(f"corpora: {error}\n")
+    raise SystemExit(f"corpora: {error}") from None

@@ -9,10 +9,10 @@ source    the package it came from
 licence   as the package states it
 group     near-duplicates (same file, same title series) share one; a group never straddles splits
 split     train | val | test
-path      file, relative to the data folder; "" for texts
+path      file, relative to the data folder or absolute, or `shard.tar::member`; "" for texts
 start     seconds into the file (audio)
 seconds   length of the window; 0 is to the end (audio)
-of        id of the item this one is a picture of ("" if none): the icon of a 3D model
+of        id of the item this one shows or describes ("" if none): the icon of a 3D model, the frame or caption of a clip
 """
 
 from pathlib import Path
@@ -20,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from exmcr import media
+from exmcr.corpora.paper.layout import local_file
 from exmcr.errors import BadItem
 
 COLUMNS = ["id", "modality", "caption", "captions", "concept", "source", "licence", "group", "split", "path", "start", "seconds", "of"]
@@ -33,7 +34,7 @@ def row(id: str, modality: str, captions: list[str], concept: str, source: str, 
                 concept=concept, source=source, licence=licence, group=group, **filled)  # fmt: skip
 
 
-def write(rows: list[dict], path: Path) -> pd.DataFrame:
+def write(rows: list[dict] | pd.DataFrame, path: Path) -> pd.DataFrame:
     """Check and store the table. Raises ValueError when ids repeat or a group straddles splits."""
     items = pd.DataFrame(rows)[COLUMNS]
     twice = items.id[items.id.duplicated()]
@@ -51,9 +52,9 @@ def load_item(item, data: Path):
     """Bring the raw item of one row (a namedtuple or Series) into memory. Raises BadItem; types as in exmcr.media."""
     if item.modality == "text":
         return media.load_text(item.caption)
-    path = data / item.path
-    if not path.is_file():
-        raise BadItem(f"file is missing: {item.path}")
-    if item.modality == "audio":
-        return media.load_audio(path, item.start, item.seconds or None)
-    return media.load(item.modality, path)
+    with local_file(str(data / item.path)) as path:
+        if not path.is_file():
+            raise BadItem(f"file is missing: {item.path}")
+        if item.modality == "audio":
+            return media.load_audio(path, item.start, item.seconds or None)
+        return media.load(item.modality, path)

@@ -10,6 +10,7 @@ from exmcr.banks import Bank, aligned
 from exmcr.errors import ConfigError
 from exmcr.methods import Maps
 from exmcr.pairs import Pools
+from exmcr.spaces.base import unit
 
 SPLITS = ("train", "val", "test")
 
@@ -28,8 +29,13 @@ class Embeddings:
         return Bank(self.root / "banks" / space / modality / split)
 
     def vectors(self, space: str, rows: pd.DataFrame) -> np.ndarray:
-        """float32 (len(rows), dim) in the frozen space. Raises ConfigError when an item is in none of its banks."""
+        """float32 (len(rows), dim) in the frozen space; a text row with several `captions` (a class and its sentences) is
+        the unit vector of their mean. Raises ConfigError when an item is in none of its banks."""
         modality = rows.modality.iloc[0]
+        if modality == "text" and "captions" in rows and (rows.captions.map(len) > 1).any():
+            words = pd.DataFrame({"modality": "text", "caption": rows.captions.explode().to_numpy()})
+            ends = np.cumsum(rows.captions.map(len))[:-1]
+            return unit(np.stack([part.mean(axis=0) for part in np.split(self.vectors(space, words), ends)]))
         known = self._of(space, modality)
         ids = [self._text_id.get(c, "") for c in rows.caption] if modality == "text" else rows.id
         missing = [i for i in ids if i not in known]

@@ -21,7 +21,7 @@ def rows(task: Task, method: str, seed: int, queries, gallery) -> list[dict]:
 
 def write(rows: list[dict], path: Path) -> pd.DataFrame:
     """Store as CSV in the fixed order of columns, six digits."""
-    table = pd.DataFrame(rows)[COLUMNS]
+    table = pd.DataFrame(rows, columns=COLUMNS)
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False, float_format="%.6f")
     return table

@@ -1,13 +1,17 @@
 """What is asked of the extended space: queries, a gallery, and which answers are right.
 
 Two items answer each other when they are instances of the same noun (`concept` of the item table), except that an icon
-answers its own model only, and a caption the items it belongs to. Galleries hold items of the asked split only."""
+answers its own model only, and a caption the items it belongs to. Galleries hold items of the asked split only.
+
+The benchmarks of the paper are asked one by one, as they are defined: there an item and its own partner (`of`) answer each
+other, and a class is the mean of its 64 sentences. Their tasks are named "audio->image (ave)"."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from exmcr.corpora.paper import PAPER_CORPORA
 from exmcr.corpora.splits import chance
 
 # Tasks whose pairs no frozen space was ever trained on: sounds meet pictures and models in none, and the pictures here come
@@ -57,6 +61,45 @@ def names_as_texts(items: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def tasks(items: pd.DataFrame, split: str) -> list[Task]:
     """Every task that the item table has data for, on one split ("val" or "test")."""
+    benchmark = items.source.isin(PAPER_CORPORA)
+    return by_concept(items[~benchmark], split) + by_partner(items[benchmark & (items.split == split)])
+
+
+def by_partner(held: pd.DataFrame) -> list[Task]:
+    """Both directions between the items of a corpus and what is `of` them, and zero-shot classification where it has prompts.
+
+    held: rows of one split. No query counts as seen: what the encoders were trained on is not known here."""
+    made = []
+    for source, rows in held.groupby("source"):
+        for (of_modality, modality), partners in _partners(rows):
+            originals = rows[rows.modality == of_modality]
+            number = pd.Series(np.arange(len(originals)), index=originals.id)
+            positive = number.reindex(partners.of).to_numpy()[:, None] == np.arange(len(originals))[None, :]
+            made.append(_task(f"{of_modality}->{modality} ({source})", originals, partners, positive.T, set()))
+            made.append(_task(f"{modality}->{of_modality} ({source})", partners, originals, positive, set()))
+        prompts = rows[(rows.modality == "text") & (rows.of == "") & (rows.concept != "")]
+        shapes = rows[rows.modality == "points"]
+        if len(prompts) and len(shapes):
+            classes = _classes(prompts)
+            made.append(_task(f"points->text ({source})", shapes, classes, _same(shapes.concept, classes.concept), set()))
+    return [t for t in made if t is not None]
+
+
+def _partners(rows: pd.DataFrame):
+    """Yield ((modality of the original, own modality), rows that are `of` one)."""
+    partners = rows[rows.of != ""]
+    modality = dict(zip(rows.id, rows.modality, strict=True))
+    return partners.groupby([partners.of.map(modality), partners.modality])
+
+
+def _classes(prompts: pd.DataFrame) -> pd.DataFrame:
+    """One row per class, with all its sentences in `captions`: its vector is their mean."""
+    found = prompts.groupby("concept", as_index=False).agg(captions=("caption", list))
+    return found.assign(id="class/" + found.concept, modality="text", caption=found.concept, of="")
+
+
+def by_concept(items: pd.DataFrame, split: str) -> list[Task]:
+    """The tasks of corpora without partners: whatever is an instance of the same noun answers."""
     held = {m: items[(items.modality == m) & (items.split == split)] for m in ("image", "audio", "points")}
     train = {m: items[(items.modality == m) & (items.split == "train")] for m in ("image", "audio", "points")}
     image, audio, points = held["image"], held["audio"], held["points"]

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from exmcr.errors import ConfigError
+
+
+class NotApplicable(ConfigError):
+    """The method cannot be fitted to these spaces, whatever the data; the results table goes without it."""
+
 
 def identity(vectors: np.ndarray) -> np.ndarray:
     return vectors

@@ -3,17 +3,16 @@
 import numpy as np
 
 from exmcr.aggregate import aggregate
-from exmcr.errors import ConfigError
-from exmcr.methods import Maps, identity
+from exmcr.methods import Maps, NotApplicable, identity
 from exmcr.pairs import Pools
 from exmcr.spaces.base import unit
 
 
 def direct(pools: Pools, seed: int = 0) -> Maps:
-    """Compare leaf and base vectors as they are. Chance, unless the spaces are aligned by luck. Raises ConfigError
-    when dimensions differ."""
+    """Compare leaf and base vectors as they are. Chance, unless the spaces are aligned by luck. Raises
+    NotApplicable when dimensions differ."""
     if pools.o_leaf.shape[1] != pools.o_base.shape[1]:
-        raise ConfigError(f"direct cosine needs equal dimensions, leaf has {pools.o_leaf.shape[1]}, base {pools.o_base.shape[1]}")
+        raise NotApplicable(f"direct cosine needs equal dimensions, leaf has {pools.o_leaf.shape[1]}, base {pools.o_base.shape[1]}")
     return Maps(leaf=identity)
 
 

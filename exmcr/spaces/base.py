@@ -19,12 +19,17 @@ class Space(ABC):
     dim          length of a vector
     modalities   subset of exmcr.media.MODALITIES
     fingerprint  hex digest over weights and preprocessing; every bank and projector carries it, and refuses another
-    """
+    files        the weight files it was read from
+    choices      options of the constructor that have few values: {option: values}
+
+    The constructor takes `root`, the project folder from which relative paths are understood, and options by name."""
 
     name: str
     dim: int
     modalities: tuple[str, ...]
     fingerprint: str
+    files: tuple[Path, ...] = ()
+    choices: dict[str, tuple[str, ...]] = {}
 
     @abstractmethod
     def encode_batch(self, modality: str, items: list) -> np.ndarray:

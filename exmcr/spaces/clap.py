@@ -28,6 +28,7 @@ class Clap(Space):
     device       torch device; by default the GPU if there is one
     batch_size   items per forward pass, no influence on the result; by default 16, and on a CPU two sounds at a time
                  (more are slower there, since they do not fit the caches)
+    root         project folder, from which relative paths are understood
 
     Sound of any rate and length is brought to 48 kHz. Sound over 10 s is seen as a whole, shrunk, and through three crops;
     laion_clap places these by numpy's global generator, so that two runs differ (cosine down to 0.3). Here the place
@@ -39,15 +40,16 @@ class Clap(Space):
     modalities = ("audio", "text")
 
     def __init__(self, checkpoint: str | Path = "630k-fusion-best", tokenizer: str | Path | None = None, device: str | None = None,
-                 batch_size: int | None = None):
+                 batch_size: int | None = None, root: Path | None = None):
         import torch
 
-        path = _find(checkpoint)
+        path = _find(weights.under(root, checkpoint) if Path(checkpoint).suffix else checkpoint)
         state = checkpoints.load_state(path)
         state.pop("text_branch.embeddings.position_ids", None)  # a constant that transformers stored before 4.31
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_size = batch_size
-        self.tokenizer = _load_tokenizer(tokenizer)
+        self.tokenizer = _load_tokenizer(weights.under(root, tokenizer))
+        self.files = (path,)
         self._laion = _import_laion()
         self.network, self._config = _build(self._laion)
         checkpoints.fill(self.network, state, path, "CLAP with fusion (HTSAT-tiny, RoBERTa)")

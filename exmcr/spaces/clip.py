@@ -20,6 +20,7 @@ class Clip(Space):
     precision    "float32", or "bfloat16" (GPU: twice as fast; part of the fingerprint)
     device       torch device; by default the GPU if there is one
     batch_size   items per forward pass; no influence on the result
+    root         project folder, from which a relative `checkpoint` is understood
 
     Raises ConfigError for unknown names, missing or foreign files, and for weights trained with another activation than
     the architecture has: open_clip only warns of that (QuickGELU), and it costs about 4 points of accuracy.
@@ -27,19 +28,21 @@ class Clip(Space):
 
     name = "clip"
     modalities = ("image", "text")
+    choices = {"precision": ("float32", "bfloat16")}
 
     def __init__(self, model: str = "ViT-B-32-quickgelu", tag: str = "openai", checkpoint: str | Path | None = None,
-                 precision: str = "float32", device: str | None = None, batch_size: int = 64):
+                 precision: str = "float32", device: str | None = None, batch_size: int = 64, root: Path | None = None):
         import open_clip
         import torch
 
-        if precision not in ("float32", "bfloat16"):
-            raise ConfigError(f"precision must be float32 or bfloat16, not '{precision}'")
+        if precision not in self.choices["precision"]:
+            raise ConfigError(f"precision must be {' or '.join(self.choices['precision'])}, not '{precision}'")
         known = _check_names(model, tag)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype, self.batch_size = getattr(torch, precision), batch_size
-        path = _find(model, tag, known, checkpoint)
+        path = _find(model, tag, known, weights.under(root, checkpoint))
         state = _read(path)
+        self.files = (path,)
         level = logging.root.manager.disable
         logging.disable(logging.WARNING)  # open_clip's remark that the network is random: the weights come next
         try:
@@ -113,7 +116,8 @@ def _find(model: str, tag: str, known: dict, checkpoint: str | Path | None) -> P
         return Path(download_pretrained(known))
     except Exception as error:  # the hub's client raises a dozen kinds, all of which mean the same to the caller
         raise ConfigError(
-            f"no weights '{tag}' of {model}: neither {in_folder} nor the model hub ({type(error).__name__}); see `exmcr weights`"
+            f"no weights '{tag}' of {model}: neither {in_folder} nor the model hub ({type(error).__name__}); "
+            "put that file there, `exmcr weights` says where it comes from"
         ) from error
 
 

@@ -60,6 +60,7 @@ class Ulip2(Space):
     device         torch device; by default the GPU if there is one
     batch_size     items per forward pass, no influence on the result; by default 32, and on a CPU one cloud at a time
                    (its 16,384 grouped points fill the caches, more of them only cost memory)
+    root           project folder, from which a relative `checkpoint` is understood
 
     A cloud may have any number of points, but should have 8,000 to 10,000, as in training.
     Raises ConfigError for a missing, damaged or foreign weight file. Source: Xue et al., arXiv 2305.08275."""
@@ -67,13 +68,15 @@ class Ulip2(Space):
     name = "ulip2"
     dim = 512
     modalities = ("points", "image", "text")
+    choices = {"normalisation": tuple(NORMALISATIONS)}
 
     def __init__(self, checkpoint: str | Path | None = None, normalisation: str = "as_stored", device: str | None = None,
-                 batch_size: int | None = None):
+                 batch_size: int | None = None, root: Path | None = None):
         if normalisation not in NORMALISATIONS:
             raise ConfigError(f"unknown normalisation '{normalisation}'; known: {', '.join(NORMALISATIONS)}")
-        path = _find(checkpoint)
+        path = _find(weights.under(root, checkpoint))
         state = checkpoints.load_state(path)
+        self.files = (path,)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.normalise, self.batch_size = NORMALISATIONS[normalisation], batch_size
         self.network = UlipNetwork()

@@ -23,13 +23,19 @@ PAPER_CORPORA = {
     "objaverse": "Objaverse as OpenShape records, and its LVIS classes",
     "webdataset": "Any tar shards of the webdataset kind",
 }
+WITH_CAPTIONS = ("coco", "audiocaps", "clotho")  # whose captions lie in files of their own
 
 
-def paper_corpora(name: str, root: str | Path, split: str | None = None) -> Iterator[dict]:
+def paper_corpora(name: str, root: str | Path, split: str | None = None, texts_only: bool = False) -> Iterator[dict]:
     """Rows of a corpus that lies in `root`; `split` None means the reader's default.
+
+    With `texts_only`, captions alone, for which sounds and pictures need not be on disk.
 
     Raises ConfigError for an unknown name or split, and for a folder that is not laid out as the reader says."""
     if name not in PAPER_CORPORA:
         raise ConfigError(f"unknown corpus '{name}'; known: {', '.join(PAPER_CORPORA)}")
     rows = import_module(f"{__name__}.{name}").rows
-    return rows(Path(root)) if split is None else rows(Path(root), split)
+    chosen = {} if split is None else {"split": split}
+    if texts_only and name in WITH_CAPTIONS:
+        chosen["texts_only"] = True
+    return rows(Path(root), **chosen)

@@ -14,13 +14,13 @@ from exmcr.corpora.paper.layout import SOUND, files_by_stem, need, one_of, prese
 LICENCE = "captions MIT; sound: YouTube terms"
 
 
-def rows(root: Path, split: str = "test") -> Iterator[dict]:
+def rows(root: Path, split: str = "test", texts_only: bool = False) -> Iterator[dict]:
     one_of(split, ("train", "val", "test"), "audiocaps")
     clips = {}
     with need(root / f"{split}.csv", root / "dataset" / f"{split}.csv").open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             clips.setdefault((line["youtube_id"], float(line["start_time"])), []).append((line["audiocap_id"], line["caption"].strip()))
-    sounds = files_by_stem(need(root / split, root / "audio"), SOUND)
+    sounds = {} if texts_only else files_by_stem(need(root / split, root / "audio"), SOUND)
 
     def pairs():
         for (video, start), captions in clips.items():
@@ -29,4 +29,4 @@ def rows(root: Path, split: str = "test") -> Iterator[dict]:
             item += [row("audiocaps", split, f"{clip}/{id}", "text", group=clip, caption=text, licence=LICENCE) for id, text in captions]
             yield path, item
 
-    return present(pairs(), f"audiocaps {split}")
+    return present(pairs(), f"audiocaps {split}", texts_only)

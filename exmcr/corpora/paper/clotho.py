@@ -12,9 +12,9 @@ from typing import Iterator
 from exmcr.corpora.paper.layout import need, one_of, present, row
 
 
-def rows(root: Path, split: str = "evaluation") -> Iterator[dict]:
+def rows(root: Path, split: str = "evaluation", texts_only: bool = False) -> Iterator[dict]:
     one_of(split, ("development", "validation", "evaluation"), "clotho")
-    folder, metadata = need(root / split), root / f"clotho_metadata_{split}.csv"
+    folder, metadata = root / split if texts_only else need(root / split), root / f"clotho_metadata_{split}.csv"
     licences = {}
     if metadata.is_file():
         with metadata.open(encoding="latin-1", newline="") as file:  # names of clips are not UTF-8 in this file
@@ -30,4 +30,4 @@ def rows(root: Path, split: str = "evaluation") -> Iterator[dict]:
                 item += [row("clotho", split, f"{clip}/{k}", "text", group=clip, caption=text, licence=licence) for k, text in enumerate(captions, 1)]
                 yield (path if path.is_file() else None), item
 
-    return present(pairs(), f"clotho {split}")
+    return present(pairs(), f"clotho {split}", texts_only)

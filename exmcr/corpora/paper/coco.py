@@ -14,7 +14,7 @@ OFFICIAL = ("train2014", "val2014", "train2017", "val2017")
 KARPATHY = ("train", "restval", "val", "test")
 
 
-def rows(root: Path, split: str = "val2017") -> Iterator[dict]:
+def rows(root: Path, split: str = "val2017", texts_only: bool = False) -> Iterator[dict]:
     one_of(split, (*OFFICIAL, *KARPATHY), "coco")
     images = _official(root, split) if split in OFFICIAL else _karpathy(root, split)
 
@@ -24,7 +24,7 @@ def rows(root: Path, split: str = "val2017") -> Iterator[dict]:
             item += [row("coco", split, f"{id}/{k}", "text", group=id, caption=text, licence=LICENCE) for k, text in captions]
             yield (path if path.is_file() else None), item
 
-    return present(pairs(), f"coco {split}")
+    return present(pairs(), f"coco {split}", texts_only)
 
 
 def _official(root: Path, split: str):

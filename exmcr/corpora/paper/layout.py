@@ -100,12 +100,14 @@ SOUND = (".wav", ".flac", ".ogg", ".mp3", ".m4a")
 PICTURE = (".jpg", ".jpeg", ".png", ".webp")
 
 
-def present(pairs: Iterable[tuple[object, list[dict]]], what: str) -> Iterator[dict]:
-    """Rows of the items that are on disk. `pairs` are (path or None, rows of the item).
+def present(pairs: Iterable[tuple[object, list[dict]]], what: str, texts_only: bool = False) -> Iterator[dict]:
+    """Rows of the items that are on disk; with `texts_only`, text rows of all. `pairs` are (path or None, rows of the item).
 
     Videos vanish from the web, so some are always missing: their number is logged. None at all is a ConfigError."""
     here = missing = 0
     for path, rows in pairs:
+        if texts_only:
+            path, rows = "", [row for row in rows if row["modality"] == "text"]
         if path is None:
             missing += 1
             continue

@@ -2,17 +2,19 @@
 
 meta_data/split/lvis.json, train_all.json (or split/, or here): [{"uid" or "id", "group": "000-021", "category": ...}, ...]
 Objaverse/000-021/<uid>.npy, unpacked, or Objaverse/000-021.tar; other datasets of the list lie in their own folder likewise
+images/<uid>.jpg or .png (optional): a render or the thumbnail of a shape
 """
 
 from pathlib import Path
 from typing import Iterator
 
-from exmcr.corpora.paper.layout import members, need, present, read_json, row
+from exmcr.corpora.paper.layout import PICTURE, files_by_stem, members, need, present, read_json, row
 from exmcr.errors import ConfigError
 
 
 def rows(root: Path, split: str = "lvis") -> Iterator[dict]:
     name = f"{split}.json"
+    pictures = files_by_stem(root / "images", PICTURE) if (root / "images").is_dir() else {}
     entries = read_json(need(root / "meta_data" / "split" / name, root / "split" / name, root / name))
 
     def pairs():
@@ -20,7 +22,11 @@ def rows(root: Path, split: str = "lvis") -> Iterator[dict]:
             uid, group, dataset = entry.get("uid") or entry["id"], entry["group"], entry.get("dataset", "Objaverse")
             concept = entry.get("category", "").replace("_", " ")
             path = _find(root / dataset, group, uid)
-            yield path, [row("objaverse", split, uid, "points", path=path, concept=concept, licence="ODC-BY; each shape its own")]
+            common = dict(concept=concept, licence="ODC-BY; each shape its own")
+            item = [row("objaverse", split, uid, "points", path=path, **common)]
+            if uid in pictures:
+                item.append(row("objaverse", split, f"{uid}/image", "image", group=uid, path=pictures[uid], **common))
+            yield path, item
 
     return present(pairs(), f"objaverse {split}")
 

@@ -26,6 +26,7 @@ class MiniSpace(Space):
         """`trained=False` gives a space to be trained by `fit`. Raises ConfigError when the weights are missing or foreign."""
         self.root = Path(root or project_root())
         self.file = self.root / "models/spaces" / f"{self.name}.safetensors"
+        self.files = (self.file,)
         self._backbones: dict[str, Cached] = {}
         if trained:
             if not self.file.is_file():

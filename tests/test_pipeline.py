@@ -1,0 +1,200 @@
+"""The steps of a run with encoders that are not ours: options, wrong weight files, unequal dimensions, and how a run stops."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+import toy_spaces
+import yaml
+from safetensors.torch import save_file
+
+from exmcr import config, corpora, looks, pipeline, smoke
+from exmcr.errors import BadItem, ConfigError
+from paper_trees import PAPER, make_trees
+from toy_spaces import Sounds
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def items(tmp_path_factory):
+    return corpora.build("tiny", tmp_path_factory.mktemp("tiny")).parents[1]
+
+
+@pytest.fixture
+def project(tmp_path, items, monkeypatch):
+    """The toy corpus with three toy encoders as `spaces: paper`."""
+    params = toy_spaces.install(tmp_path, monkeypatch)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "data").symlink_to(items / "data")
+    return pipeline.Project(tmp_path)
+
+
+def test_a_base_of_another_dimension_loses_only_the_methods_that_need_equal_ones(project, capsys):
+    for step in ("fit_spaces", "extract", "pair", "train"):
+        getattr(pipeline, step)(project)
+    capsys.readouterr()
+    results = pipeline.evaluate(project)
+    assert "'direct' is left out of the results with the audio leaf: direct cosine needs equal dimensions, leaf has 512, base 768" in capsys.readouterr().out
+    by_task = results.groupby("task").method.agg(set)
+    assert by_task["audio->image"] == {"lstsq", "procrustes", "hop", "exmcr"}  # 512 against 768
+    assert by_task["points->image"] == {"direct", "lstsq", "procrustes", "hop", "exmcr", "leaf"}  # 768 against 768
+    assert by_task["audio->points"] == by_task["audio->image"]
+    before, after = looks.modality_gaps(project)
+    assert np.isnan(before.loc["audio", "image"]) and not np.isnan(before.loc["points", "image"]) and not after.isna().any(axis=None)
+    loaded = pipeline.loaded_spaces(project).set_index("space")
+    assert loaded.dim.to_dict() == {"wide": 768, "sounds": 512, "shapes": 768}
+    assert loaded.licence.str.startswith("not known").all() and loaded.file["sounds"] == "sounds.safetensors"
+
+
+def test_maps_are_drawn_of_spaces_of_unequal_dimensions(project, monkeypatch):
+    for step in ("fit_spaces", "extract", "pair", "train"):
+        getattr(pipeline, step)(project)
+    seen = []
+
+    class Umap:  # the true one compiles for a quarter of a minute
+        def __init__(self, **_):
+            pass
+
+        def fit_transform(self, vectors):
+            seen.append(vectors)
+            return vectors[:, :2]
+
+    monkeypatch.setitem(sys.modules, "umap", type(sys)("umap"))
+    sys.modules["umap"].UMAP = Umap
+    before, after, rows = looks.map_2d(project)
+    assert len(before) == len(after) == len(rows) and [v.shape[1] for v in seen] == [768, 768]
+    np.testing.assert_allclose(np.linalg.norm(seen[0], axis=1), 1, atol=1e-5)
+
+
+def test_wrong_weights_keep_the_shards_that_are_there(project, monkeypatch):
+    pipeline.fit_spaces(project)
+    weights = project.root / "sounds.safetensors"
+    whole = weights.read_bytes()
+    folder = project.root / "banks/sounds/audio/train"
+    encoded = []
+    encode_batch = Sounds.encode_batch
+
+    def killed(self, modality, loaded):
+        if modality == "audio" and len(encoded) == 2:
+            raise KeyboardInterrupt
+        encoded.append(len(loaded))
+        return encode_batch(self, modality, loaded)
+
+    monkeypatch.setattr(Sounds, "encode_batch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.extract(project)
+    shards = {path.name: path.read_bytes() for path in folder.glob("shards/*.npz")}
+    assert len(shards) == 2
+    wrong = (
+        (None, "no weight file .*sounds.safetensors; `exmcr weights` says"),
+        (whole[:500], "sounds.safetensors cannot be read; is the download complete"),
+        ((project.root / "wide.safetensors").read_bytes(), "sounds.safetensors is of another architecture than a toy"),
+    )
+    for content, message in wrong:
+        weights.unlink() if content is None else weights.write_bytes(content)
+        with pytest.raises(ConfigError, match=message):
+            pipeline.extract(project)
+        assert {path.name: path.read_bytes() for path in folder.glob("shards/*.npz")} == shards
+    weights.write_bytes(whole)
+    encoded.clear()
+    monkeypatch.setattr(Sounds, "encode_batch", lambda self, modality, loaded: (encoded.append(modality), encode_batch(self, modality, loaded))[1])
+    banks = pipeline.extract(project).set_index(["space", "modality", "split"]).vectors
+    assert encoded.count("audio") == sum(-(-banks["sounds", "audio", split] // 8) for split in ("train", "val", "test")) - 2
+
+
+@pytest.mark.parametrize("content, message", [
+    (None, "no weights 'openai' of ViT-B-32-quickgelu: neither .*ViT-B-32-openai.safetensors nor the model hub.*put that file there"),
+    (b"\x10\x00\x00\x00\x00\x00\x00\x00{", "ViT-B-32-openai.safetensors cannot be read; is the download complete"),
+    ({"visual.proj": torch.zeros(2)}, "ViT-B-32-openai.safetensors is of another architecture than ViT-B-32-quickgelu"),
+], ids=["missing", "truncated", "foreign"])  # fmt: skip
+def test_wrong_weights_of_clip_stop_the_first_stage(tmp_path, items, monkeypatch, content, message):
+    params = smoke.params(config.load(ROOT / "params.yaml")) | {"spaces": "paper"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
+    path = tmp_path / "ViT-B-32-openai.safetensors"
+    if content is None:
+        monkeypatch.setattr("open_clip.pretrained.download_pretrained", lambda *a, **k: (_ for _ in ()).throw(OSError("offline")))
+    else:
+        path.write_bytes(content) if isinstance(content, bytes) else save_file(content, path)
+    with pytest.raises(ConfigError, match=message):
+        pipeline.fit_spaces(pipeline.Project(tmp_path))
+
+
+def test_a_stage_that_stops_says_why_in_its_last_line(tmp_path):
+    params = config.load(ROOT / "params.yaml") | {"spaces": "paper"}
+    params["encoders"]["clip"]["checkpoint"] = "weights/mine.safetensors"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "notebooks").mkdir()
+    for name, line in (("00_spaces", "from exmcr import pipeline; pipeline.fit_spaces(pipeline.Project(project))"), ("01_extract", "1 / 0")):
+        cells = [nbformat.v4.new_code_cell("project = 'smoke'", metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(line)]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}}), tmp_path / f"notebooks/{name}.ipynb")
+    run = lambda name: subprocess.run([sys.executable, "-m", "exmcr.stage", name], cwd=tmp_path, capture_output=True, text=True,
+                                      env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
+    done = run("00_spaces")
+    expected = f"00_spaces: no weight file {tmp_path}/weights/mine.safetensors; `exmcr weights` says where it comes from and where to put it"
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == expected and "Traceback" not in done.stderr
+    assert (tmp_path / "reports/stopped.txt").read_text() == expected + "\n"
+    assert "ConfigError" in (tmp_path / "reports/notebooks/00_spaces.ipynb").read_text()  # the traceback is kept there
+    done = run("01_extract")  # a mistake of ours shows its traceback, too
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == "01_extract: ZeroDivisionError: division by zero" and "Traceback" in done.stderr
+
+
+def test_a_damaged_file_of_the_held_out_items_is_not_asked_for(project, monkeypatch):
+    load = pipeline.load_item
+    broken = "tiny/ball-black/image"
+
+    def load_item(item, data):
+        if item.id == broken:
+            raise BadItem("damaged")
+        return load(item, data)
+
+    monkeypatch.setattr(pipeline, "load_item", load_item)
+    for step in ("fit_spaces", "extract", "pair", "train"):
+        getattr(pipeline, step)(project)
+    results = pipeline.evaluate(project)
+    pictures = results[(results.task == "audio->image") & (results.split == "all")].n_gallery
+    whole = project.items[(project.items.modality == "image") & (project.items.split == "test") & (project.items.of == "")]
+    assert broken in set(whole.id) and (pictures == len(whole) - 1).all()
+
+
+def test_every_stage_that_reads_banks_runs_again_when_the_spaces_change():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for name, stage in stages.items():
+        if name != "corpora":
+            assert {"spaces", "base", "leaves"} <= set(stage["params"]), name
+    assert all("encoders" in stages[name]["params"] for name in ("fit_spaces", "extract"))
+
+
+def test_the_corpora_of_the_paper_go_through_every_step(tmp_path, monkeypatch):
+    make_trees(tmp_path)
+    params = toy_spaces.install(tmp_path, monkeypatch) | {"corpora": "paper", "paper": PAPER}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    corpora.build("paper", tmp_path)
+    project = pipeline.Project(tmp_path)
+    stale = project.root / "banks/wide/image/val"  # of another corpus: this one has no validation pictures
+    imported = project.root / "banks/wide/text/val"
+    for folder, note in ((stale, {}), (imported, {"source": {"file": "mine.npy"}})):
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(json.dumps(note))
+    for step in ("fit_spaces", "extract", "pair", "train"):
+        getattr(pipeline, step)(project)
+        if step == "extract":
+            assert not stale.exists() and imported.exists()
+            shutil.rmtree(imported)
+    results = pipeline.evaluate(project).set_index(["task", "method"])
+    assert results.loc[("audio->image (ave)", "exmcr")][["n_queries", "n_gallery"]].tolist() == [2, 2]
+    assert results.loc[("points->text (modelnet40)", "leaf")][["n_queries", "n_gallery"]].tolist() == [3, 2]
+    assert ("audio->text (audiocaps)", "leaf") in results.index and ("image->text (coco)", "base") in results.index
+    assert ("points->image (objaverse)", "hop") in results.index
+    scores, _ = looks.by_concept(project, "audio->image")  # the notebooks' way to name it
+    assert scores.concept.tolist() == ["Bark"]
+    queries, answers, right = looks.answers(project, "points->image", n=2)
+    assert [q.id for q in queries] and all(len(line) == 2 for line in answers) and all(line.count(True) == 1 for line in right)

@@ -1,0 +1,56 @@
+"""Three encoders in a few lines, of unequal dimensions, for whole runs in seconds."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from exmcr import checkpoints, config, smoke
+from exmcr.spaces import SPACES
+from exmcr.spaces.base import Space, digest
+
+
+class Toy(Space):
+    """Random vectors that follow from the item, through a matrix that is read from a weight file as the real ones are."""
+
+    def __init__(self, checkpoint="toy.safetensors", root=None):
+        path = Path(root) / checkpoint
+        self.files = (path,)
+        self.layer = torch.nn.Linear(16, self.dim, bias=False)
+        checkpoints.fill(self.layer, checkpoints.load_state(path), path, "a toy")
+        self.fingerprint = digest(self.name, path)
+
+    def encode_batch(self, modality, items):
+        seeds = [int.from_bytes(hashlib.sha256(repr((modality, item)).encode()).digest()[:4], "big") for item in items]
+        noise = np.stack([np.random.default_rng(seed).normal(size=16) for seed in seeds]).astype(np.float32)
+        with torch.no_grad():
+            return self.layer(torch.from_numpy(noise)).numpy()
+
+
+class Wide(Toy):
+    name, dim, modalities = "wide", 768, ("image", "text")
+
+
+class Sounds(Toy):
+    name, dim, modalities = "sounds", 512, ("audio", "text")
+
+
+class Shapes(Toy):
+    name, dim, modalities = "shapes", 768, ("points", "image", "text")
+
+
+def install(folder: Path, monkeypatch) -> dict:
+    """Register the three, write their weights into `folder`, and return small params with them as `spaces: paper`."""
+    params = smoke.params(config.load(config.project_root() / "params.yaml")) | {"spaces": "paper"}
+    for cls in (Wide, Sounds, Shapes):
+        monkeypatch.setitem(SPACES, cls.name, f"{__name__}:{cls.__name__}")
+        save_file({"weight": torch.randn(cls.dim, 16, generator=torch.manual_seed(0))}, folder / f"{cls.name}.safetensors")
+    params["base"]["paper"] = "wide"
+    params["encoders"] = {name: {"checkpoint": f"{name}.safetensors"} for name in ("wide", "sounds", "shapes")}
+    params["leaves"][0]["paper"], params["leaves"][1]["paper"] = "sounds", "shapes"
+    params["train"]["steps"] = 2
+    params["extract"]["shard"] = 8
+    params["visualise"]["umap_items"] = 60
+    return params
