@@ -96,6 +96,8 @@ def table(embeddings, maps: dict) -> pd.DataFrame:
             if not (embeddings.root / "banks" / space / modality / split / "manifest.json").is_file():
                 continue
             bank = embeddings.bank(space, modality, split)
+            if len(bank) < 2:
+                continue  # a single vector has no shape
             some = np.sort(np.random.default_rng(0).permutation(len(bank))[:MOST])
             own = np.asarray(bank.vectors)[some]
             vectors["before"][modality], vectors["after"][modality] = own, own if leaf is None else maps[leaf["name"]].leaf(own)
