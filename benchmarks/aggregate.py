@@ -63,7 +63,7 @@ def rate(quick):
     n, m = (4096, 65536) if quick else (20_000, 200_000)
     queries, keys = unit_rows(n, 1), unit_rows(m, 2)
     shapes = [(2048, 512, 2048), (1024, 512, 2048), (1024, 2048, 512), (4096, 512, 1024), (16384, 512, 1024)]
-    kinds = {"torch.mm": lambda left, right: torch.mm(left, right.T), "oneDNN": module._product}
+    kinds = {"torch.mm": lambda left, right: torch.mm(left, right.T), "oneDNN": module.product}
     work = {(kind, *shape): (call, torch.randn(shape[0], shape[1]), torch.randn(shape[2], shape[1]))
             for shape in shapes for kind, call in kinds.items()}
 

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from exmcr.errors import ConfigError
+from exmcr.layers import product
 
 # Rows of queries, rows of keys. CPU: 8 MB of scores stay in the shared cache between the passes, and ~10 ms of products
 # hide the start of a parallel region. Long in keys, because the second product adds into (queries, dv) once per tile.
@@ -32,7 +33,6 @@ CPU_TILE, CUDA_TILE = (1024, 2048), (16384, 8192)
 QUERY_TILES = 16  # query tiles that share one reading of the bank: a bank on disk is read n / (16 * 1024) times
 BLOCK = 32768  # rows of a bank in memory at once (64 MB at 512-d), twice with the prefetched next block
 HEADROOM = 30.0  # bits: weights < 2^30, their squares over 2^24 keys < 2^84, far from 2^127
-_onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
 
 
 class Aggregated(NamedTuple):
@@ -87,7 +87,7 @@ def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=N
     def start(rows):
         return _Softmax(rows, [bank.shape[1] for bank in values], math.log2(math.e) / tau)
 
-    with _precision(precision):
+    with matmul_precision(precision):
         for begin, softmax in _sweep(start, queries, banks, names, tile, device, progress):
             if group is not None:
                 softmax.reduce(group)
@@ -117,7 +117,7 @@ def topk(queries, keys, k, *, tile=None, device=None, precision="float32", progr
     if not 1 <= k <= len(keys):
         raise ConfigError(f"k is between 1 and the number of keys, {len(keys)}, not {k}")
     scores, indices = torch.empty(len(queries), k), torch.empty(len(queries), k, dtype=torch.int64)
-    with _precision(precision):
+    with matmul_precision(precision):
         for begin, best in _sweep(lambda rows: _Best(rows, k), queries, {"keys": keys}, [], tile, device, progress):
             end = begin + len(best.queries)
             scores[begin:end], order = best.scores.sort(dim=1, descending=True)
@@ -137,14 +137,14 @@ class _Softmax:
         self.weighted = [queries.new_zeros(len(queries), width) for width in widths]
 
     def add(self, first, keys, values):
-        scores = _product(self.queries, keys)
+        scores = product(self.queries, keys)
         peak = scores.amax(dim=1) * self.alpha
         if (peak > self.shift + HEADROOM).any():
             self._move(torch.maximum(peak, self.shift))
         weights = torch.add(-self.shift[:, None], scores, alpha=self.alpha, out=scores).exp2_()
         self.total += weights.sum(dim=1)
         self.squares += torch.linalg.vector_norm(weights, dim=1).double().square()
-        self.weighted = [_product(weights, value.T, add=old) for value, old in zip(values, self.weighted)]
+        self.weighted = [product(weights, value.T, add=old) for value, old in zip(values, self.weighted)]
 
     def _move(self, shift):
         """Express what was accumulated relative to another shift. At first the shift is -inf and there is nothing."""
@@ -174,20 +174,13 @@ class _Best:
         self.indices = torch.zeros(len(queries), k, dtype=torch.int64, device=queries.device)
 
     def add(self, first, keys, values):
-        scores = _product(self.queries, keys)
+        scores = product(self.queries, keys)
         # Selection is slower than the GEMM; after the first tiles few rows still find a better key.
         rows = (scores.amax(dim=1) > self.scores.amin(dim=1)).nonzero()[:, 0]
         found, at = scores[rows].topk(min(self.scores.shape[1], len(keys)), dim=1, sorted=False)
         found, at = torch.cat([self.scores[rows], found], 1), torch.cat([self.indices[rows], at + first], 1)
         self.scores[rows], order = found.topk(self.scores.shape[1], dim=1, sorted=False)
         self.indices[rows] = at.gather(1, order)
-
-
-def _product(left, right, add=None):
-    """left right^T (+ add), float32."""
-    if _onednn is None or left.device.type != "cpu":
-        return left @ right.T if add is None else add.addmm_(left, right.T)
-    return _onednn(left, right, None, "none", [], "") if add is None else _onednn.binary(left, add, right, None, "add")
 
 
 def _sweep(start, queries, banks, names, tile, device, progress):
@@ -261,7 +254,7 @@ def _prepare(queries, keys, tile, device, precision):
 
 
 @contextmanager
-def _precision(precision):
+def matmul_precision(precision):
     """float32 means float32: the caller's own switches for TF32 and bfloat16 products are set aside for the duration."""
     switches = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]
     before = [switch.fp32_precision for switch in switches]
