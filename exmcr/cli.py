@@ -7,7 +7,9 @@ from importlib import import_module
 from exmcr.errors import BadItem, ConfigError
 
 COMMANDS = {
+    "extract": ("exmcr.stages", "encode every item into banks; under torchrun by all processes"),
     "results": ("exmcr.report", "print the results table as Markdown"),
+    "train": ("exmcr.stages", "train the projectors; under torchrun by all processes"),
     "weights": ("exmcr.weights", "list and fetch the weights of the real spaces"),
 }
 

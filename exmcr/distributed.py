@@ -8,6 +8,7 @@ ranks together; outside they speak of their own process. That is the whole coupl
 
 import os
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from torch import distributed
@@ -49,7 +50,8 @@ def torchrun():
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    # torchrun notices a process that died; ranks that wait for one with more to do must not give up meanwhile.
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(days=1))
     try:
         yield distributed.group.WORLD
     finally:
@@ -61,6 +63,21 @@ def total(tensor: torch.Tensor, group=None, largest: bool = False) -> torch.Tens
     if group is not None:
         distributed.all_reduce(tensor, distributed.ReduceOp.MAX if largest else distributed.ReduceOp.SUM, group)
     return tensor
+
+
+def told(value, group=None):
+    """What the first rank says: its `value` (anything that pickles) on every rank."""
+    if group is None:
+        return value
+    held = [value]
+    distributed.broadcast_object_list(held, distributed.get_global_rank(group, 0), group)
+    return held[0]
+
+
+def wait(group=None) -> None:
+    """Until every rank is here."""
+    if group is not None:
+        distributed.barrier(group)
 
 
 def gathered(tensor: torch.Tensor, group=None) -> torch.Tensor:
