@@ -70,7 +70,7 @@ def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=N
     if not (isinstance(tau, (int, float)) and 0 < tau < math.inf):
         raise ConfigError(f"tau is a finite number above 0, not {tau!r}")
     values = list(values) if isinstance(values, (list, tuple)) else [values]
-    device, tile = _prepare(queries, keys, tile, device, precision)
+    device, tile = prepare(queries, keys, tile, device, precision)
     for index, bank in enumerate(values):
         if bank.ndim != 2 or len(bank) != len(keys):
             raise ConfigError(f"values[{index}] has shape {tuple(bank.shape)}, but there are {len(keys)} keys")
@@ -88,7 +88,7 @@ def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=N
         return _Softmax(rows, [bank.shape[1] for bank in values], math.log2(math.e) / tau)
 
     with matmul_precision(precision):
-        for begin, softmax in _sweep(start, queries, banks, names, tile, device, progress):
+        for begin, softmax in sweep(start, queries, banks, names, tile, device, progress):
             if group is not None:
                 softmax.reduce(group)
             end = begin + len(softmax.queries)
@@ -113,12 +113,12 @@ def topk(queries, keys, k, *, tile=None, device=None, precision="float32", progr
 
     1 <= k <= number of keys. Among equal scores any may be returned. Raises ConfigError for k out of range, shapes
     that do not fit, NaN or infinite rows."""
-    device, tile = _prepare(queries, keys, tile, device, precision)
+    device, tile = prepare(queries, keys, tile, device, precision)
     if not 1 <= k <= len(keys):
         raise ConfigError(f"k is between 1 and the number of keys, {len(keys)}, not {k}")
     scores, indices = torch.empty(len(queries), k), torch.empty(len(queries), k, dtype=torch.int64)
     with matmul_precision(precision):
-        for begin, best in _sweep(lambda rows: _Best(rows, k), queries, {"keys": keys}, [], tile, device, progress):
+        for begin, best in sweep(lambda rows: _Best(rows, k), queries, {"keys": keys}, [], tile, device, progress):
             end = begin + len(best.queries)
             scores[begin:end], order = best.scores.sort(dim=1, descending=True)
             indices[begin:end] = best.indices.gather(1, order)
@@ -183,8 +183,11 @@ class _Best:
         self.indices[rows] = at.gather(1, order)
 
 
-def _sweep(start, queries, banks, names, tile, device, progress):
-    """Yield (first query, state) for every tile of queries, after its state has seen every key."""
+def sweep(start, queries, banks, names, tile, device, progress):
+    """Yield (first query, state) for every tile of queries, after its state has seen every key.
+
+    start(rows) makes the state of a tile, tile after tile; state.add(first, keys, values) shows it the keys first:first + len(keys)
+    and the rows that the banks called `names` have for them."""
     done, total = 0, max(1, len(queries) * len(banks["keys"]))
     step = tile[0] * QUERY_TILES
     resident = None
@@ -241,7 +244,8 @@ def _rows(bank, begin, end, device, name):
     return part
 
 
-def _prepare(queries, keys, tile, device, precision):
+def prepare(queries, keys, tile, device, precision="float32"):
+    """The device, and a tile (queries, keys) no larger than its input. Raises ConfigError for what does not fit together."""
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if precision not in ("float32", "tf32") or (precision == "tf32" and device.type != "cuda"):
         raise ConfigError(f"precision is 'float32', or 'tf32' on CUDA, not {precision!r} on {device.type}")
