@@ -5,19 +5,20 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 Batch = dict[str, torch.Tensor]
+SPARE = 8 * 2**30  # bytes: the logits of a batch of 8192 three times over, and the projector with its optimizer
 WARM_UP = 3  # ordinary steps before a graph is captured: libraries choose their kernels and the optimizer makes its state
 
 
 class Feed:
     """Batches of a pool ({part: (n, d)}) on the device. Called with index tensors, yields one batch for each.
 
-    A pool that fits in half of the device's free memory lies there. Any other stays where it is (memory-maps too): a
+    A pool that leaves SPARE bytes of the device's memory free lies there. Any other stays where it is (memory-maps too): a
     thread gathers the next batch into pinned memory and copies it on a stream of its own meanwhile."""
 
     def __init__(self, pool: Batch, device: torch.device):
-        size = sum(part.numel() * part.element_size() for part in pool.values())
+        size = sum(part.numel() * part.element_size() for part in pool.values() if part.device.type != device.type)
         self.device, self.side = device, None
-        if device.type != "cuda" or size < torch.cuda.mem_get_info(device)[0] / 2:
+        if device.type != "cuda" or size + SPARE < torch.cuda.mem_get_info(device)[0]:
             pool = {name: part.to(device) for name, part in pool.items()}
         else:
             self.side = torch.cuda.Stream(device)

@@ -48,26 +48,29 @@ class BatchNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias, running_mean, running_var, momentum, eps, group):
         n = len(x) * distributed.size(group)
-        # Mean first and then the variance around it: E[x^2] - E[x]^2 would lose digits.
-        mean = distributed.total(x.sum(0), group) / n
-        centred = x - mean
-        variance = distributed.total((centred * centred).sum(0), group) / n
+        mean, variance = torch.batch_norm_update_stats(x, None, None, momentum)
+        if group is not None:  # each rank holds the same number of rows
+            own, mean = mean, distributed.total(mean.clone(), group) / distributed.size(group)
+            variance = distributed.total(variance + (own - mean).square_(), group) / distributed.size(group)
         scale = (variance + eps).rsqrt_()
         if running_mean is not None:
             running_mean.lerp_(mean, momentum)
             running_var.lerp_(variance * (n / max(1, n - 1)), momentum)
-        ctx.save_for_backward(centred, scale, weight)
+        ctx.save_for_backward(x, mean, scale, weight)
         ctx.n, ctx.group = n, group
-        return torch.addcmul(bias, centred, scale * weight)
+        gain = scale * weight
+        return torch.addcmul(bias - mean * gain, x, gain)
 
     @staticmethod
     def backward(ctx, grad):
-        centred, scale, weight = ctx.saved_tensors
-        own = torch.stack([grad.sum(0), (grad * centred).sum(0) * scale])  # of this rank: its share of the parameters' gradients
-        of_bias, of_weight = distributed.total(own.clone(), ctx.group) / ctx.n
+        x, mean, scale, weight = ctx.saved_tensors
+        of_bias = grad.sum(0)
+        of_weight = ((grad * x).sum(0) - mean * of_bias) * scale
         # x moves the mean and the variance too: both corrections are averages over the whole batch.
-        of_x = torch.addcmul(grad, centred, -of_weight * scale).sub_(of_bias).mul_(weight * scale)
-        return of_x, own[1], own[0], None, None, None, None, None
+        along, level = distributed.total(torch.stack([of_weight, of_bias]), ctx.group) / ctx.n
+        gain, along = scale * weight, along * scale
+        of_x = torch.addcmul((mean * along - level) * gain, grad, gain).addcmul_(x, -along * gain)
+        return of_x, of_weight, of_bias, None, None, None, None, None
 
 
 class TrainingLayers(TorchFunctionMode):

@@ -54,11 +54,10 @@ class _Contrast(torch.autograd.Function):
         logits = product(a.reshape(p * n, d), every.reshape(q * m, d)).div_(tau).view(p, n, q, m)
         loss = -2 * (weights * logits[..., own].diagonal(dim1=1, dim2=3).sum(2)).sum()
 
-        peak = logits.amax(dim=3, keepdim=True)
-        grad = (logits - peak).exp_()
-        mass = grad.sum(dim=3, keepdim=True)
-        loss += (weights * (mass.log() + peak).sum(dim=(1, 3))).sum()
-        grad *= weights[:, None, :, None] / mass
+        grad = logits.softmax(dim=3)
+        # The largest share is never below 1 / m, so that its logarithm is safe at any temperature: log sum exp of the row.
+        loss += (weights * (logits.amax(dim=3) - grad.amax(dim=3).log()).sum(dim=1)).sum()
+        grad *= weights[:, None, :, None]
 
         peak = distributed.total(logits.amax(dim=1, keepdim=True), group, largest=True)
         logits.sub_(peak).exp_()

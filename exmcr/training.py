@@ -57,7 +57,7 @@ def train(model: torch.nn.Module, pool: Quadruples, settings: dict, seed: int, *
     the weights up to rounding, are those of one process with the same settings. The first rank writes the checkpoint.
     Raises ConfigError when the batch cannot be shared equally.
 
-    On CUDA the pool lies on the device if it fits in half of its free memory, and otherwise is fed from pinned memory one
+    On CUDA the pool lies on the device if it fits there, and otherwise is fed from pinned memory one
     batch ahead; products are TF32, and without a group a step is one CUDA graph, so `loss` must not read values back."""
     device = device or pick_device()
     n = len(pool["x_leaf"])
