@@ -65,8 +65,8 @@ def extract(quick, folder):
     runs["encoder"]()
     found = [{name: seconds(run) for name, run in runs.items()} for _ in range(rounds)]
     rate = {name: count / statistics.median(times[name] for times in found) for name in runs}
-    return [row(f"{count} JPEG files, against the encoder alone on decoded items", rate["extract"], "items/s", rate["encoder"], rate["extract"] / rate["encoder"]),
-            row(f"{count} JPEG files, against decoding and encoding in turn", rate["extract"], "items/s", rate["in turn"], rate["extract"] / rate["in turn"])]
+    names = {"encoder": "the encoder alone on decoded items", "in turn": "decoding and encoding in turn"}
+    return [row(f"{count} JPEG files, against {what}", rate["extract"], "items/s", rate[name], rate["extract"] / rate[name]) for name, what in names.items()]
 
 
 def right_answers(n, m):
