@@ -39,6 +39,8 @@ compare: env
 
 bench: env
 	$(BIN)/python benchmarks/aggregate.py
+	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/stages.py
 
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --extra test pyproject.toml requirements-build.in -o requirements.lock

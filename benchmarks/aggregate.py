@@ -1,6 +1,6 @@
 """How fast, how small and how linear the streamed aggregation is.
 
-    python benchmarks/aggregate.py            every part, each recorded in results.csv, RESULTS.md and figures/ when done (about 8 minutes)
+    python benchmarks/aggregate.py            every part, each recorded in results.csv, RESULTS.md and growth.png when done (about 8 minutes)
     python benchmarks/aggregate.py --quick    smaller sizes, printed only
     python benchmarks/aggregate.py --only rate plain
 
@@ -24,7 +24,7 @@ from exmcr import aggregate as module
 from exmcr.aggregate import aggregate, topk
 
 DIM, TAU = 512, 0.01
-FIGURE = record.HERE / "figures" / "aggregate_growth.png"
+FIGURE = record.HERE / "growth.png"
 # The pools of arXiv 2310.08884, in millions; per centre (queries, keys, value banks): overlap, leaf and base queries.
 TEXT, SOUND, IMAGE = 2.33, 1.9, 1.28
 PAPER = {"text-centric": [(TEXT, SOUND, 1), (TEXT, IMAGE, 1)],
@@ -63,7 +63,7 @@ def rate(quick):
     n, m = (4096, 65536) if quick else (20_000, 200_000)
     queries, keys = unit_rows(n, 1), unit_rows(m, 2)
     shapes = [(2048, 512, 2048), (1024, 512, 2048), (1024, 2048, 512), (4096, 512, 1024), (16384, 512, 1024)]
-    kinds = {"torch.mm": lambda left, right: torch.mm(left, right.T), "oneDNN": module._product}
+    kinds = {"torch.mm": lambda left, right: torch.mm(left, right.T), "oneDNN": module.product}
     work = {(kind, *shape): (call, torch.randn(shape[0], shape[1]), torch.randn(shape[2], shape[1]))
             for shape in shapes for kind, call in kinds.items()}
 
@@ -159,10 +159,8 @@ def anonymous_memory():
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
 
 
-def measure_memory(path, m, n):
-    """In a process of its own: peak of RssAnon, sampled every 5 ms, above its value before the call; then the seconds."""
-    keys, queries = np.load(path, mmap_mode="r")[:m], unit_rows(n, 1).numpy()
-    aggregate(queries[:64], keys[:512], keys[:512], TAU, device="cpu")
+def anonymous_peak(call):
+    """Peak of RssAnon in bytes, sampled every 5 ms, above its value before the call; then the seconds it took."""
     before, peak, stop = anonymous_memory(), 0, threading.Event()
 
     def sample():
@@ -172,10 +170,17 @@ def measure_memory(path, m, n):
 
     sampler = threading.Thread(target=sample)
     sampler.start()
-    took = seconds(lambda: aggregate(queries, keys, keys, TAU, device="cpu"))
+    took = seconds(call)
     stop.set()
     sampler.join()
-    print(max(0, peak - before), took)
+    return max(0, peak - before), took
+
+
+def measure_memory(path, m, n):
+    """In a process of its own."""
+    keys, queries = np.load(path, mmap_mode="r")[:m], unit_rows(n, 1).numpy()
+    aggregate(queries[:64], keys[:512], keys[:512], TAU, device="cpu")
+    print(*anonymous_peak(lambda: aggregate(queries, keys, keys, TAU, device="cpu")))
 
 
 def memory(quick, folder):
@@ -235,7 +240,6 @@ def draw(curves, rows):
     axes[0].set_ylabel("seconds")
     figure.suptitle("Time of the aggregation grows linearly with queries and with keys")
     figure.tight_layout()
-    FIGURE.parent.mkdir(exist_ok=True)
     figure.savefig(FIGURE, dpi=90)
 
 
@@ -282,7 +286,7 @@ def main():
             rows = parts[name](options.quick, folder) if name in ("memory", "growth") else parts[name](options.quick)
             if rows and not options.quick:
                 note = f"{question} Load average {load:.1f} before and {os.getloadavg()[0]:.1f} after, this benchmark included."
-                picture = f"\n\n![seconds against queries and keys](figures/{FIGURE.name})" if name == "growth" else ""
+                picture = f"\n\n![seconds against queries and keys]({FIGURE.name})" if name == "growth" else ""
                 record.write(f"aggregate {name}", [found | {"claim": f"aggregate {name}: {found['claim']}"} for found in rows], note + picture)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -19,11 +20,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from exmcr import distributed
 from exmcr.errors import BadItem, ConfigError
 from exmcr.files import sha256
 
-SHARD = 512  # items; a kill loses at most one shard
+SHARD = 512  # items; a kill loses at most one shard of each process
 BAD_SHARE = 0.05
+AHEAD = 2  # shards loaded while one is encoded: they lie in memory decoded
 
 
 class Bank:
@@ -71,11 +74,12 @@ def aligned(a: Bank, b: Bank) -> tuple[np.ndarray, np.ndarray]:
 
 
 def extract(space, modality: str, items: pd.DataFrame, folder: str | Path, load: Callable, *, shard: int = SHARD,
-            max_bad: float = BAD_SHARE, progress: bool = True) -> Bank:  # fmt: skip
+            max_bad: float = BAD_SHARE, progress: bool = True, group=None) -> Bank:  # fmt: skip
     """Encode `items` (rows of the item table) with `space` into a bank, going on where an earlier run stopped.
 
     load(row) brings a raw item into memory or raises BadItem; such an item is skipped, counted and named in the manifest.
     A finished bank of the same space, items and fingerprint is opened as it is; anything else there is made anew.
+    group: torch.distributed group whose ranks see one file system and share the shards; the bank is, to the byte, that of one process.
     Raises ConfigError when `items` is empty, RuntimeError when more than `max_bad` of them are unusable."""
     folder = Path(folder)
     if not len(items):
@@ -88,23 +92,24 @@ def extract(space, modality: str, items: pd.DataFrame, folder: str | Path, load:
         "items": _items_digest(items),
         "shard": shard,
     }
-    if _is_finished(folder, plan):
+    first, todo = distributed.rank(group) == 0, None
+    if first and not _is_finished(folder, plan):
+        shards = _prepare(folder, plan)
+        todo = [start for start in range(0, len(items), shard) if not (shards / f"{start:09d}.npz").exists()]
+    todo = distributed.told(todo, group)
+    if todo is None:
         return Bank(folder)
-    shards = _prepare(folder, plan)
-    starts = range(0, len(items), shard)
-    bar = tqdm(total=len(items), desc=f"{space.name} {modality}", unit="item", disable=not progress)
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        # Reading files overlaps with encoding: the next shard is being loaded while this one is encoded.
-        todo = [s for s in starts if not (shards / f"{s:09d}.npz").exists()]
-        bar.update(len(items) - sum(min(shard, len(items) - s) for s in todo))
-        ahead = pool.submit(_load_shard, load, items, todo[0], shard) if todo else None
-        for place, start in enumerate(todo):
-            loaded, ids, bad = ahead.result()
-            ahead = pool.submit(_load_shard, load, items, todo[place + 1], shard) if place + 1 < len(todo) else None
-            _write_shard(shards / f"{start:09d}.npz", space.encode(modality, loaded), ids, bad)
-            bar.update(len(ids) + len(bad))
-    bar.close()
-    return _finish(folder, shards, plan, len(items), max_bad)
+    mine = todo[distributed.rank(group) :: distributed.size(group)]
+    with tqdm(total=len(items), desc=f"{space.name} {modality}", unit="item", disable=not (progress and first)) as bar:
+        bar.update(len(items) - sum(min(shard, len(items) - start) for start in todo))
+        for start, loaded, ids, bad in _loaded(load, items, mine, shard):
+            _write_shard(folder / "shards" / f"{start:09d}.npz", space.encode(modality, loaded), ids, bad)
+            bar.update((len(ids) + len(bad)) * distributed.size(group))  # the others are about as far
+    distributed.wait(group)
+    if first:
+        _finish(folder, plan, len(items), max_bad)
+    distributed.wait(group)
+    return Bank(folder)
 
 
 def _items_digest(items: pd.DataFrame) -> str:
@@ -131,15 +136,35 @@ def _prepare(folder: Path, plan: dict) -> Path:
     return shards
 
 
-def _load_shard(load, items: pd.DataFrame, start: int, shard: int):
-    loaded, ids, bad = [], [], []
-    for item in items.iloc[start : start + shard].itertuples():
+def _loaded(load, items: pd.DataFrame, starts: list[int], shard: int):
+    """Yield (start, items in memory, their ids, [(id, reason) of bad ones]) of each shard, in order.
+
+    While one shard is encoded, threads load the AHEAD next ones, item by item."""
+
+    def attempt(item):
         try:
-            loaded.append(load(item))
-            ids.append(item.id)
+            return load(item), None
         except BadItem as error:
-            bad.append((item.id, str(error)))
-    return loaded, ids, bad
+            return None, str(error)
+
+    def finished(start, part, futures):
+        found = [(item.id, *future.result()) for item, future in zip(part, futures, strict=True)]
+        good = [(id, loaded) for id, loaded, reason in found if reason is None]
+        bad = [(id, reason) for id, _, reason in found if reason is not None]
+        return start, [loaded for _, loaded in good], [id for id, _ in good], bad
+
+    workers = max(2, min(8, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+    pool, waiting = ThreadPoolExecutor(workers), deque()
+    try:
+        for start in starts:
+            part = list(items.iloc[start : start + shard].itertuples())
+            waiting.append((start, part, [pool.submit(attempt, item) for item in part]))
+            if len(waiting) > AHEAD:
+                yield finished(*waiting.popleft())
+        while waiting:
+            yield finished(*waiting.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _write_shard(path: Path, vectors: np.ndarray, ids: list[str], bad: list[tuple[str, str]]) -> None:
@@ -151,8 +176,9 @@ def _write_shard(path: Path, vectors: np.ndarray, ids: list[str], bad: list[tupl
     part.rename(path)  # a shard is there as a whole or not at all
 
 
-def _finish(folder: Path, shards: Path, plan: dict, total: int, max_bad: float) -> Bank:
+def _finish(folder: Path, plan: dict, total: int, max_bad: float) -> None:
     ids, bad, lengths = [], [], []
+    shards = folder / "shards"
     paths = sorted(shards.glob("*.npz"))
     for path in paths:
         with np.load(path) as piece:
@@ -176,7 +202,6 @@ def _finish(folder: Path, shards: Path, plan: dict, total: int, max_bad: float) 
     _write_text(folder / "manifest.json", json.dumps(meta, indent=1) + "\n")
     shutil.rmtree(shards)
     (folder / "plan.json").unlink()
-    return Bank(folder)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from exmcr import config, pairs, projectors
-from exmcr.aggregate import aggregate
+from exmcr.aggregate import aggregate, topk
 from exmcr.banks import Bank
 from exmcr.corpora.paper import PAPER_CORPORA
 from exmcr.evaluation import geometry, retrieval
@@ -55,6 +55,29 @@ def neighbours(project: Project) -> pd.DataFrame:
             spread = aggregate(queries[:CENTRE_QUERIES], keys, keys, tau).neighbours
             rows += [(leaf["name"], centre, float(n)) for n in spread]
     return pd.DataFrame(rows, columns=["leaf", "centre", "neighbours"])
+
+
+def top_mass(project: Project) -> pd.DataFrame:
+    """What the k heaviest keys of a query weigh together, for every aggregation that the stored pairs come from.
+
+    Columns leaf, centre, bank (modality and space asked), size (keys in it), k (every power of two, and size), mass (mean over
+    queries, between 0 and 1) and low (its 5 % quantile). A weight is exp(score / tau - log mass)."""
+    tau, rows = project.params["pair"]["tau1"], []
+    for leaf in project.leaves:
+        p = project.embeddings.pools(leaf)
+        made = {centre: pairs.load(project.root / "pairs" / leaf["name"], [centre]) for centre in project.params["pair"]["centres"]}
+        steps = {"overlap": [("o_leaf", "x_leaf"), ("o_base", "y_base")], "leaf": [("x_leaf", "o_leaf"), ("o_base", "y_base")],
+                 "base": [("y_base", "o_base"), ("o_leaf", "x_leaf")]}  # fmt: skip
+        for centre, quadruples in made.items():
+            for asking, part in steps[centre]:
+                queries, keys = quadruples[asking].numpy(), getattr(p, part)
+                queries = queries[np.random.default_rng(0).permutation(len(queries))[:CENTRE_QUERIES]]
+                log_mass = aggregate(queries, keys, keys, tau).log_mass
+                held = np.exp(topk(queries, keys, len(keys)).scores / tau - log_mass[:, None]).cumsum(axis=1)
+                for k in sorted({2**i for i in range(len(keys).bit_length())} | {len(keys)}):
+                    bank = f"{p.names[part[0]]} ({part[2:]})"
+                    rows.append((leaf["name"], centre, bank, len(keys), k, held[:, k - 1].mean(), np.quantile(held[:, k - 1], 0.05)))
+    return pd.DataFrame(rows, columns=["leaf", "centre", "bank", "size", "k", "mass", "low"])
 
 
 def pseudo_pairs(project: Project, leaf: dict, n: int, answers: int = 5):

@@ -1,33 +1,83 @@
 """What the projector is trained to do: close the gap inside the leaf, and meet the base.
 
-arXiv:2310.08884; which parts are exact and which assumed is said in params.yaml beside each value."""
+arXiv:2310.08884; which parts are exact and which assumed is said in params.yaml beside each value.
+
+Inside exmcr.distributed.use(group) a loss is that of the batch of all ranks, each of which gives its n rows: every rank gets
+the value over all of them and, by backward(), its share of the gradient. Shares of the parameters' gradients are to be added."""
+
+from functools import cache
 
 import torch
-from torch.nn.functional import cross_entropy
 
+from exmcr import distributed
 from exmcr.config import TERMS
+from exmcr.layers import product
 
 
 def intra(x_l: torch.Tensor, o_l: torch.Tensor) -> torch.Tensor:
     """Mean squared distance between f_l(x) and o inside the leaf: (n, d), (n, d) -> scalar."""
-    return (x_l - o_l).square().sum(dim=1).mean()
+    group = distributed.current()
+    own = (x_l - o_l).square().sum() / (len(x_l) * distributed.size(group))
+    return own if group is None else own + (distributed.total(own.detach().clone(), group) - own.detach())
 
 
 def infonce(a: torch.Tensor, b: torch.Tensor, tau: float) -> torch.Tensor:
     """Symmetric InfoNCE of n matching pairs of unit vectors (n, d), (n, d) at temperature tau -> scalar."""
-    return _both_ways(a @ b.T / tau)
-
-
-def _both_ways(logits: torch.Tensor) -> torch.Tensor:
-    target = torch.arange(len(logits), device=logits.device)
-    return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+    return _Contrast.apply(a[None], b[None], a.new_ones(1, 1), tau, distributed.current())
 
 
 def dense(x: torch.Tensor, o: torch.Tensor, o_base: torch.Tensor, y_base: torch.Tensor, tau: float, terms=TERMS) -> torch.Tensor:
-    """The dense inter-space loss: mean InfoNCE over {x', o'} times {o^B, y^B} (all unit vectors, (n, d)) -> scalar.
+    """The dense inter-space loss: mean InfoNCE over {x', o'} times {o^B, y^B} (all unit vectors, (n, d)) -> scalar."""
+    weights = _weights(tuple(terms), x.dtype, x.device)
+    return _Contrast.apply(torch.stack([x, o]), torch.stack([o_base, y_base]), weights, tau, distributed.current())
 
-    One product of the stacked vectors gives all four logits matrices; each serves both directions."""
-    n = len(x)
-    logits = torch.cat([x, o]) @ torch.cat([o_base, y_base]).T / tau
-    block = {"x-o": logits[:n, :n], "x-y": logits[:n, n:], "o-o": logits[n:, :n], "o-y": logits[n:, n:]}
-    return sum(_both_ways(block[t]) for t in terms) / len(terms)
+
+@cache  # made once: a copy to the device could not be part of a CUDA graph
+def _weights(terms, dtype, device) -> torch.Tensor:
+    chosen = [[term in terms for term in row] for row in (("x-o", "x-y"), ("o-o", "o-y"))]
+    return torch.tensor(chosen, dtype=dtype, device=device) / len(terms)
+
+
+class _Contrast(torch.autograd.Function):
+    """sum_jk weights_jk InfoNCE(a_j, b_k): a (p, n, d), b (q, n, d), weights (p, q) -> scalar.
+
+    One product gives all p q matrices of logits, and each serves both directions. The gradient of the logits is
+    softmax over rows + softmax over columns - 2 identity, so the exponentials of the value are those of the gradient too:
+    it is made with the value and kept. A rank holds the rows of its own a against the b of all ranks, nothing else."""
+
+    @staticmethod
+    def forward(ctx, a, b, weights, tau, group):
+        (p, n, d), q = a.shape, len(b)
+        every = distributed.gathered(b, group)
+        m = every.shape[1]
+        own = slice(distributed.rank(group) * n, (distributed.rank(group) + 1) * n)  # where the matches of these rows are
+        logits = product(a.reshape(p * n, d), every.reshape(q * m, d)).div_(tau).view(p, n, q, m)
+        loss = -2 * (weights * logits[..., own].diagonal(dim1=1, dim2=3).sum(2)).sum()
+
+        grad = logits.softmax(dim=3)
+        # The largest share is never below 1 / m, so that its logarithm is safe at any temperature: log sum exp of the row.
+        loss += (weights * (logits.amax(dim=3) - grad.amax(dim=3).log()).sum(dim=1)).sum()
+        grad *= weights[:, None, :, None]
+
+        peak = distributed.total(logits.amax(dim=1, keepdim=True), group, largest=True)
+        logits.sub_(peak).exp_()
+        mass = distributed.total(logits.sum(dim=1, keepdim=True), group)
+        loss += (weights * (mass.log() + peak)[..., own].sum(dim=(1, 3))).sum()
+        grad.addcmul_(logits, weights[:, None, :, None] / mass)
+
+        grad[..., own].diagonal(dim1=1, dim2=3).sub_(2 * weights[:, :, None])
+        ctx.save_for_backward(grad.view(p * n, q * m), a, every)
+        ctx.scale, ctx.group, ctx.own = 1 / (2 * m * tau), group, own
+        return distributed.total(loss, group) / (2 * m)
+
+    @staticmethod
+    def backward(ctx, of_loss):
+        grad, a, every = ctx.saved_tensors
+        factor = of_loss * ctx.scale
+        of_a = of_b = None
+        if ctx.needs_input_grad[0]:
+            of_a = (product(grad, every.reshape(grad.shape[1], -1).T) * factor).view_as(a)
+        if ctx.needs_input_grad[1]:
+            of_b = (product(grad.T, a.reshape(grad.shape[0], -1).T) * factor).view_as(every)
+            of_b = distributed.total(of_b, ctx.group)[:, ctx.own]
+        return of_a, of_b, None, None, None

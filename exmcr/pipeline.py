@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from exmcr import banks, config, pairs, projectors, training, weights
+from exmcr import banks, config, distributed, pairs, projectors, training, weights
 from exmcr.corpora.table import load_item
 from exmcr.errors import ConfigError
 from exmcr.evaluation import geometry, table
@@ -132,8 +132,10 @@ def loaded_spaces(project: Project) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["space", "modalities", "dim", "fingerprint", "file", "MB", "licence", "sha256"])
 
 
-def extract(project: Project) -> pd.DataFrame:
-    """Encode every item in every space that has its modality. Returns one row per bank: space, modality, split, n, skipped."""
+def extract(project: Project, group=None) -> pd.DataFrame:
+    """Encode every item in every space that has its modality. Returns one row per bank: space, modality, split, n, skipped.
+
+    group: torch.distributed group whose ranks share the work."""
     rows = []
     for name in project.spaces:
         space = project.load_space(name)
@@ -142,9 +144,10 @@ def extract(project: Project) -> pd.DataFrame:
                 items = project.items[(project.items.modality == modality) & (project.items.split == split)]
                 folder = project.root / "banks" / name / modality / split
                 if not len(items):
-                    _forget(folder)
+                    if distributed.rank(group) == 0:
+                        _forget(folder)
                     continue
-                bank = banks.extract(space, modality, items, folder, project.load_item, shard=project.params["extract"]["shard"])
+                bank = banks.extract(space, modality, items, folder, project.load_item, shard=project.params["extract"]["shard"], group=group)
                 rows.append((name, modality, split, len(bank), len(bank.meta["skipped"]), bank.fingerprint[:12]))
     return pd.DataFrame(rows, columns=["space", "modality", "split", "vectors", "skipped", "fingerprint"])
 
@@ -168,8 +171,10 @@ def pair(project: Project) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["leaf", "centre", "quadruples"])
 
 
-def train(project: Project) -> pd.DataFrame:
-    """Train one projector per leaf and seed and store it with what made it. Returns losses: leaf, seed, epoch, intra, inter, total."""
+def train(project: Project, group=None) -> pd.DataFrame:
+    """Train one projector per leaf and seed and store it with what made it. Returns losses: leaf, seed, epoch, intra, inter, total.
+
+    group: torch.distributed group whose ranks share every batch; the first one stores."""
     params = project.params
     records = []
     for leaf in project.leaves:
@@ -177,7 +182,10 @@ def train(project: Project) -> pd.DataFrame:
         settings = config.train_settings(params, leaf["name"])
         for seed in params["seeds"]:
             path = project.projector_path(leaf["name"], seed)
-            projector, history = fit_projector(pool, settings, seed, checkpoint=path.with_suffix(".ckpt"))
+            projector, history = fit_projector(pool, settings, seed, checkpoint=path.with_suffix(".ckpt"), group=group)
+            records += [{"leaf": leaf["name"], "seed": seed, **record} for record in history]
+            if distributed.rank(group):
+                continue
             projectors.save(projector, path)
             note = {
                 "leaf": leaf["name"],
@@ -192,9 +200,9 @@ def train(project: Project) -> pd.DataFrame:
             }
             path.with_suffix(".json").write_text(json.dumps(note, indent=1) + "\n")
             path.with_suffix(".ckpt").unlink(missing_ok=True)
-            records += [{"leaf": leaf["name"], "seed": seed, **record} for record in history]
     losses = pd.DataFrame(records)
-    losses.to_csv(project.root / "reports/losses.csv", index=False)
+    if distributed.rank(group) == 0:
+        losses.to_csv(project.root / "reports/losses.csv", index=False)
     return losses
 
 

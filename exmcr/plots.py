@@ -85,6 +85,22 @@ def neighbours(table: pd.DataFrame, path=None):
     return _keep(figure, path)
 
 
+def top_mass(table: pd.DataFrame, path=None):
+    """Share of a query's weight that its k heaviest keys hold: one panel per leaf, one line per centre and bank, mean over queries."""
+    leaves = list(table.leaf.unique())
+    figure, axes = plt.subplots(1, len(leaves), figsize=(4.8 * len(leaves), 3.6), constrained_layout=True, squeeze=False, sharey=True)
+    for axis, leaf in zip(axes[0], leaves, strict=True):
+        for number, ((centre, bank, size), part) in enumerate(table[table.leaf == leaf].groupby(["centre", "bank", "size"], sort=False)):
+            line = dict(color=f"C{number // 2}", ls="-" if number % 2 == 0 else "--")  # two banks to a centre
+            axis.plot(part.k, 100 * part.mass, label=f"{centre} asks {bank}, {size}", lw=1.6, **line)
+        axis.axhline(99, color="grey", lw=0.8, ls=":")
+        axis.set(xscale="log", title=f"{leaf} leaf", xlabel="k")
+        axis.legend(frameon=False, fontsize=8)
+    axes[0, 0].set(ylabel="% of the weight in the top k (dotted: 99)", ylim=(0, 102))
+    figure.suptitle("How concentrated the weights of the aggregation are")
+    return _keep(figure, path)
+
+
 def results(table: pd.DataFrame, metric: str = "map", split: str = "all", path=None):
     """The results table as bars: one group per task, one bar per method, seeds as whiskers, chance as a line."""
     from exmcr.evaluation.table import over_seeds

@@ -94,7 +94,7 @@ def test_scores_past_float32_are_an_error():
 def test_same_result_without_onednn(monkeypatch):
     queries, keys = unit(60, seed=1), unit(900, seed=2)
     fast = aggregate(queries, keys, keys, 0.01, tile=(16, 128), device="cpu")
-    monkeypatch.setattr(module, "_onednn", None)
+    monkeypatch.setattr("exmcr.layers._onednn", None)
     slow = aggregate(queries, keys, keys, 0.01, tile=(16, 128), device="cpu")
     assert np.abs(fast.values[0] - slow.values[0]).max() < 1e-5 and np.allclose(fast.neighbours, slow.neighbours, rtol=1e-4)
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from exmcr import distributed
 from exmcr.banks import Bank, aligned, extract
 from exmcr.errors import BadItem, ConfigError
 from exmcr.spaces.base import Space, unit
@@ -204,3 +206,66 @@ def test_a_half_written_shard_is_not_taken_for_a_whole_one(tmp_path):
         make(Letters(fail_after=2), table(30), tmp_path / "b")
     (tmp_path / "b/shards/000000020.part").write_bytes(b"PK half")
     assert len(make(Letters(), table(30), tmp_path / "b")) == 30
+
+
+def test_loading_runs_in_several_threads_and_ahead_of_the_encoder(tmp_path):
+    threads, ahead, started = set(), [], []
+
+    def slow(item):
+        threads.add(threading.get_ident())
+        started.append(item.id)
+        time.sleep(0.005)
+        return item.caption
+
+    class Watching(Letters):
+        def encode_batch(self, modality, items):
+            time.sleep(0.1)
+            ahead.append(len(started) - len(self.encoded) - len(items))
+            return super().encode_batch(modality, items)
+
+    bank = make(Watching(), table(60), tmp_path / "b", load=slow)
+    assert list(bank.ids) == list(table(60).id)
+    assert len(threads) >= 2
+    assert max(ahead) > 10, "more than a shard is loaded while one is encoded"
+
+
+class Dying(Letters):
+    """Is killed, and with it its process, before it encodes its third shard."""
+
+    def encode_batch(self, modality, items):
+        if self.calls == 2 and os.environ["RANK"] == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.05)
+        return super().encode_batch(modality, items)
+
+
+def one_of_two(folder, space):
+    with distributed.torchrun() as group:
+        bank = make(space, table(95), folder / "b", load=moody, group=group)
+        (folder / f"encoded-{distributed.rank(group)}.json").write_text(json.dumps(space.encoded))
+        assert len(bank) == 93
+
+
+def test_two_processes_one_of_them_killed_leave_the_bank_of_one(tmp_path):
+    def launch(space):
+        env = os.environ | {"PYTHONPATH": str(Path(distributed.__file__).parents[1]), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        return subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__, str(tmp_path), space],
+                              env=env, timeout=120, capture_output=True)  # fmt: skip
+
+    assert launch("Dying").returncode != 0
+    kept = {path.stem for path in (tmp_path / "b/shards").glob("*.npz")}
+    assert {"000000010", "000000030"} <= kept, "what the killed rank had written"
+    assert len(kept) < 10
+    assert launch("Letters").returncode == 0
+    first, second = (json.loads((tmp_path / f"encoded-{rank}.json").read_text()) for rank in (0, 1))
+    done = [caption for start in map(int, kept) for caption in table(95).caption[start : start + 10]]
+    assert first and second and not set(first) & set(second)
+    assert not set(done) & {*first, *second}, "nothing is encoded twice"
+    alone = make(Letters(), table(95), tmp_path / "c", load=moody)
+    for name in ("vectors.npy", "ids.parquet", "manifest.json"):
+        assert (tmp_path / "b" / name).read_bytes() == (alone.folder / name).read_bytes()
+    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == ["ids.parquet", "manifest.json", "vectors.npy"]
+
+
+if __name__ == "__main__":
+    one_of_two(Path(sys.argv[1]), globals()[sys.argv[2]]())

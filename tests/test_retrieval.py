@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.metrics import average_precision_score, top_k_accuracy_score
 
-from exmcr.evaluation import retrieval
+from exmcr.errors import ConfigError
+from exmcr.evaluation import retrieval, table
 
 
 def random_task(n=40, m=60, seed=0):
@@ -124,3 +126,56 @@ def test_the_interval_is_of_queries_not_of_answers():
     values = np.random.default_rng(1).random(1600)
     width = [np.diff(retrieval.interval(values[:n]))[0] for n in (100, 1600)]
     assert width[0] / width[1] == pytest.approx(4, rel=0.25)
+
+
+def coarse(n, d, seed):
+    """Vectors of small whole numbers: products are exact in float32 whatever the order of adding, and ties abound."""
+    return np.random.default_rng(seed).integers(-2, 3, size=(n, d)).astype(np.float32)
+
+
+@pytest.mark.parametrize("most", [1, 5, 40], ids=["one answer", "a few", "many"])
+@pytest.mark.parametrize("tile", [(7, 16), (64, 128), None])
+def test_ranks_by_tiles_are_those_of_the_whole_matrix(most, tile):
+    rng = np.random.default_rng(most)
+    queries, gallery = coarse(50, 6, 1), coarse(131, 6, 2)
+    positive = np.zeros((50, 131), bool)
+    for row in positive:
+        row[rng.choice(131, size=rng.integers(1, most + 1), replace=False)] = True
+    whole = retrieval.ranks_of_positives(queries @ gallery.T, positive)
+    for form in (positive, csr_array(positive)):
+        tiled = retrieval.ranks_by_tiles(queries, gallery, form, tile=tile, device="cpu")
+        assert all(np.array_equal(a, b) for a, b in zip(whole, tiled, strict=True))
+    assert retrieval.score(queries @ gallery.T, positive) == retrieval.score_vectors(queries, gallery, csr_array(positive), device="cpu")
+
+
+def test_by_tiles_ties_count_against_us_and_errors_are_said():
+    same = np.ones((9, 4), np.float32) / 2
+    assert all(r.tolist() == [9] for r in retrieval.ranks_by_tiles(same, same, np.eye(9, dtype=bool), tile=(2, 4)))
+    assert all(r.tolist() == list(range(1, 10)) for r in retrieval.ranks_by_tiles(same, same, np.ones((9, 9), bool), tile=(2, 4)))
+    with pytest.raises(ValueError, match="3 queries"):
+        retrieval.ranks_by_tiles(same, same, np.diag([True] * 6 + [False] * 3))
+    with pytest.raises(ValueError, match="shape"):
+        retrieval.ranks_by_tiles(same, same, np.ones((9, 8), bool))
+    with pytest.raises(ConfigError, match="row 3"):
+        retrieval.ranks_by_tiles(same, np.where(np.arange(9)[:, None] == 3, np.nan, same), np.eye(9, dtype=bool))
+
+
+def test_random_vectors_rank_alike_by_tiles():
+    rng = np.random.default_rng(0)
+    queries, gallery = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (rng.normal(size=(n, 64)).astype(np.float32) for n in (300, 1000)))
+    gallery[500:] = gallery[:500]  # every answer has a twin: its rank is never 1
+    positive = csr_array((np.ones(300, bool), (np.arange(300), np.arange(300))), shape=(300, 1000))
+    tiled = np.concatenate(retrieval.ranks_by_tiles(queries, gallery, positive, tile=(64, 128), device="cpu"))
+    whole = np.concatenate(retrieval.ranks_of_positives((queries.astype(float) @ gallery.T.astype(float)), positive.toarray()))
+    assert tiled.min() >= 2 and np.array_equal(tiled, whole)
+
+
+def test_a_large_table_is_scored_by_tiles_to_the_same_rows(monkeypatch):
+    from types import SimpleNamespace
+
+    queries, gallery, positive = coarse(20, 5, 1), coarse(30, 5, 2), np.eye(20, 30, dtype=bool)
+    task = SimpleNamespace(name="t", queries=range(20), positive=positive, seen=np.arange(20) < 8)
+    rows = table.rows(task, "m", 0, queries, gallery)
+    monkeypatch.setattr(table, "WHOLE", 10)
+    monkeypatch.setattr(table, "score", None)
+    assert table.rows(task, "m", 0, queries, gallery) == rows and len(rows) == 3

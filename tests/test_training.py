@@ -1,11 +1,19 @@
 """Training on a world whose truth is known, and its repeatability: seeds, interruptions, checkpoints."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy, normalize
 
 from exmcr import pairs, pipeline, training
+from exmcr.errors import ConfigError
 from exmcr.evaluation.retrieval import score
+from exmcr.layers import TrainingLayers
 from exmcr.projectors import Projector
 
 SETTINGS = {"steps": 50, "batch": 256, "lr": 1e-3, "weight_decay": 0.01, "noise": 0.0, "lambda": 0.1, "tau2": 0.05,
@@ -187,3 +195,172 @@ def test_the_loss_is_the_formula(small, through):
     intra = (x_l - b["o_leaf"]).square().sum(1).mean()
     assert torch.allclose(got["inter"], inter) and torch.allclose(got["intra"], intra)
     assert torch.allclose(got["total"], inter + 0.3 * intra)
+
+
+def literal_loss(projector, batch, settings):
+    """The objective as one writes it first: torch's layers, a matrix of logits per pair, cross entropy both ways."""
+    x_l = projector.intra(batch["x_leaf"])
+    x, o = projector.inter(torch.cat([x_l, batch["o_leaf"]])).chunk(2)
+    inter, target = 0, torch.arange(len(x))
+    for a in (x, o):
+        for b in (batch["o_base"], batch["y_base"]):
+            logits = a @ b.T / settings["tau2"]
+            inter = inter + (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 8
+    intra = (x_l - batch["o_leaf"]).square().sum(1).mean()
+    return {"intra": intra, "inter": inter, "total": inter + settings["lambda"] * intra}
+
+
+def eager(projector, pool, settings, seed):
+    """A plain loop with the noise of exmcr.training. Returns the loss of every step."""
+    generator, n, step, found = torch.Generator().manual_seed(seed), len(pool["x_leaf"]), 0, []
+    optimizer = torch.optim.AdamW(projector.parameters(), lr=settings["lr"], weight_decay=settings["weight_decay"])
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings["steps"])
+    projector.train()
+    while step < settings["steps"]:
+        order = torch.randperm(n, generator=generator)
+        for start in range(0, n // settings["batch"] * settings["batch"], settings["batch"]):
+            batch = {k: v[order[start : start + settings["batch"]]] for k, v in pool.items()}
+            batch = {k: normalize(v + settings["noise"] ** 0.5 * torch.randn(v.shape, generator=generator, dtype=v.dtype), dim=1) for k, v in batch.items()}
+            losses = literal_loss(projector, batch, settings)
+            optimizer.zero_grad()
+            losses["total"].backward()
+            optimizer.step()
+            schedule.step()
+            found.append(float(losses["total"].detach()))
+            step += 1
+            if step == settings["steps"]:
+                break
+    return found
+
+
+def test_training_is_that_of_a_plain_loop(small):
+    """In float64, because AdamW divides gradients that are zero up to rounding by themselves."""
+    pool = {k: v.double() for k, v in small.items()}
+    nets = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        nets.append(Projector(8, 8, 16).double())
+    history = training.train(nets[0], pool, QUICK, 5, progress=False, device=torch.device("cpu"))
+    found = eager(nets[1], pool, QUICK, 5)
+    assert np.allclose([r["total"] for r in history], [np.mean(found[i : i + 5]) for i in range(0, 23, 5)], atol=1e-9)
+    for key, value in nets[1].state_dict().items():
+        assert torch.allclose(value.double(), nets[0].state_dict()[key].double(), atol=1e-6), key
+
+
+def test_the_loss_and_its_gradient_in_float32_are_those_of_a_plain_loop():
+    torch.manual_seed(0)
+    batch = {k: normalize(torch.randn(96, 64), dim=1) for k in pairs.PARTS}
+    projector = Projector(64, 64, 128).train()
+    found = []
+    for loss, layers in ((literal_loss, torch.enable_grad()), (training.ex_mcr_loss, TrainingLayers())):
+        projector.zero_grad()
+        with layers:
+            losses = loss(projector, batch, SETTINGS)
+            losses["total"].backward()
+        found.append((losses, {k: p.grad for k, p in projector.named_parameters()}))
+    (one, of_one), (other, of_other) = found
+    for key in one:
+        assert float(one[key].detach()) == pytest.approx(float(other[key].detach()), abs=1e-5)
+    for key in of_one:
+        assert (of_one[key] - of_other[key]).abs().max() < 1e-5, key
+
+
+def shared_pool(dtype):
+    generator = torch.Generator().manual_seed(3)
+    return {k: normalize(torch.randn(60, 8, generator=generator, dtype=torch.float64), dim=1).to(dtype) for k in pairs.PARTS}
+
+
+def shared_run(dtype, group, checkpoint=None, loss=training.ex_mcr_loss):
+    """What one process and each of two do alike. The second of the two starts from other weights and must not mind."""
+    torch.manual_seed(0 if group is None else torch.distributed.get_rank(group))
+    projector = Projector(8, 8, 16).to(dtype)
+    settings = QUICK | {"batch": 20, "steps": 7}
+    history = training.train(projector, shared_pool(dtype), settings, 1, progress=False, device=torch.device("cpu"), group=group,
+                             checkpoint=checkpoint, loss=loss)  # fmt: skip
+    return history, projector.state_dict()
+
+
+def one_of_two(folder):
+    """Under torchrun: train, then train again with an interruption; store what came out."""
+    from exmcr import distributed
+
+    torch.set_num_threads(1)
+    with distributed.torchrun() as group:
+        rank = distributed.rank(group)
+        for dtype in (torch.float32, torch.float64):
+            torch.save(shared_run(dtype, group), folder / f"{dtype}-{rank}.pt")
+        try:
+            shared_run(torch.float64, group, folder / "c.ckpt", interrupted_after(4))
+        except Interrupted:
+            pass
+        torch.distributed.barrier(group)
+        torch.save(shared_run(torch.float64, group, folder / "c.ckpt"), folder / f"resumed-{rank}.pt")
+        try:
+            training.train(Projector(8, 8, 16), shared_pool(torch.float32), QUICK | {"batch": 21}, 0, progress=False, group=group)
+        except ConfigError as error:
+            (folder / f"uneven-{rank}").write_text(str(error))
+
+
+def test_two_processes_train_as_one(tmp_path):
+    env = os.environ | {"PYTHONPATH": str(Path(training.__file__).parents[1]), "CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "--standalone",
+                    __file__, str(tmp_path)], env=env, check=True, timeout=120)  # fmt: skip
+    for dtype in (torch.float32, torch.float64):
+        history, state = shared_run(dtype, None)
+        for rank in (0, 1):
+            its, weights = torch.load(tmp_path / f"{dtype}-{rank}.pt")
+            for name in ("intra", "inter", "total"):
+                assert np.allclose([r[name] for r in history], [r[name] for r in its], rtol=0, atol=1e-5 if dtype == torch.float32 else 1e-10)
+            if dtype == torch.float64:
+                assert all(torch.allclose(state[k], weights[k], atol=1e-7) for k in state), "weights and running statistics"
+                assert same(weights, torch.load(tmp_path / f"resumed-{rank}.pt")[1]), "an interrupted run goes on to the same bits"
+    assert "21" in (tmp_path / "uneven-1").read_text() and (tmp_path / "uneven-0").exists()
+
+
+gpu_only = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@gpu_only
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_gpu_trains_as_a_cpu(small, fits, monkeypatch):
+    """Without noise the streams do not matter; the order of a generator differs by device, so one batch is the pool."""
+    if not fits:
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (0, 0))
+    settings = QUICK | {"noise": 0.0, "batch": 4096, "steps": 12}
+    pool, found = {k: v.double() for k, v in small.items()}, []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        found.append(training.train(Projector(8, 8, 16).double(), pool, settings, 0, progress=False, device=torch.device(device)))
+    assert np.allclose([r["total"] for r in found[0]], [r["total"] for r in found[1]], atol=1e-6)
+
+
+@gpu_only
+def test_an_interrupted_run_on_a_gpu_goes_on_where_it_was(small, tmp_path):
+    def run(path, steps=23, loss=training.ex_mcr_loss):
+        torch.manual_seed(0)
+        projector = Projector(8, 8, 16)
+        history = training.train(projector, small, QUICK | {"steps": steps}, 3, progress=False, device=torch.device("cuda"), checkpoint=path, loss=loss)
+        return history, projector.state_dict()
+
+    history, whole = run(tmp_path / "whole.ckpt")
+    monitor, real = [], training._store
+
+    def store(*arguments):
+        real(*arguments)
+        monitor.append(1)
+        if len(monitor) == 3:
+            raise Interrupted
+
+    training._store = store
+    try:
+        with pytest.raises(Interrupted):
+            run(tmp_path / "c.ckpt")
+    finally:
+        training._store = real
+    its, resumed = run(tmp_path / "c.ckpt")
+    assert np.allclose([r["total"] for r in history], [r["total"] for r in its], atol=1e-5)
+    assert all(torch.allclose(whole[k], resumed[k], atol=1e-4) for k in whole)
+
+
+if __name__ == "__main__":
+    one_of_two(Path(sys.argv[1]))

@@ -6,8 +6,14 @@ AP   mean over the right answers of (right answers up to and including it / its 
 Ties are broken against us: a wrong answer with the same similarity ranks first."""
 
 import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from exmcr.aggregate import matmul_precision, prepare, sweep
+from exmcr.layers import product
 
 BOOTSTRAP = 1000
+FEW = 16  # right answers up to which comparing with each is faster than a search among them
 
 
 def ranks_of_positives(similarity: np.ndarray, positive: np.ndarray) -> list[np.ndarray]:
@@ -24,6 +30,94 @@ def ranks_of_positives(similarity: np.ndarray, positive: np.ndarray) -> list[np.
     return [np.flatnonzero(row) + 1 for row in hits]
 
 
+def ranks_by_tiles(queries, gallery, positive, *, tile=None, device=None, progress=None) -> list[np.ndarray]:
+    """The same ranks from unit vectors queries (n, d), gallery (m, d) (arrays, memory-maps, tensors), without the n x m matrix.
+
+    positive: scipy.sparse (n, m), nonzero where right; or bool (n, m). Memory holds vectors of some tiles, the right answers
+    and their ranks. A rank is its place among the right answers, plus the wrong answers with at least its similarity, counted
+    tile by tile. Scores of right answers come from the product that gives the wrong ones theirs, since two kernels would
+    round differently and break ties; so tiles with a right answer are multiplied twice, others once.
+    Raises ValueError when a query has no right answer, ConfigError for NaN or infinite rows and shapes that do not fit."""
+    positive = csr_array(positive, dtype=bool)
+    positive.eliminate_zeros()
+    positive.sort_indices()
+    device, tile = prepare(queries, gallery, tile, device)
+    if positive.shape != (len(queries), len(gallery)):
+        raise ValueError(f"positive has shape {positive.shape}, but there are {len(queries)} queries and {len(gallery)} answers")
+    if not np.diff(positive.indptr).all():
+        raise ValueError(f"{int((np.diff(positive.indptr) == 0).sum())} queries have no right answer in the gallery")
+
+    def states(make):
+        begins = iter(range(0, len(queries), tile[0]))
+
+        def start(rows):
+            begin = next(begins)
+            return make(rows, positive[begin : begin + len(rows)], begin)
+
+        return sweep(start, queries, {"keys": gallery}, [], tile, device, progress)
+
+    with matmul_precision("float32"):
+        right = {begin: state.found for begin, state in states(lambda rows, part, begin: _Right(rows, part))}
+        ranks = []
+        for _, state in states(lambda rows, part, begin: _Wrong(rows, part, right[begin])):
+            ranks += state.ranks()
+    return ranks
+
+
+class _Right:
+    """Collects the similarities of the right answers of one tile of queries: found (entries,), in the order of `positive`."""
+
+    def __init__(self, queries, positive):
+        self.queries, self.positive = queries, positive
+        self.row = np.repeat(np.arange(len(queries)), np.diff(positive.indptr))
+        self.found = torch.full((positive.nnz,), -torch.inf)
+
+    def inside(self, first, count):
+        """Entries of `positive` whose answers are first : first + count, and where they are in that tile of scores."""
+        at = np.flatnonzero((self.positive.indices >= first) & (self.positive.indices < first + count))
+        return at, (torch.from_numpy(self.row[at]), torch.from_numpy(self.positive.indices[at].astype(np.int64) - first))
+
+    def add(self, first, keys, values):
+        at, place = self.inside(first, len(keys))
+        if len(at):
+            self.found[at] = product(self.queries, keys).cpu()[place]
+
+
+class _Wrong(_Right):
+    """Counts, for every right answer, the wrong answers with at least its similarity."""
+
+    def __init__(self, queries, positive, found):
+        super().__init__(queries, positive)
+        counts = np.diff(positive.indptr)
+        descending = np.lexsort((-found.numpy(), self.row))
+        self.filled = np.arange(counts.max()) < counts[:, None]
+        # One line per query, best first; the empty end of a line is above every similarity.
+        scores = np.full(self.filled.shape, np.inf, np.float32)
+        scores[self.filled] = found.numpy()[descending]
+        self.scores = torch.from_numpy(scores).to(queries.device)
+        self.above = torch.zeros(self.scores.shape, dtype=torch.int64, device=queries.device)
+
+    def add(self, first, keys, values):
+        scores = product(self.queries, keys)
+        at, (row, column) = self.inside(first, len(keys))
+        if len(at):
+            scores[row.to(scores.device), column.to(scores.device)] = -torch.inf
+        if self.scores.shape[1] <= FEW:
+            for k in range(self.scores.shape[1]):
+                self.above[:, k] += (scores >= self.scores[:, k, None]).sum(dim=1)
+            return
+        # With the line of a query negated it ascends (but for its empty end): a wrong answer outranks all from its place on.
+        line = torch.where(self.scores.isinf(), torch.inf, -self.scores)
+        place = torch.searchsorted(line, -scores)
+        counts = torch.zeros(len(line), line.shape[1] + 1, dtype=torch.int64, device=scores.device)
+        counts.scatter_add_(1, place, torch.ones_like(place))
+        self.above += counts[:, :-1].cumsum(dim=1)
+
+    def ranks(self):
+        ranks = self.above.cpu().numpy() + np.arange(1, self.above.shape[1] + 1)
+        return [line[filled] for line, filled in zip(ranks, self.filled)]
+
+
 def per_query(ranks: list[np.ndarray]) -> dict[str, np.ndarray]:
     """{"r1", "r5", "r10", "map"}: one float per query."""
     best = np.array([r[0] for r in ranks])
@@ -36,7 +130,7 @@ def chance(positive: np.ndarray) -> dict[str, float]:
 
     A random ranking of n with m right answers has E[AP] = (H_n + (m - 1) (n - H_n) / (n - 1)) / n, H_n = 1 + 1/2 + ... + 1/n."""
     n = positive.shape[1]
-    m = positive.sum(axis=1)
+    m = np.asarray(positive.sum(axis=1)).ravel()
     harmonic = (1 / np.arange(1, n + 1)).sum()
     expected = (harmonic + (m - 1) * (n - harmonic) / max(n - 1, 1)) / n
     return {"chance_r1": float((m / n).mean()), "chance_map": float(expected.mean())}
@@ -45,18 +139,31 @@ def chance(positive: np.ndarray) -> dict[str, float]:
 def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
     """95 % bootstrap interval of a mean over queries."""
     rng = np.random.default_rng(seed)
-    means = values[rng.integers(len(values), size=(BOOTSTRAP, len(values)))].mean(axis=1)
+    means = np.empty(BOOTSTRAP)
+    step = max(1, 10_000_000 // len(values))  # resamples at once: all of them would be large for a million queries
+    for i in range(0, BOOTSTRAP, step):
+        draws = rng.integers(len(values), size=(min(step, BOOTSTRAP - i), len(values)))
+        means[i : i + step] = values[draws].mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
 
 
 def score(similarity: np.ndarray, positive: np.ndarray) -> dict[str, float]:
     """Every number of one row of the results table, as fractions."""
-    scores = per_query(ranks_of_positives(similarity, positive))
+    return _row(ranks_of_positives(similarity, positive), positive)
+
+
+def score_vectors(queries, gallery, positive, **options) -> dict[str, float]:
+    """`score` for vectors, by tiles: the arguments of ranks_by_tiles."""
+    return _row(ranks_by_tiles(queries, gallery, positive, **options), positive)
+
+
+def _row(ranks: list[np.ndarray], positive) -> dict[str, float]:
+    scores = per_query(ranks)
     low, high = interval(scores["r1"])
     return {
-        "n_queries": len(similarity),
-        "n_gallery": similarity.shape[1],
+        "n_queries": positive.shape[0],
+        "n_gallery": positive.shape[1],
         **chance(positive),
         **{k: float(v.mean()) for k, v in scores.items()},
         "r1_low": low,

@@ -1,0 +1,54 @@
+"""The layers of training against torch's own: values, gradients, running statistics."""
+
+import pytest
+import torch
+from torch import nn
+
+from exmcr.layers import TrainingLayers, product
+from exmcr.projectors import Projector
+
+
+def test_gradients_are_those_of_the_values():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2, bias=False)).double()
+    x = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
+    with TrainingLayers():
+        assert torch.autograd.gradcheck(lambda v, *_: net(v), (x, *net.parameters()))
+
+
+@pytest.mark.parametrize("dtype, bound", [(torch.float64, 1e-12), (torch.float32, 2e-5)])
+def test_a_projector_is_the_same_inside_and_out(dtype, bound):
+    torch.manual_seed(0)
+    nets = [Projector(24, 16, 40).to(dtype) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    x, target = 3 * torch.randn(50, 24, dtype=dtype), torch.randn(50, 16, dtype=dtype)
+    for _ in range(3):
+        nets[0].zero_grad()
+        (nets[0](x) * target).sum().backward()
+        nets[1].zero_grad()
+        with TrainingLayers():
+            (nets[1](x) * target).sum().backward()
+    for (name, one), other in zip(nets[0].named_parameters(), nets[1].parameters(), strict=True):
+        assert (one.grad - other.grad).abs().max() < bound * 10, name
+    for (name, one), other in zip(nets[0].named_buffers(), nets[1].buffers(), strict=True):
+        assert torch.allclose(one, other, atol=bound), name
+
+
+def test_evaluation_and_other_shapes_are_left_to_torch():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).eval()
+    x, deep = torch.randn(6, 4), torch.randn(2, 5, 4)
+    with TrainingLayers():
+        assert torch.allclose(net(x), nn.functional.linear(x, net[0].weight, net[0].bias) / (1 + 1e-5) ** 0.5)
+        assert net[0](deep).shape == (2, 5, 3)
+
+
+@pytest.mark.parametrize("n, m, k", [(1, 1, 1), (5, 3, 2), (64, 33, 17), (0, 3, 2)])
+def test_product(n, m, k):
+    torch.manual_seed(0)
+    left, right, bias = torch.randn(n, k), torch.randn(m, k), torch.randn(m)
+    assert torch.allclose(product(left, right), left @ right.T, atol=1e-5)
+    assert torch.allclose(product(left, right, bias=bias), left @ right.T + bias, atol=1e-5)
+    assert torch.allclose(product(left.T.contiguous().T, right.T.contiguous().T), left @ right.T, atol=1e-5)
+    old = torch.randn(n, m)
+    assert torch.allclose(product(left, right, add=old.clone()), left @ right.T + old, atol=1e-5)
