@@ -65,6 +65,52 @@ class Projector(nn.Module):
         return self.inter(self.intra(x))
 
 
+class CMCRHead(Block):
+    """C-MCR's head for audio and pictures: Linear 512-1024, BatchNorm, ReLU, Linear 1024-512, BatchNorm. (n, dim) -> (n, out), unit norm."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return normalize(super().forward(normalize(x, dim=-1)), dim=-1)
+
+
+class CMCRSmallHead(nn.Module):
+    """C-MCR's head for 3D and pictures: Linear 512-512, BatchNorm, ReLU. (n, dim) -> (n, out), unit norm, nothing negative."""
+
+    def __init__(self, dim: int = DIM, out: int = DIM):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(dim, out), nn.BatchNorm1d(out))
+        nn.init.xavier_uniform_(self.net[0].weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return normalize(self.net(normalize(x, dim=-1)).relu(), dim=-1)
+
+
+class CMCR(nn.Module):
+    """C-MCR (arXiv:2305.14381): a head for each of two spaces, which meet in a third one.
+
+    In the authors' `clap_clip.pt` Head_A is the leaf's (CLAP) and Head_B the base's (CLIP); in `ulip_clip.pt`, which has
+    the small heads, it is the other way round. `leaf` and `base` are the heads by role; files of ours keep to the same rule."""
+
+    def __init__(self, leaf_dim: int = DIM, base_dim: int = DIM, out: int = DIM, hidden: int = HIDDEN, small: bool = False):
+        super().__init__()
+        self.small = small
+        if small:
+            self.Head_A, self.Head_B = CMCRSmallHead(base_dim, out), CMCRSmallHead(leaf_dim, out)
+        else:
+            self.Head_A, self.Head_B = CMCRHead(leaf_dim, hidden, out), CMCRHead(base_dim, hidden, out)
+
+    @property
+    def leaf(self) -> nn.Module:
+        return self.Head_B if self.small else self.Head_A
+
+    @property
+    def base(self) -> nn.Module:
+        return self.Head_A if self.small else self.Head_B
+
+    def forward(self, leaf: torch.Tensor, base: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors of the leaf (n, leaf_dim) and of the base (m, base_dim) -> both in the common space, unit rows."""
+        return self.leaf(leaf), self.base(base)
+
+
 def save(projector: nn.Module, path: Path) -> None:
     """Write weights: `.pt` in the authors' own format (a flat state dict), `.safetensors` otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
