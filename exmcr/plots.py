@@ -238,5 +238,34 @@ def gallery(queries: list, answers: list[list], right: list[list[bool]] | None, 
     return _keep(figure, path)
 
 
+def localisation(scenes: list, heats: dict[str, np.ndarray], path=None):
+    """Where each method hears the sound: one line per scene, the picture first, then the heat maps (n, g, g) of a method each.
+
+    White box: what sounds. Cross: the hottest place, green inside the box, red outside."""
+    figure, axes = plt.subplots(len(scenes), 1 + len(heats), figsize=(2.1 * (1 + len(heats)), 2.15 * len(scenes)), squeeze=False, constrained_layout=True)
+    for n, scene in enumerate(scenes):
+        height, width = scene.image.shape[:2]
+        for axis, name in zip(axes[n], [None, *heats], strict=True):
+            axis.imshow(scene.image)
+            axis.set(xticks=[], yticks=[])
+            if name is None:
+                axis.set_ylabel(_short(scene.concept), fontsize=9, fontweight="bold")
+            else:
+                heat = heats[name][n]
+                axis.imshow(heat, extent=(0, width, height, 0), cmap="inferno", alpha=0.6)
+                row, column = np.unravel_index(heat.argmax(), heat.shape)
+                x, y = (column + 0.5) / heat.shape[1], (row + 0.5) / heat.shape[0]
+                hit = any(left <= x < right and top <= y < bottom for left, top, right, bottom in scene.boxes)
+                axis.plot(x * width, y * height, "P", ms=9, color="#2ca02c" if hit else "#d62728", markeredgecolor="white")
+            for left, top, right, bottom in scene.boxes:
+                size = ((right - left) * width, (bottom - top) * height)
+                colour = "black" if name is None else "white"
+                axis.add_patch(plt.Rectangle((left * width, top * height), *size, fill=False, edgecolor=colour, lw=1.8))
+            if n == 0:
+                axis.set_title(name or "what sounds", fontsize=10)
+    figure.suptitle("Which thing makes the sound? (box: the truth, cross: the hottest place)", fontsize=10)
+    return _keep(figure, path)
+
+
 def _short(text: str, most: int = 22) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,27 @@
+"""Ex-MCR (arXiv:2310.08884) as a method beside the others: from unpaired pools to maps, with the settings of params.yaml."""
+
+from collections.abc import Callable
+
+from exmcr import config, pairs
+from exmcr.methods import Maps
+from exmcr.pairs import Pools
+from exmcr.pipeline import as_maps, fit_projector
+
+
+def fit(pools: Pools, seed: int = 0, *, pair: dict, train: dict, progress: bool = False) -> Maps:
+    """Make the pseudo pairs of all chosen centres, train a projector on them -> the leaf's map; the base stays as it is.
+
+    pair: centres, tau1. train: the settings of exmcr.training.train; depth_intra and depth_inter where they differ from
+    the authors'. Raises ConfigError for values that cannot be."""
+    pool = pairs.union([pairs.quadruples(pools, centre, pair["tau1"]) for centre in pair["centres"]])
+    projector, _ = fit_projector(pool, train, seed, progress=progress)
+    return as_maps(projector)
+
+
+def with_params(params: dict) -> Callable[[Pools, int], Maps]:
+    """`fit` with the settings of a params.yaml, each leaf with its own: fit(pools, seed) -> Maps."""
+
+    def fit_leaf(pools: Pools, seed: int = 0) -> Maps:
+        return fit(pools, seed, pair=params["pair"], train=config.train_settings(params, pools.names["leaf"]))
+
+    return fit_leaf
