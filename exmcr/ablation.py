@@ -96,9 +96,11 @@ def _score(project, leaf: dict, settings: dict, names: dict) -> list[dict]:
 
 
 def _answerable(project, leaf: dict) -> list:
-    others = {other["modality"] for other in project.leaves} - {leaf["modality"]}
+    from exmcr.pipeline import load_modalities
+
+    known = {*load_modalities(config.base_space(project.params)), leaf["modality"]}
     asked = [({task.from_modality, task.to_modality}, task) for task in tasks(project.items, "val")]
-    return [task for modalities, task in asked if leaf["modality"] in modalities and not modalities & others]
+    return [task for modalities, task in asked if leaf["modality"] in modalities and modalities <= known]
 
 
 def report(project) -> pd.DataFrame:

@@ -169,7 +169,13 @@ def figure(asked: Asked, shown: dict[str, Maps], path=None, canvases: int = 5):
 
 
 def run(project) -> pd.DataFrame:
-    """The stage `downstream`: writes reports/downstream.csv and reports/figures/downstream.png. Returns the table."""
+    """The stage `downstream`: writes reports/downstream.csv and reports/figures/downstream.png. Returns the table.
+
+    Without a leaf of sound there is nothing to ask: the table is empty, there is no figure."""
+    if project.embeddings.leaf_of(SOUNDING) is None:
+        empty = pd.DataFrame(columns=COLUMNS)
+        empty.to_csv(project.root / "reports/downstream.csv", index=False)
+        return empty
     asked, found = prepare(project), methods(project)
     result = table(asked, found)
     result.to_csv(project.root / "reports/downstream.csv", index=False, float_format="%.6f")
@@ -182,6 +188,9 @@ def main() -> None:
     from exmcr.pipeline import Project
 
     result = run(Project())
+    if result.empty:
+        print("no leaf brings sound: reports/downstream.csv is empty")
+        return
     print(result[(result.split == "all") & (result.sound == "own")].groupby(["task", "metric", "method"], sort=False)[["value", "chance"]].mean().round(3))
 
 
