@@ -256,3 +256,16 @@ def test_nothing_on_disk_is_an_error(tmp_path):
     (tmp_path / "audio").mkdir()
     with pytest.raises(ConfigError, match="none of the 1 listed items"):
         read("audiocaps", tmp_path)
+
+
+def test_vggss_boxes_are_cut_at_the_edge_and_wrong_ones_refused(tmp_path):
+    from exmcr.corpora.paper import vggss
+
+    def boxes(bbox):
+        text(tmp_path / "vggss.json", json.dumps([{"file": "a_1", "class": "bell", "bbox": bbox}]))
+        return vggss.boxes(tmp_path)
+
+    assert boxes([[-0.1, 0.2, 0.5, 1.2], [0, 0, 1, 1]]) == {"vggss/a_1": [(0, 0.2, 0.5, 1), (0, 0, 1, 1)]}
+    for wrong in (None, [[0.1, 0.2, 0.3]], [[0.5, 0, 0.5, 1]], [[0, 0.9, 1, 0.1]], [["a", 0, 1, 1]], [0, 0, 1, 1]):
+        with pytest.raises(ConfigError, match="a_1"):
+            boxes(wrong)

@@ -171,3 +171,33 @@ def test_the_cut_is_at_half_between_least_and_greatest():
     ramp = np.tile(np.linspace(-3, 5, GRID), (GRID, 1))
     assert localisation.consensus_iou(ramp, [(0.5, 0, 1, 1)]) == 1
     assert localisation.consensus_iou(10 * ramp + 7, [(0.5, 0, 1, 1)]) == 1
+
+
+def test_frames_of_vggss_are_scenes_too(tmp_path):
+    """A clip of each colour, in the layout of the download: the tone is heard as the colour, and points at its box."""
+    import json
+
+    import soundfile
+    from PIL import Image
+
+    class Space:
+        def encode(self, modality, items):
+            if modality == "image":
+                return sees(items)
+            return np.eye(7)[[int(i) if modality == "text" else round(float(np.abs(i.samples).max()) * 10) - 1 for i in items]]
+
+    notes = []
+    for n in range(4):
+        frame = np.full((60, 80, 3), 255, np.uint8)
+        frame[20:40, 40:60] = COLOURS[n]
+        for folder in ("frames", "audio"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        Image.fromarray(frame).save(tmp_path / f"frames/clip_{n}.png")
+        soundfile.write(tmp_path / f"audio/clip_{n}.wav", np.full(1600, (n + 1) / 10), 16000)
+        notes.append({"file": f"clip_{n}", "class": str(n), "bbox": [[0.5, 1 / 3, 0.75, 2 / 3]]})
+    (tmp_path / "frames/clip_3.png").write_bytes(b"damaged")
+    (tmp_path / "vggss.json").write_text(json.dumps(notes))
+    asked = downstream.vggss(tmp_path, Space(), Space())
+    assert [scene.concept for scene in asked.scenes] == ["0", "1", "2"], "a damaged frame is passed over"
+    rows = pd.DataFrame(downstream.rows(asked, "perfect", 0, asked.sounds)).query("sound == 'own'").set_index(["task", "metric"]).value
+    assert rows["localisation", "pointing"] == 1 and rows["counterfactual canvas", "ap"] == 1
