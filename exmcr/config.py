@@ -124,7 +124,8 @@ def _check_ablation(block: dict, train: dict, expect) -> None:
         expect(isinstance(values, list) and values, f"ablate.{factor} must be a list of values, is {values!r}")
         for value in (values if isinstance(values, list) else []) if factor in ABLATED else []:
             if factor == "centres":
-                expect(isinstance(value, list) and value and set(value) <= set(CENTRES), f"ablate.centres: each must be some of {', '.join(CENTRES)}, is {value!r}")
+                fine = isinstance(value, list) and value and set(value) <= set(CENTRES)
+                expect(fine, f"ablate.centres: each must be some of {', '.join(CENTRES)}, is {value!r}")
             elif factor == "tau1":
                 expect(isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0, f"ablate.tau1 must be numbers > 0, is {value!r}")
             else:
