@@ -172,13 +172,15 @@ def run(project) -> pd.DataFrame:
     """The stage `downstream`: writes reports/downstream.csv and reports/figures/downstream.png. Returns the table.
 
     Without a leaf of sound there is nothing to ask: the table is empty, there is no figure."""
+    path = project.root / "reports/downstream.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
     if project.embeddings.leaf_of(SOUNDING) is None:
         empty = pd.DataFrame(columns=COLUMNS)
-        empty.to_csv(project.root / "reports/downstream.csv", index=False)
+        empty.to_csv(path, index=False)
         return empty
     asked, found = prepare(project), methods(project)
     result = table(asked, found)
-    result.to_csv(project.root / "reports/downstream.csv", index=False, float_format="%.6f")
+    result.to_csv(path, index=False, float_format="%.6f")
     seed = project.params["seeds"][0]
     figure(asked, {name: found[name, s] for name, s in (("exmcr", seed), ("cmcr", seed), ("hop", 0))}, project.figures / "downstream.png")
     return result
