@@ -126,3 +126,15 @@ def test_wrong_forms_and_settings_are_refused(world):
         cmcr.fit(world[0], form="clip-clap")
     with pytest.raises(ConfigError, match="temperature"):
         cmcr.fit(world[0], settings={"temperature": 1})
+
+
+def test_exmcr_takes_each_leafs_own_settings_from_params(world):
+    pools, x = world[:2]
+    params = {"pair": PAIR, "train": TRAIN | {"steps": 2, "leaves": {"audio": {"lr": 0.01}}}}
+
+    def fitted(name, **more):
+        named = Pools(pools.x_leaf, pools.o_leaf, pools.o_base, pools.y_base, {"leaf": name})
+        return exmcr.with_params(params | more)(named, 0).leaf(x[:5])
+
+    assert (fitted("audio") == exmcr.fit(pools, 0, pair=PAIR, train=TRAIN | {"steps": 2, "lr": 0.01}).leaf(x[:5])).all()
+    assert not np.allclose(fitted("audio"), fitted("points"))
