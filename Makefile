@@ -3,6 +3,7 @@
 # make lab     JupyterLab on the notebooks
 # make compare every method on frozen embeddings, side by side (reports/compare.csv, reports/figures/compare.png)
 # make bench   the performance claims, measured on this machine (benchmarks/RESULTS.md)
+# make ablate  Ex-MCR's ablations on validation concepts, JOBS=2 at once; goes on where it was stopped
 # make lock    after editing pyproject.toml: resolve and hash the versions again
 PYTHON ?= python3
 # The system's own certificate store, so that networks with a certificate of their own work too.
@@ -10,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 export PYTHONUTF8 = 1
 BIN := .venv/bin
 
-.PHONY: repro test lab lock env bench compare
+.PHONY: repro test lab lock env bench compare ablate
 env: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml
@@ -41,6 +42,15 @@ bench: env
 	$(BIN)/python benchmarks/aggregate.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/stages.py
+
+# One thread each: two trainings side by side are faster than two threads in one.
+JOBS ?= 2
+ablate: export OMP_NUM_THREADS = 1
+ablate: export PATH := $(CURDIR)/$(BIN):$(PATH)
+ablate: env
+	dvc repro extract
+	dvc stage list --name-only ablation/dvc.yaml | grep -v report | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro --single-item
+	dvc repro --single-item ablation/dvc.yaml:ablate_report
 
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --extra test pyproject.toml requirements-build.in -o requirements.lock

@@ -8,6 +8,8 @@ from exmcr.errors import ConfigError
 from exmcr.media import MODALITIES
 
 CENTRES = ("overlap", "leaf", "base")
+ABLATED = ("centres", "terms", "depth_intra", "depth_inter", "tau1", "tau2", "lambda", "noise", "overlap_through_fl")
+AUTHORS_DEPTHS = {"depth_intra": "linear", "depth_inter": 2}  # of f_l and f_m; see exmcr.projectors.Projector
 TERMS = ("x-o", "o-o", "x-y", "o-y")  # projected leaf modality or overlap, against base overlap or other modality
 
 
@@ -102,6 +104,7 @@ def check(params: dict) -> None:
         _check_training(train_settings(params, leaf), path, expect)
     centres = (params.get("pair") or {}).get("centres")
     expect(isinstance(centres, list) and centres and set(centres) <= set(CENTRES), f"pair.centres must be some of {', '.join(CENTRES)}, is {centres!r}")
+    _check_ablation(params.get("ablate") or {}, params.get("train") or {}, expect)
     if wrong:
         raise ConfigError("params.yaml cannot be used:\n" + "\n".join(f"  - {w}" for w in wrong))
 
@@ -146,12 +149,30 @@ def _check_training(block: dict, path, expect) -> None:
         expect(number(block.get(name)) and block[name] >= 0, f"{path(name)} must be a number >= 0, is {block.get(name)!r}")
     terms = block.get("terms")
     expect(isinstance(terms, list) and terms and set(terms) <= set(TERMS), f"{path('terms')} must be some of {', '.join(TERMS)}, is {terms!r}")
+    for name, least in (("depth_intra", 0), ("depth_inter", 1)):
+        value = block.get(name, "linear")
+        fine = value == "linear" or isinstance(value, int) and not isinstance(value, bool) and value >= least
+        expect(fine, f"{path(name)} must be 'linear' or a whole number >= {least}, is {value!r}")
     expect(isinstance(block.get("overlap_through_fl"), bool), f"{path('overlap_through_fl')} must be true or false, is {block.get('overlap_through_fl')!r}")
 
 
 def encoder_options(params: dict, space: str) -> dict:
     """What a space is constructed with: its entry under `encoders`, or nothing."""
     return (params.get("encoders") or {}).get(space) or {}
+
+
+def _check_ablation(block: dict, train: dict, expect) -> None:
+    for factor, values in block.items():
+        expect(factor in ABLATED, f"ablate: unknown factor '{factor}', known: {', '.join(ABLATED)}")
+        expect(isinstance(values, list) and values, f"ablate.{factor} must be a list of values, is {values!r}")
+        for value in (values if isinstance(values, list) else []) if factor in ABLATED else []:
+            if factor == "centres":
+                fine = isinstance(value, list) and value and set(value) <= set(CENTRES)
+                expect(fine, f"ablate.centres: each must be some of {', '.join(CENTRES)}, is {value!r}")
+            elif factor == "tau1":
+                expect(isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0, f"ablate.tau1 must be numbers > 0, is {value!r}")
+            else:
+                _check_training(train | {factor: value}, lambda name: f"ablate.{name}" if name == factor else f"train.{name}", expect)
 
 
 def leaf_space(params: dict, leaf: dict) -> str:

@@ -97,7 +97,7 @@ class ExMCR:
             if not leaf.projectors:
                 raise ConfigError(f"leaf '{leaf.name}' has no projector")
             for seed, projector in leaf.projectors.items():
-                sizes = projector.Head1.in_features, projector.Head2.mlp2.net2[0].out_features
+                sizes = projector.dim, projector.out
                 if sizes != (leaf.dim, base.dim):
                     raise ConfigError(f"the projector of leaf '{leaf.name}', seed {seed}, maps {sizes[0]} to {sizes[1]} dimensions, "
                                       f"'{leaf.space}' has {leaf.dim} and the base {base.dim}")  # fmt: skip
@@ -132,12 +132,12 @@ class ExMCR:
                 raise ConfigError(f"the projector of leaf '{leaf['name']}' was trained from '{note['leaf_space']}' into '{note['base_space']}', "
                                   f"params.yaml asks for '{space}' into '{base_space(params)}'; run the train stage again")  # fmt: skip
             bases[leaf["name"]] = note["base_fingerprint"]
-            leaves.append(Leaf(leaf["name"], leaf["modality"], leaf["overlap"], space, note["leaf_fingerprint"], made[seed].Head1.in_features, made,
+            leaves.append(Leaf(leaf["name"], leaf["modality"], leaf["overlap"], space, note["leaf_fingerprint"], made[seed].dim, made,
                                {"pair": note["pair"], "train": note["train"]}))  # fmt: skip
         if len(set(bases.values())) > 1:
             raise ConfigError(f"leaves were trained towards different base encoders: {bases}; run the train stage again")
         name = base_space(params)
-        base = Base(name, bases[leaves[0].name], next(iter(leaves[0].projectors.values())).Head2.mlp2.net2[0].out_features, space_class(name).modalities)
+        base = Base(name, bases[leaves[0].name], next(iter(leaves[0].projectors.values())).out, space_class(name).modalities)
         chosen = {space: encoder_options(params, space) | {"root": project.root} for space in (name, *(leaf.space for leaf in leaves))}
         return cls(base, leaves, chosen | (settings or {}), device)
 
@@ -159,7 +159,7 @@ class ExMCR:
             if not path.is_file():
                 raise ConfigError(f"no projector {path}: take it from {weights.named(file).page}; see `exmcr weights`")
             projector = projectors.load(path)
-            leaves.append(Leaf(modality, modality, overlap, space, "", projector.Head1.in_features, {0: projector}, {"source": file, "sha256": sha256(path)}))
+            leaves.append(Leaf(modality, modality, overlap, space, "", projector.dim, {0: projector}, {"source": file, "sha256": sha256(path)}))
         return cls(Base("clip", "", projectors.DIM, ("image", "text")), leaves, settings, device)
 
     def save(self, folder: str | Path) -> Path:

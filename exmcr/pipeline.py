@@ -211,9 +211,12 @@ def _fingerprint(project: Project, space: str, modality: str) -> str:
 
 
 def fit_projector(pool, settings: dict, seed: int, **options) -> tuple[projectors.Projector, list[dict]]:
-    """A fresh projector for these quadruples, trained. Returns it (eval mode, on the CPU) and the losses per epoch."""
+    """A fresh projector for these quadruples, trained. Returns it (eval mode, on the CPU) and the losses per epoch.
+
+    settings: those of training.train, and depth_intra and depth_inter of projectors.Projector where they are to differ."""
     torch.manual_seed(seed)
-    projector = projectors.Projector(pool["x_leaf"].shape[1], pool["o_base"].shape[1])
+    depths = {name: settings[name] for name in ("depth_intra", "depth_inter") if name in settings}
+    projector = projectors.Projector(pool["x_leaf"].shape[1], pool["o_base"].shape[1], **depths)
     history = training.train(projector, pool, settings, seed, **options)
     return projector.cpu().eval(), history
 

@@ -403,5 +403,67 @@ def turnable(rows: pd.DataFrame, load, title: str, most: int = 2000):
     return figure
 
 
+def ablation(table: pd.DataFrame, path=None):
+    """One panel per factor: mAP over a leaf's validation tasks against the value, a line per leaf, mean and spread over seeds.
+
+    table: that of exmcr.ablation.report. A ring marks what the leaf uses by default."""
+    factors, leaves = list(dict.fromkeys(table.factor)), list(dict.fromkeys(table.leaf))
+    columns = 3
+    lines = -(-len(factors) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(10, 2.5 * lines), sharey=True, squeeze=False, constrained_layout=True)
+    per_seed = table.groupby(["factor", "value", "leaf", "seed"], sort=False).agg(map=("map", "mean"), default=("default", "first")).reset_index()
+    for axis, factor in zip(axes.flat, factors, strict=False):
+        part = per_seed[per_seed.factor == factor]
+        values = list(dict.fromkeys(table[table.factor == factor].value))
+        for n, leaf in enumerate(leaves):
+            over = part[part.leaf == leaf].groupby("value", sort=False)
+            mean = 100 * over["map"].mean()
+            at = np.array([values.index(v) for v in mean.index]) + 0.1 * (n - (len(leaves) - 1) / 2)
+            colour = list(COLOUR.values())[2 + n % 2]
+            low, high = mean - 100 * over["map"].min(), 100 * over["map"].max() - mean
+            axis.errorbar(at, mean, yerr=[low, high], fmt="o-", ms=4, lw=1, capsize=2, color=colour, label=f"{leaf} leaf")
+            own = over["default"].first().to_numpy(bool)
+            axis.plot(at[own], mean[own], "o", ms=11, mfc="none", mec=colour, mew=1.4)
+        long = max(map(len, values)) > 6
+        axis.set_xticks(range(len(values)), values, rotation=30 if long else 0, ha="right" if long else "center", fontsize=8)
+        axis.set_title(factor, fontsize=10)
+    for axis in axes.flat[len(factors) :]:
+        axis.set_visible(False)
+    for row in axes:
+        row[0].set_ylabel("mean mAP (%)", fontsize=9)
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    figure.suptitle("One parameter at a time, on validation concepts (ring: the default; bars: least and greatest over seeds)", fontsize=11)
+    return _keep(figure, path)
+
+
+def localisation(scenes: list, heats: dict[str, np.ndarray], path=None):
+    """Where each method hears the sound: one line per scene, the picture first, then the heat maps (n, g, g) of a method each.
+
+    White box: what sounds. Cross: the hottest place, green inside the box, red outside."""
+    figure, axes = plt.subplots(len(scenes), 1 + len(heats), figsize=(2.1 * (1 + len(heats)), 2.15 * len(scenes)), squeeze=False, constrained_layout=True)
+    for n, scene in enumerate(scenes):
+        height, width = scene.image.shape[:2]
+        for axis, name in zip(axes[n], [None, *heats], strict=True):
+            axis.imshow(scene.image)
+            axis.set(xticks=[], yticks=[])
+            if name is None:
+                axis.set_ylabel(_short(scene.concept), fontsize=9, fontweight="bold")
+            else:
+                heat = heats[name][n]
+                axis.imshow(heat, extent=(0, width, height, 0), cmap="inferno", alpha=0.6)
+                row, column = np.unravel_index(heat.argmax(), heat.shape)
+                x, y = (column + 0.5) / heat.shape[1], (row + 0.5) / heat.shape[0]
+                hit = any(left <= x < right and top <= y < bottom for left, top, right, bottom in scene.boxes)
+                axis.plot(x * width, y * height, "P", ms=9, color="#2ca02c" if hit else "#d62728", markeredgecolor="white")
+            for left, top, right, bottom in scene.boxes:
+                size = ((right - left) * width, (bottom - top) * height)
+                colour = "black" if name is None else "white"
+                axis.add_patch(plt.Rectangle((left * width, top * height), *size, fill=False, edgecolor=colour, lw=1.8))
+            if n == 0:
+                axis.set_title(name or "what sounds", fontsize=10)
+    figure.suptitle("Which thing makes the sound? (box: the truth, cross: the hottest place)", fontsize=10)
+    return _keep(figure, path)
+
+
 def _short(text: str, most: int = 22) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"

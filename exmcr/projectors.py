@@ -29,29 +29,49 @@ class Block(nn.Module):
 
 
 class InterSpace(nn.Module):
-    """f_m: two blocks, between the leaf's sphere and the base's."""
+    """f_m: blocks one after another, two in the authors' files, between the leaf's sphere and the base's."""
 
-    def __init__(self, dim: int = DIM, out: int = DIM, hidden: int = HIDDEN):
+    def __init__(self, dim: int = DIM, out: int = DIM, hidden: int = HIDDEN, depth: int = 2):
         super().__init__()
-        self.mlp1 = Block(dim, hidden, out)
-        self.mlp2 = Block(out, hidden, out)
+        for n in range(1, depth + 1):
+            self.add_module(f"mlp{n}", Block(dim if n == 1 else out, hidden, out))
 
     def forward(self, x):
-        return self.mlp2(self.mlp1(x))
+        for block in self.children():
+            x = block(x)
+        return x
+
+
+def _linear(dim: int, out: int, identity: bool) -> nn.Linear:
+    layer = nn.Linear(dim, out)
+    nn.init.eye_(layer.weight) if identity else nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _head(depth: int | str, dim: int, out: int, hidden: int, intra: bool) -> nn.Module:
+    """f_l or f_m at one of the depths of the ablation: 0 (f_l only), "linear", or a number of blocks."""
+    if depth == "linear":
+        return _linear(dim, out, identity=intra)
+    if depth == 0 and intra:
+        return nn.Identity()
+    if isinstance(depth, int) and not isinstance(depth, bool) and depth > 0:
+        return InterSpace(dim, out, hidden, depth)
+    raise ConfigError(f"depth of {'f_l' if intra else 'f_m'} is {'0, ' if intra else ''}'linear' or a number of blocks, not {depth!r}")
 
 
 class Projector(nn.Module):
     """normalize(f_m(f_l(normalize(x)))): the decoupled projector of one leaf. (n, dim) -> (n, out), unit norm.
 
     Head1 is f_l, a linear map that starts as the identity and closes the modality gap inside the leaf;
-    Head2 is f_m, which crosses from leaf to base."""
+    Head2 is f_m, which crosses from leaf to base. Other depths are for the ablation (arXiv:2310.08884): f_l without
+    parameters (depth_intra=0) or of 1, 2, ... blocks, f_m linear or of 1, 2, ... blocks. Raises ConfigError for any other."""
 
-    def __init__(self, dim: int = DIM, out: int = DIM, hidden: int = HIDDEN):
+    def __init__(self, dim: int = DIM, out: int = DIM, hidden: int = HIDDEN, depth_intra: int | str = "linear", depth_inter: int | str = 2):
         super().__init__()
-        self.Head1 = nn.Linear(dim, dim)
-        nn.init.eye_(self.Head1.weight)
-        nn.init.zeros_(self.Head1.bias)
-        self.Head2 = InterSpace(dim, out, hidden)
+        self.dim, self.out = dim, out
+        self.Head1 = _head(depth_intra, dim, dim, hidden, intra=True)
+        self.Head2 = _head(depth_inter, dim, out, hidden, intra=False)
 
     def intra(self, x: torch.Tensor) -> torch.Tensor:
         """f_l alone, inside the leaf (not normalised)."""
@@ -123,6 +143,19 @@ def save(projector: nn.Module, path: Path) -> None:
         save_file(state, path)
 
 
+def _shaped_like(state: dict[str, torch.Tensor]) -> Projector:
+    """An untrained projector with the sizes and depths of these weights; whatever does not fit is for the strict load to find."""
+
+    def depth(head):
+        blocks = {name.split(".")[1] for name in state if name.startswith(f"{head}.mlp")}
+        return len(blocks) or ("linear" if f"{head}.weight" in state else 0)
+
+    intra, inter = depth("Head1"), depth("Head2")
+    first, last = ("Head2.weight",) * 2 if inter == "linear" else ("Head2.mlp1.net1.0.weight", f"Head2.mlp{inter}.net2.0.weight")
+    hidden = next((len(weight) for name, weight in state.items() if name.endswith("mlp1.net1.0.weight")), HIDDEN)
+    return Projector(state[first].shape[1], len(state[last]), hidden, intra, inter)
+
+
 def load(path: Path) -> Projector:
     """Read a leaf's projector, ours or the authors' (`ex_clap.pt`, `ex_ulip.pt`), strictly; in eval mode.
 
@@ -138,9 +171,8 @@ def load_cmcr(path: Path) -> CMCR:
 
 
 def from_state(state: dict[str, torch.Tensor]) -> Projector:
-    """A projector of the sizes that the weights have, in eval mode. Raises KeyError or RuntimeError when they do not fit."""
-    hidden, dim = state["Head2.mlp1.net1.0.weight"].shape
-    projector = Projector(dim, state["Head2.mlp2.net2.0.weight"].shape[0], hidden)
+    """A projector of the sizes and depths that the weights have, in eval mode. Raises KeyError or RuntimeError when they do not fit."""
+    projector = _shaped_like(state)
     projector.load_state_dict(state)
     return projector.eval()
 

@@ -309,3 +309,16 @@ def test_missing_folders_and_wrong_lines_are_named(built, tmp_path):
             config.check(params | {"paper": [PAPER[0] | wrong]})
     with pytest.raises(ConfigError, match="a training pool is unpaired"):
         config.check(params | {"paper": [{"corpus": "ave", "split": "train", "as": "train"}]})
+
+
+def test_vggss_boxes_are_cut_at_the_edge_and_wrong_ones_refused(tmp_path):
+    from exmcr.corpora.paper import vggss
+
+    def boxes(bbox):
+        text(tmp_path / "vggss.json", json.dumps([{"file": "a_1", "class": "bell", "bbox": bbox}]))
+        return vggss.boxes(tmp_path)
+
+    assert boxes([[-0.1, 0.2, 0.5, 1.2], [0, 0, 1, 1]]) == {"vggss/a_1": [(0, 0.2, 0.5, 1), (0, 0, 1, 1)]}
+    for wrong in (None, [[0.1, 0.2, 0.3]], [[0.5, 0, 0.5, 1]], [[0, 0.9, 1, 0.1]], [["a", 0, 1, 1]], [0, 0, 1, 1]):
+        with pytest.raises(ConfigError, match="a_1"):
+            boxes(wrong)

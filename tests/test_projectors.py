@@ -298,3 +298,42 @@ def test_cmcr_and_exmcr_files_are_not_taken_for_each_other(tmp_path):
     with pytest.raises(ConfigError):
         projectors.load_cmcr(tmp_path / "harm.pt")
     assert not (tmp_path / "harm").exists()
+
+
+DEPTHS = [(0, 2), (1, 2), (2, 2), ("linear", "linear"), ("linear", 1), ("linear", 5), (0, "linear"), (2, 3)]
+
+
+@pytest.mark.parametrize("intra, inter", DEPTHS)
+def test_every_depth_comes_back_from_its_file(tmp_path, intra, inter):
+    torch.manual_seed(3)
+    made = Projector(12, 10, 16, depth_intra=intra, depth_inter=inter)
+    made(torch.randn(32, 12))  # BatchNorm statistics
+    made.eval()
+    projectors.save(made, tmp_path / "p.safetensors")
+    again = projectors.load(tmp_path / "p.safetensors")
+    x = torch.randn(4, 12)
+    with torch.no_grad():
+        assert torch.equal(again(x), made(x)) and made(x).shape == (4, 10)
+    assert list(again.state_dict()) == list(made.state_dict())
+
+
+def test_depths_count_blocks_and_the_default_is_the_published_one():
+    default = Projector(12, 10, 16)
+    assert list(Projector(12, 10, 16, depth_intra="linear", depth_inter=2).state_dict()) == list(default.state_dict())
+    matrices = {depth: sum(k.endswith("0.weight") for k in Projector(12, 10, 16, depth_inter=depth).state_dict() if "Head2" in k) for depth in (1, 3, 5)}
+    assert matrices == {1: 2, 3: 6, 5: 10}
+    x = torch.randn(3, 12)
+    assert torch.allclose(Projector(12, 10, 16, depth_intra=0).intra(x), x / x.norm(dim=1, keepdim=True), atol=1e-6)
+
+
+def test_an_unknown_depth_is_refused():
+    for wrong in ({"depth_intra": -1}, {"depth_intra": "mlp"}, {"depth_inter": 0}, {"depth_inter": True}, {"depth_inter": 1.5}):
+        with pytest.raises(ConfigError, match="depth of f_"):
+            Projector(12, 10, 16, **wrong)
+
+
+def test_a_file_that_lacks_a_block_in_the_middle_is_refused(tmp_path):
+    state = Projector(12, 10, 16, depth_inter=3).state_dict()
+    torch.save({k: v for k, v in state.items() if "mlp2" not in k}, tmp_path / "p.pt")
+    with pytest.raises(ConfigError, match="not a projector"):
+        projectors.load(tmp_path / "p.pt")

@@ -1,0 +1,116 @@
+"""The ablation on a world of its own: one value changed at a time, the default once, everything in one table."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from exmcr import ablation, config
+from exmcr.errors import ConfigError
+from exmcr.evaluation.tasks import Task
+from exmcr.pairs import Pools
+
+ROOT = Path(__file__).parent.parent
+
+
+def units(n, d, rng):
+    v = rng.standard_normal((n, d)).astype(np.float32)
+    return v / np.linalg.norm(v, axis=1, keepdims=True)
+
+
+class Embeddings:
+    """Two leaves whose pools and validation items are noise; what a projector makes of it is not the point here."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        o = units(40, 8, rng)
+        self.made, self.held = Pools(units(30, 8, rng), o, units(40, 8, rng), units(50, 8, rng)), units(6, 8, rng)
+
+    def pools(self, leaf):
+        return self.made
+
+    def common(self, rows, maps):
+        (map,) = maps.values()
+        return map.leaf(self.held) if rows.modality.iloc[0] != "image" else self.held
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    params = config.load(ROOT / "params.yaml")
+    params["train"] |= {"steps": 2, "batch": 16}
+    params["seeds"] = [0, 1]
+    params["ablate"] = {"centres": [["leaf"], ["overlap", "leaf", "base"]], "lambda": [0, 1.0], "depth_inter": ["linear", 2], "tau2": [0.05, 0.2]}
+    frame = {m: pd.DataFrame({"modality": [m] * 6, "id": range(6)}) for m in ("image", "audio", "points", "text")}
+    made = [Task(f"{a}->{b}", frame[a], frame[b], np.eye(6, dtype=bool), np.ones(6, bool))
+            for a, b in (("audio", "image"), ("points", "image"), ("audio", "points"), ("image", "text"))]  # fmt: skip
+    monkeypatch.setattr(ablation, "tasks", lambda items, split: made if split == "val" else pytest.fail("test items were looked at"))
+    return SimpleNamespace(root=tmp_path, params=params, leaves=params["leaves"], embeddings=Embeddings(), items=None, figures=tmp_path / "figures")
+
+
+def test_one_table_of_all_factors_with_the_default_in_each(project):
+    with pytest.raises(ConfigError, match="make ablate"):
+        ablation.report(project)
+    for factor in (ablation.DEFAULT, *project.params["ablate"]):
+        ablation.ablate(project, factor, progress=False)
+    table = ablation.report(project)
+    assert list(table.columns) == ablation.COLUMNS and len(pd.read_csv(project.root / "reports/ablation.csv")) == len(table)
+    assert (project.figures / "ablation.png").stat().st_size > 10_000
+    values = table.groupby(["factor", "leaf"], sort=False).value.unique().map(list).to_dict()
+    assert values["centres", "audio"] == ["leaf", "all"] and values["depth_inter", "points"] == ["linear", "2"]
+    # The audio leaf's own tau2, 0.1, is not among the values: it comes after them.
+    assert values["tau2", "audio"] == ["0.05", "0.2", "0.1"] and values["tau2", "points"] == ["0.05", "0.2"]
+    assert set(table.task) == {"audio->image", "points->image"}, "a leaf is asked what it and the base can answer"
+    own = table[table.default]
+    assert (own.groupby(["factor", "leaf", "seed"]).size() == 1).all()
+    assert own.groupby(["leaf", "seed"]).map.nunique().eq(1).all(), "the same run under every factor"
+    assert own.drop_duplicates(["factor", "leaf"]).groupby("factor").size().eq(2).all()
+    listed = table[(table.factor == "lambda") & ~table.default]
+    assert set(listed.value) == {"0"} and set(listed.seed) == {0, 1}
+
+
+def test_a_changed_value_changes_this_leaf_only(project):
+    settings = ablation.changed(project.params, "audio", "noise", 0.5)
+    assert config.train_settings(settings, "audio")["noise"] == 0.5
+    assert config.train_settings(settings, "points") == config.train_settings(project.params, "points")
+    assert config.train_settings(project.params, "audio")["noise"] != 0.5, "the project's own parameters stay"
+    assert ablation.changed(project.params, "audio", "tau1", 0.5)["pair"]["tau1"] == 0.5
+
+
+def test_labels_tell_values_apart():
+    params = config.load(ROOT / "params.yaml")
+    for factor, values in params["ablate"].items():
+        assert len({ablation.label(factor, value) for value in values}) == len(values)
+    assert ablation.label("terms", ["o-y", "x-o", "x-y", "o-o"]) == "dense" and ablation.label("centres", ["leaf", "overlap"]) == "overlap+leaf"
+    assert [ablation.label("overlap_through_fl", v) for v in (True, False)] == ["yes", "no"]
+
+
+def test_every_factor_is_in_params_and_its_default_is_known():
+    params = config.load(ROOT / "params.yaml")
+    assert tuple(params["ablate"]) == config.ABLATED
+    for factor in config.ABLATED:
+        for leaf in params["leaves"]:
+            assert ablation.default_value(params, leaf["name"], factor) in params["ablate"][factor]
+
+
+def test_the_pipeline_file_has_a_stage_for_every_factor():
+    import yaml
+
+    stages = yaml.safe_load((ROOT / "ablation/dvc.yaml").read_text())["stages"]
+    assert tuple(stages["ablate"]["matrix"]["factor"]) == config.ABLATED
+    parts = {f"reports/ablation/{factor}.csv" for factor in (ablation.DEFAULT, *config.ABLATED)}
+    assert parts <= set(stages["ablate_report"]["deps"])
+
+
+def test_unknown_factors_and_values_are_refused(project, capsys, monkeypatch):
+    with pytest.raises(ConfigError, match="unknown factor 'depth'"):
+        ablation.ablate(project, "depth")
+    wrong = {"tau1": [0], "terms": [["a-t"]], "depth_inter": [0], "noise": [], "colour": [1], "centres": ["leaf"], "lambda": [-1]}
+    params = config.load(ROOT / "params.yaml") | {"ablate": wrong}
+    with pytest.raises(ConfigError) as error:
+        config.check(params)
+    for factor in wrong:
+        assert f"ablate.{factor}" in str(error.value) or f"factor '{factor}'" in str(error.value), factor
+    monkeypatch.chdir(ROOT)
+    assert ablation.main(["depth"]) == 2 and "unknown factor" in capsys.readouterr().err
