@@ -61,14 +61,13 @@ def ask(scenes: list[Scene], encode: Callable, words: np.ndarray, sounds: np.nda
 
 def prepare(project, split: str = "test", seed: int = 0) -> Asked:
     """The compositions of a project. Raises ConfigError when no leaf brings sound, or the split lacks what they need."""
-    from exmcr.spaces import load_space
 
     e = project.embeddings
     leaf = e.leaf_of(SOUNDING)
     if leaf is None:
         raise ConfigError("sound localisation needs a leaf of modality audio; params.yaml names none")
     scenes = compositions.scenes(project.items, project.load_item, split, seed=seed)
-    base = load_space(e.base, root=project.root)
+    base = project.load_space(e.base)
     rows = project.items.set_index("id", drop=False).loc[[scene.sound for scene in scenes]]
     words = pd.DataFrame({"modality": "text", "caption": [scene.concept for scene in scenes]})
     train = project.items[(project.items.modality == SOUNDING) & (project.items.split == "train")]
