@@ -61,7 +61,6 @@ def ask(scenes: list[Scene], encode: Callable, words: np.ndarray, sounds: np.nda
 
 def prepare(project, split: str = "test", seed: int = 0) -> Asked:
     """The compositions of a project. Raises ConfigError when no leaf brings sound, or the split lacks what they need."""
-
     e = project.embeddings
     leaf = e.leaf_of(SOUNDING)
     if leaf is None:
