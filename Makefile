@@ -1,7 +1,7 @@
 # make repro   environment, data, mini spaces, projectors, evaluation, figures
 # make test    unit tests and every notebook on tiny fixtures, no network
 # make lab     JupyterLab on the notebooks
-# make compare every method on frozen embeddings, side by side (reports/compare.csv, reports/figures/compare.png)
+# make compare every method on frozen embeddings, side by side, then C-MCR's other two tasks (reports/compare.md, reports/downstream.csv)
 # make bench   the performance claims, measured on this machine (benchmarks/RESULTS.md)
 # make ablate  Ex-MCR's ablations on validation concepts, JOBS=2 at once; goes on where it was stopped
 # make lock    after editing pyproject.toml: resolve and hash the versions again
