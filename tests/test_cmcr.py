@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from exmcr.compare import ex_mcr_settings
 from exmcr.errors import ConfigError
 from exmcr.evaluation.retrieval import score
 from exmcr.methods import cmcr, exmcr, identity
@@ -132,9 +133,8 @@ def test_exmcr_takes_each_leafs_own_settings_from_params(world):
     pools, x = world[:2]
     params = {"pair": PAIR, "train": TRAIN | {"steps": 2, "leaves": {"audio": {"lr": 0.01}}}}
 
-    def fitted(name, **more):
-        named = Pools(pools.x_leaf, pools.o_leaf, pools.o_base, pools.y_base, {"leaf": name})
-        return exmcr.with_params(params | more)(named, 0).leaf(x[:5])
+    def fitted(leaf):
+        return exmcr.fit(pools, 0, **ex_mcr_settings(params, leaf)).leaf(x[:5])
 
     assert (fitted("audio") == exmcr.fit(pools, 0, pair=PAIR, train=TRAIN | {"steps": 2, "lr": 0.01}).leaf(x[:5])).all()
     assert not np.allclose(fitted("audio"), fitted("points"))
