@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import synthetic
 import torch
 from torch.nn.functional import normalize
 
@@ -11,7 +12,6 @@ from exmcr.compare import ex_mcr_settings
 from exmcr.errors import ConfigError
 from exmcr.evaluation.retrieval import score
 from exmcr.methods import cmcr, exmcr, identity
-from exmcr.pairs import Pools
 from exmcr.projectors import CMCR
 
 TRAIN = {"steps": 60, "batch": 256, "lr": 1e-3, "weight_decay": 0.01, "noise": 0.0, "lambda": 0.1, "tau2": 0.05,
@@ -26,23 +26,9 @@ def r1(queries, gallery):
 
 @pytest.fixture(scope="module")
 def world():
-    """Eight latent properties seen by two spaces: each turns them its own way, moves every modality by a gap of its own and adds
-    noise. No item is in two pools but the overlap. Held-out items in all views: x and o of the leaf, o and y of the base."""
-    latent, d = 8, 32
-    rng = np.random.default_rng(0)
-    turn = {space: np.linalg.qr(rng.normal(size=(d, d)))[0] for space in ("leaf", "base")}
-
-    def things(n):
-        z = rng.normal(size=(n, latent))
-        return z / np.linalg.norm(z, axis=1, keepdims=True)
-
-    def seen(z, space, modality):
-        v = z @ turn[space][:latent] + 0.6 * turn[space][latent + modality] + 0.02 * rng.normal(size=(len(z), d))
-        return (v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32)
-
-    o, held = things(1500), things(200)
-    pools = Pools(seen(things(1500), "leaf", 0), seen(o, "leaf", 1), seen(o, "base", 0), seen(things(1500), "base", 1))
-    return pools, seen(held, "leaf", 0), seen(held, "leaf", 1), seen(held, "base", 0), seen(held, "base", 1)
+    """Held-out items in all views after the pools: x and o of the leaf, o and y of the base."""
+    made = synthetic.world(1500, gap=0.6, held=200)
+    return made.pools, made.x, made.o_leaf, made.o_base, made.y
 
 
 @pytest.fixture(scope="module")
