@@ -28,7 +28,8 @@ repro: env
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro || { cat reports/stopped.txt >&2 2>/dev/null; exit 1; }
 
 test: env
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests
+	@# Two workers with a thread each: most tests are too small to use a second thread. A file's tests share what they build.
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests
 	HF_HUB_OFFLINE=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 notebooks
 
 lab: env

@@ -15,6 +15,7 @@ from exmcr.config import CENTRES, TERMS
 from exmcr.errors import BadItem, ConfigError
 from exmcr.evaluation import table
 from exmcr.evaluation.tasks import tasks
+from exmcr.spaces import space_class
 
 DEFAULT = "default"
 FACTORS = config.ABLATED
@@ -96,9 +97,7 @@ def _score(project, leaf: dict, settings: dict, names: dict) -> list[dict]:
 
 
 def _answerable(project, leaf: dict) -> list:
-    from exmcr.pipeline import load_modalities
-
-    known = {*load_modalities(config.base_space(project.params)), leaf["modality"]}
+    known = {*space_class(config.base_space(project.params)).modalities, leaf["modality"]}
     asked = [({task.from_modality, task.to_modality}, task) for task in tasks(project.items, "val")]
     return [task for modalities, task in asked if leaf["modality"] in modalities and modalities <= known]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from exmcr.errors import ConfigError
+from exmcr.files import sha256
 
 
 def load(path: str | Path) -> dict:
@@ -72,11 +73,6 @@ def state_digest(state: dict) -> str:
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         total.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else b"")
     return total.hexdigest()
-
-
-def sha256(path: str | Path) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def convert_once(source: str | Path, target: str | Path) -> Path:

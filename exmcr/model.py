@@ -359,3 +359,22 @@ class ExMCR:
         what = f"projector '{part.name}' was trained on vectors of" if isinstance(part, Leaf) else "the projectors were trained towards"
         raise ConfigError(f"{what} '{part.space}', fingerprint {part.fingerprint or 'not recorded'}; {whose} is '{name}', fingerprint {fingerprint}. "
                           "Use the same weights and preprocessing, or train again on these")  # fmt: skip
+
+
+def _read_json(path: Path, needed: tuple[str, ...]) -> dict:
+    if not path.is_file():
+        raise ConfigError(f"no {path}; a model is made by `exmcr export`, a projector's note by the train stage")
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict) or not all(name in content for name in needed):
+        raise ConfigError(f"{path} is damaged or of an older version: it needs {', '.join(needed)}")
+    return content
+
+
+def _name(item) -> str:
+    if isinstance(item, (str, Path)):
+        text = str(item)
+        return text if len(text) <= 80 else f"…{text[-79:]}"
+    return type(item).__name__

@@ -9,8 +9,8 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
-from exmcr import checkpoints
 from exmcr.errors import ConfigError
+from exmcr.files import sha256
 
 
 class Weight(NamedTuple):
@@ -105,7 +105,7 @@ def check(weight: Weight, path: Path, where: Path | None = None) -> str:
     Returns "checked" or "recorded". Raises ConfigError when the hashes differ."""
     sums = (where or folder()) / "SHA256SUMS"  # readable by `sha256sum -c`
     noted = dict(reversed(line.split("  ", 1)) for line in sums.read_text().splitlines()) if sums.is_file() else {}
-    found, expected = checkpoints.sha256(path), weight.sha256 or noted.get(weight.file)
+    found, expected = sha256(path), weight.sha256 or noted.get(weight.file)
     if expected and found != expected:
         raise ConfigError(f"{path} has SHA-256 {found}, expected {expected}: delete it and fetch it again")
     if weight.file not in noted:
@@ -129,7 +129,7 @@ def fetch(weight: Weight, where: Path | None = None) -> Path:
             expected = download(weight.url, target)
     except OSError as error:  # every error of the hub's client and of urllib is one
         raise ConfigError(f"cannot fetch {weight.file}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}; {by_hand}") from error
-    if expected and checkpoints.sha256(target) != expected:
+    if expected and sha256(target) != expected:
         target.unlink()
         raise ConfigError(f"{weight.file} arrived damaged and was deleted; try again, or {by_hand}")
     check(weight, target, where)

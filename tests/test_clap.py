@@ -15,6 +15,7 @@ import torch
 
 from exmcr import checkpoints
 from exmcr.errors import BadItem, ConfigError
+from exmcr.files import sha256
 from exmcr.media import Sound
 from exmcr.spaces import clap, load_space
 
@@ -103,7 +104,7 @@ def test_converted_once_and_checked(folder, space, monkeypatch, capsys):
     monkeypatch.setenv("EXMCR_WEIGHTS", str(folder))
     source, target = folder / "630k-fusion-best.pt", folder / "630k-fusion-best.safetensors"
     note = json.loads((folder / "630k-fusion-best.safetensors.json").read_text())
-    assert note["source_sha256"] == checkpoints.sha256(source) and note["sha256"] == checkpoints.sha256(target)
+    assert note["source_sha256"] == sha256(source) and note["sha256"] == sha256(target)
     made = target.stat().st_mtime_ns
     # The safetensors alone is enough, whether or not it still has the constant that old transformers stored.
     source.rename(folder / "away.pt")

@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
+import synthetic
 import torch
 from torch.nn.functional import normalize
 
+from exmcr.compare import ex_mcr_settings
 from exmcr.errors import ConfigError
 from exmcr.evaluation.retrieval import score
 from exmcr.methods import cmcr, exmcr, identity
-from exmcr.pairs import Pools
 from exmcr.projectors import CMCR
 
 TRAIN = {"steps": 60, "batch": 256, "lr": 1e-3, "weight_decay": 0.01, "noise": 0.0, "lambda": 0.1, "tau2": 0.05,
@@ -25,23 +26,9 @@ def r1(queries, gallery):
 
 @pytest.fixture(scope="module")
 def world():
-    """Eight latent properties seen by two spaces: each turns them its own way, moves every modality by a gap of its own and adds
-    noise. No item is in two pools but the overlap. Held-out items in all views: x and o of the leaf, o and y of the base."""
-    latent, d = 8, 32
-    rng = np.random.default_rng(0)
-    turn = {space: np.linalg.qr(rng.normal(size=(d, d)))[0] for space in ("leaf", "base")}
-
-    def things(n):
-        z = rng.normal(size=(n, latent))
-        return z / np.linalg.norm(z, axis=1, keepdims=True)
-
-    def seen(z, space, modality):
-        v = z @ turn[space][:latent] + 0.6 * turn[space][latent + modality] + 0.02 * rng.normal(size=(len(z), d))
-        return (v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32)
-
-    o, held = things(1500), things(200)
-    pools = Pools(seen(things(1500), "leaf", 0), seen(o, "leaf", 1), seen(o, "base", 0), seen(things(1500), "base", 1))
-    return pools, seen(held, "leaf", 0), seen(held, "leaf", 1), seen(held, "base", 0), seen(held, "base", 1)
+    """Held-out items in all views after the pools: x and o of the leaf, o and y of the base."""
+    made = synthetic.world(1500, gap=0.6, held=200)
+    return made.pools, made.x, made.o_leaf, made.o_base, made.y
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +119,8 @@ def test_exmcr_takes_each_leafs_own_settings_from_params(world):
     pools, x = world[:2]
     params = {"pair": PAIR, "train": TRAIN | {"steps": 2, "leaves": {"audio": {"lr": 0.01}}}}
 
-    def fitted(name, **more):
-        named = Pools(pools.x_leaf, pools.o_leaf, pools.o_base, pools.y_base, {"leaf": name})
-        return exmcr.with_params(params | more)(named, 0).leaf(x[:5])
+    def fitted(leaf):
+        return exmcr.fit(pools, 0, **ex_mcr_settings(params, leaf)).leaf(x[:5])
 
     assert (fitted("audio") == exmcr.fit(pools, 0, pair=PAIR, train=TRAIN | {"steps": 2, "lr": 0.01}).leaf(x[:5])).all()
     assert not np.allclose(fitted("audio"), fitted("points"))

@@ -60,7 +60,7 @@ def test_rows_are_scaled_and_counted(tmp_path, dtype):
 
 def test_bfloat16_and_transposed_tensors(tmp_path):
     save_file({"f": torch.from_numpy(rows()).bfloat16()}, tmp_path / "a.safetensors")
-    bank, changed = import_bank(tmp_path / "a.safetensors", tmp_path / "half", "mine", "text")
+    bank, _ = import_bank(tmp_path / "a.safetensors", tmp_path / "half", "mine", "text")
     assert (np.asarray(bank.vectors) * rows()).sum(axis=1).min() > 0.9999
     torch.save(torch.from_numpy(rows()).T.contiguous().T, tmp_path / "t.pt")
     np.testing.assert_allclose(import_bank(tmp_path / "t.pt", tmp_path / "turned", "mine", "text")[0].vectors, rows(), atol=1e-6)

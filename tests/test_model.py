@@ -16,7 +16,6 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from exmcr import banks, check, cli, config, model, projectors
-from exmcr.banks import Bank
 from exmcr.errors import BadItem, ConfigError
 from exmcr.model import Base, ExMCR, Leaf
 from exmcr.projectors import Projector
@@ -93,7 +92,7 @@ def test_every_modality_becomes_unit_rows_of_the_base_space(extended, items, spa
     assert extended.modalities == ("text", "image", "audio", "points")
     found = extended.encode(items)
     assert list(found) == list(items) and found.skipped == []
-    for modality, vectors in found.items():
+    for vectors in found.values():
         assert vectors.shape == (2, 12) and vectors.dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(found["image"][0], found["image"][1])  # a path, and the picture at it
@@ -289,7 +288,8 @@ def test_a_damaged_model_is_refused(extended, tmp_path):
     less = json.loads(content)
     del less["leaves"][1]["overlap"]
     baseless = {k: v for k, v in parsed.items() if k != "base"}
-    for wrong, message in ((parsed | {"format": "exmcr 9"}, "exmcr 9"), ([], "damaged"), (more, "whole model"), (less, "whole model"), (baseless, "whole model")):
+    newer, whole = parsed | {"format": "exmcr 9"}, "whole model"
+    for wrong, message in ((newer, "exmcr 9"), ([], "damaged"), (more, whole), (less, whole), (baseless, whole)):
         note.write_text(json.dumps(wrong))
         with pytest.raises(ConfigError, match=message):
             ExMCR.load(tmp_path)

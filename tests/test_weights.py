@@ -11,6 +11,7 @@ import torch
 
 from exmcr import checkpoints, cli, weights
 from exmcr.errors import ConfigError
+from exmcr.files import sha256
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -79,7 +80,7 @@ def test_servers_without_ranges_and_parts_too_long_start_again(server, folder, t
 def test_hashes_are_recorded_then_checked(server, folder):
     weight = example(server)
     path = weights.fetch(weight)
-    assert (folder / "SHA256SUMS").read_text() == f"{checkpoints.sha256(path)}  file.pt\n"
+    assert (folder / "SHA256SUMS").read_text() == f"{sha256(path)}  file.pt\n"
     assert weights.check(weight, path) == "checked"
     path.write_bytes(b"changed")
     with pytest.raises(ConfigError, match="delete it and fetch it again"):
@@ -98,7 +99,7 @@ def test_no_such_file_and_no_network(server, folder):
 
 def test_the_hub_is_asked_for_the_hash_and_a_damaged_file_is_refused(folder, tmp_path, monkeypatch):
     (tmp_path / "original").write_bytes(CONTENT)
-    stated = {"etag": checkpoints.sha256(tmp_path / "original")}
+    stated = {"etag": sha256(tmp_path / "original")}
 
     def load(repo, path, repo_type, local_dir):
         (local_dir / path).write_bytes(CONTENT)

@@ -8,7 +8,8 @@ import yaml
 
 _CUT = re.compile(r"\b(of|with|in|on|at|for|from|and|by|to|used|called|without|near|holding|wearing)\b.*")
 _AMOUNT = re.compile(r"\b(pair|set|bunch|piece|slice|group|couple|spool|loaf|stack|pile|row|glass|cup|herd|flock)s? of\b")
-_KEEP_S = ("ss", "us", "is", "sunglasses", "glasses", "scissors", "pliers", "maracas", "bagpipes", "castanets", "stairs", "trousers", "jeans", "bellows", "binoculars", "tweezers")  # fmt: skip
+_KEEP_S = ("ss", "us", "is", "sunglasses", "glasses", "scissors", "pliers", "maracas", "bagpipes", "castanets", "stairs",
+           "trousers", "jeans", "bellows", "binoculars", "tweezers")  # fmt: skip
 
 
 @cache

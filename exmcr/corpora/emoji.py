@@ -14,7 +14,8 @@ SOURCE, LICENCE = "emoji", "OFL-1.1, Apache-2.0"
 STRIKE = 109  # the one bitmap size the font holds
 RANGES = ((0x231A, 0x23FF), (0x2600, 0x27BF), (0x1F300, 0x1F64F), (0x1F680, 0x1F6FF), (0x1F900, 0x1FAFF))
 # Signs that are lettering or pure symbols.
-SIGNS = ("SYMBOL", "SQUARED", "ARROW", "SIGN", "BUTTON", "CLOCK FACE", "MODIFIER", "HEAVY", "CIRCLE", "SQUARE", "DIAMOND", "KEYCAP", "SELECTOR", "TRIANGLE", "FITZPATRICK")  # fmt: skip
+SIGNS = ("SYMBOL", "SQUARED", "ARROW", "SIGN", "BUTTON", "CLOCK FACE", "MODIFIER", "HEAVY", "CIRCLE", "SQUARE", "DIAMOND",
+         "KEYCAP", "SELECTOR", "TRIANGLE", "FITZPATRICK")  # fmt: skip
 
 
 def items(raw: Path):

@@ -21,8 +21,9 @@ PICTURES = {
     "babymatch": ("images/",),
     "memory": ("resource/",),
 }
-NOT_PICTURES = ("background", "question", "categorization/images/numbers", "images/letters", "images/alphabets", "others", "back", "empty",
-                "tuxplane", "tuxhelico", "category_icons", "windflag", "rape", "sound", "error", "farm-animals", "sample", "images/shapes", "postpoint")  # fmt: skip
+NOT_PICTURES = ("background", "question", "categorization/images/numbers", "images/letters", "images/alphabets", "others", "back",
+                "empty", "tuxplane", "tuxhelico", "category_icons", "windflag", "rape", "sound", "error", "farm-animals", "sample",
+                "images/shapes", "postpoint")  # fmt: skip
 SOUNDS = ("instruments", "explore_farm_animals", "memory-sound", "core")
 
 
@@ -41,4 +42,5 @@ def items(raw: Path):
             if inside and path.suffix in (".svg", ".png", ".webp", ".jpg") and not any(n in short for n in NOT_PICTURES):
                 caption = title_of(path.stem)
                 if len(caption) > 2:
-                    yield row(f"{SOURCE}/{short}", "image", [caption], concept_of(caption), SOURCE, LICENCE, f"{SOURCE}:{series(caption)}"), content, path.suffix
+                    made = row(f"{SOURCE}/{short}", "image", [caption], concept_of(caption), SOURCE, LICENCE, f"{SOURCE}:{series(caption)}")
+                    yield made, content, path.suffix

@@ -1,8 +1,5 @@
 """Ex-MCR (arXiv:2310.08884) as a method beside the others: from unpaired pools to maps, with the settings of params.yaml."""
 
-from collections.abc import Callable
-
-from exmcr import config
 from exmcr.methods import Maps
 from exmcr.methods.networks import pseudo_pairs
 from exmcr.pairs import Pools
@@ -16,12 +13,3 @@ def fit(pools: Pools, seed: int = 0, *, pair: dict, train: dict, progress: bool 
     differ from the authors'. options go there too: `loss`, for instance. Raises ConfigError for values that cannot be."""
     projector, _ = fit_projector(pseudo_pairs(pools, pair["centres"], pair["tau1"]), train, seed, progress=progress, **options)
     return as_maps(projector)
-
-
-def with_params(params: dict) -> Callable[[Pools, int], Maps]:
-    """`fit` with the settings of a params.yaml, each leaf with its own: fit(pools, seed) -> Maps."""
-
-    def fit_leaf(pools: Pools, seed: int = 0) -> Maps:
-        return fit(pools, seed, pair=params["pair"], train=config.train_settings(params, pools.names["leaf"]))
-
-    return fit_leaf

@@ -10,6 +10,7 @@ import numpy as np
 
 from exmcr import media
 from exmcr.errors import ConfigError
+from exmcr.files import sha256
 
 
 class Space(ABC):
@@ -64,8 +65,7 @@ def digest(*parts: str | bytes | Path) -> str:
     total = hashlib.sha256()
     for part in parts:
         if isinstance(part, Path):
-            with part.open("rb") as file:
-                part = hashlib.file_digest(file, "sha256").digest()
+            part = bytes.fromhex(sha256(part))
         elif isinstance(part, str):
             part = part.encode()
         total.update(hashlib.sha256(part).digest())
