@@ -95,7 +95,7 @@ METHODS: dict[str, Method] = {
     "cmcr": Method(cmcr.fit, "arXiv:2305.14381", seeded=True, settings=cmcr_settings),
     # Ex-MCR: the paper's, with the losses of others, and recipes of our own
     "exmcr": Method(exmcr.fit, "arXiv:2310.08884", seeded=True, settings=ex_mcr_settings),
-    "exmcr+": Method(exmcr_plus, "", seeded=True, settings=ex_mcr_settings),
+    "exmcr+": Method(exmcr_plus, "ours, after arXiv:2310.08884", seeded=True, settings=ex_mcr_settings),
     "exmcr-cwcl": with_loss(losses.cwcl_loss, "arXiv:2309.14580", weight=None),  # has none
     "exmcr-align+uniform": with_loss(losses.align_uniform_loss, "arXiv:2405.18570"),
     "exmcr-symile": with_loss(losses.symile_loss, "arXiv:2411.01053"),
