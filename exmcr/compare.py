@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from exmcr import config
+from exmcr import config, losses
 from exmcr.aggregate import topk
 from exmcr.errors import ConfigError
 from exmcr.evaluation import table
+from exmcr.evaluation.postprocess import inverted_softmax, invgc, mean_shift
 from exmcr.evaluation.retrieval import chance, per_query, ranks_of_positives, score
 from exmcr.evaluation.tasks import EMERGENT, Task, halves, tasks
-from exmcr.methods import Maps, exmcr, identity
+from exmcr.methods import Maps, cmcr, exmcr, identity
 from exmcr.methods.baselines import direct, hop, lstsq, procrustes
 from exmcr.methods.cca import cca
 from exmcr.methods.freebind import freebind
@@ -46,9 +47,11 @@ class Method:
     """fit       fit(pools, seed, **settings) -> Maps
     paper     where it is from
     seeded    whether the seed matters; if not, it runs once
-    settings  (params, leaf name) -> keyword arguments of fit; None takes those in params["compare"]
-    after     post-processor: (queries (n, d), gallery (m, d), query bank, gallery bank) -> similarity (n, m), from unit rows in
-              the common space; the banks are the training vectors of the same two modalities"""
+    settings  (params, leaf name) -> keyword arguments of fit that depend on the leaf or stand elsewhere in params.yaml; those
+              in params["compare"] come on top
+    after     post-processor: (queries (n, d), gallery (m, d), query bank, gallery bank, **settings) -> similarity (n, m), from
+              unit rows in the common space; the banks are the training vectors of the same two modalities. The entry is named
+              <method>+<post-processor>: the settings of the fit are those of the method, its own are the post-processor's"""
 
     fit: Callable[..., Maps]
     paper: str = ""
@@ -62,8 +65,17 @@ def ex_mcr_settings(params: dict, leaf: str) -> dict:
     return {"pair": params["pair"], "train": config.train_settings(params, leaf)}
 
 
-# One line each. With another loss:       "exmcr-cwcl": Method(partial(exmcr.fit, loss=...), "arXiv:...", True, ex_mcr_settings)
-#                with a post-processor:   "hop+invgc": Method(hop, "arXiv:...", after=...)
+def cmcr_settings(params: dict, leaf: str) -> dict:
+    """The form of C-MCR that was made for what this leaf shares with the base."""
+    overlap = next(one["overlap"] for one in params["leaves"] if one["name"] == leaf)
+    return {"form": cmcr.FORM_BY_OVERLAP[overlap]}
+
+
+def with_loss(loss: Callable, paper: str, **fixed) -> Method:
+    """Ex-MCR with another inter-space loss. fixed: arguments of fit that are not to be set in params.yaml."""
+    return Method(partial(exmcr.fit, loss=loss, **fixed), paper, seeded=True, settings=ex_mcr_settings)
+
+
 METHODS: dict[str, Method] = {
     "direct": Method(direct),
     "lstsq": Method(lstsq),
@@ -79,20 +91,45 @@ METHODS: dict[str, Method] = {
     "oneencoder": Method(oneencoder, "arXiv:2409.11059", seeded=True),
     "freebind": Method(freebind, "arXiv:2405.04883", seeded=True),
     "omnibind": Method(omnibind, "arXiv:2407.11895", seeded=True),
+    "cmcr": Method(cmcr.fit, "arXiv:2305.14381", seeded=True, settings=cmcr_settings),
+    # Ex-MCR: the paper's, with the losses of others, and recipes of our own
     "exmcr": Method(exmcr.fit, "arXiv:2310.08884", seeded=True, settings=ex_mcr_settings),
+    "exmcr-cwcl": with_loss(losses.cwcl_loss, "arXiv:2309.14580", weight=None),  # has none
+    "exmcr-align+uniform": with_loss(losses.align_uniform_loss, "arXiv:2405.18570"),
+    "exmcr-symile": with_loss(losses.symile_loss, "arXiv:2411.01053"),
+    "exmcr-geodesic": with_loss(losses.geodesic_loss, "arXiv:2203.03897"),
+    "exmcr-mod-x": with_loss(losses.mod_x_loss, "arXiv:2305.07437"),
+    # post-processors, each on the maps of the method before the +
+    "hop+inverted-softmax": Method(hop, "arXiv:1702.03859", after=inverted_softmax),
+    "hop+invgc": Method(hop, "arXiv:2310.13276", after=invgc),
+    "hop+mean-shift": Method(hop, "arXiv:2203.02053", after=mean_shift),
 }
 
 
 def settings_of(params: dict, name: str, leaf: str) -> dict:
-    """Keyword arguments of a method for one leaf; "hop+invgc" takes those of "hop", unless it has its own.
+    """Keyword arguments of a method's fit for one leaf; those of "hop+invgc" are those of "hop".
 
     Raises ConfigError for an unknown method."""
+    method = _method(name)
+    fitted = name.rsplit("+", 1)[0] if method.after else name
+    given = method.settings(params, leaf) if method.settings else {}
+    return given | _block(params, fitted)
+
+
+def after_of(params: dict, name: str) -> Callable | None:
+    """The post-processor of an entry with its settings: (queries, gallery, query bank, gallery bank) -> similarity."""
+    after = _method(name).after
+    return after and partial(after, **_block(params, name))
+
+
+def _block(params: dict, name: str) -> dict:
+    return (params.get("compare") or {}).get(name) or {}
+
+
+def _method(name: str) -> Method:
     if name not in METHODS:
         raise ConfigError(f"compare: unknown method '{name}'; known: {', '.join(METHODS)}")
-    if METHODS[name].settings:
-        return METHODS[name].settings(params, leaf)
-    block = params.get("compare") or {}
-    return block.get(name, block.get(name.split("+")[0])) or {}
+    return METHODS[name]
 
 
 def check(params: dict) -> None:
@@ -100,10 +137,16 @@ def check(params: dict) -> None:
     for name, settings in (params.get("compare") or {}).items():
         if name not in METHODS:
             raise ConfigError(f"compare.{name} is no method; known: {', '.join(METHODS)}")
-        known = inspect.signature(METHODS[name].fit).parameters
-        unknown = set(settings or {}) - set(known)
-        if unknown and not any(p.kind is p.VAR_KEYWORD for p in known.values()):  # those check what they are given themselves
-            raise ConfigError(f"compare.{name}: unknown settings {', '.join(sorted(unknown))}; known: {', '.join(list(known)[2:])}")
+        method = METHODS[name]
+        arguments = list(inspect.signature(method.after or method.fit).parameters.values())[4 if method.after else 2 :]
+        if any(p.kind is p.VAR_KEYWORD for p in arguments):
+            continue  # those check what they are given themselves
+        elsewhere = method.settings(params, params["leaves"][0]["name"]) if method.settings else {}
+        fixed = method.fit.keywords if isinstance(method.fit, partial) else {}
+        known = {p.name for p in arguments} - {"loss", "progress"} - set(elsewhere) - set(fixed)
+        unknown = set(settings or {}) - known
+        if unknown:
+            raise ConfigError(f"compare.{name}: unknown settings {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}")
 
 
 # ---- from maps to similarities
@@ -162,9 +205,9 @@ class Bench:
         banks = (np.asarray(self.embeddings.bank(self._space(m), m, "train").vectors) for m in ends)
         return after(queries, gallery, *(self.common(task, m, b, maps) for m, b in zip(ends, banks, strict=True)))
 
-    def fit(self, name: str, seed: int) -> dict[str, Maps]:
-        """A method fitted on every leaf. Entries that differ in `after` only share one fit."""
-        given = {leaf: settings_of(self.project.params, name, leaf) for leaf in self.pools}
+    def fit(self, name: str, seed: int, params: dict | None = None) -> dict[str, Maps]:
+        """A method fitted on every leaf. Entries that differ in `after` only share one fit. params: other than the project's."""
+        given = {leaf: settings_of(params or self.project.params, name, leaf) for leaf in self.pools}
         key = repr((METHODS[name].fit, given, seed))
         if key not in self._maps:
             self._maps[key] = {leaf: METHODS[name].fit(pools, seed, **given[leaf]) for leaf, pools in self.pools.items()}
@@ -189,6 +232,8 @@ def seeds_of(params: dict, name: str) -> list[int]:
 def key_of(bench: Bench, name: str, seed: int, inputs: str) -> str:
     """Changes with a method's settings, the file it is written in, its post-processor's, the banks and the tasks."""
     settings = {leaf: settings_of(bench.project.params, name, leaf) for leaf in bench.pools}
+    if METHODS[name].after:
+        settings["after"] = _block(bench.project.params, name)
     code = [_source(function) for function in (METHODS[name].fit, METHODS[name].after) if function]
     return digest(name, str(seed), json.dumps(settings, sort_keys=True, default=str), *code, inputs)
 
@@ -201,12 +246,12 @@ def _source(function) -> str:
 
 def measure(bench: Bench, name: str, seed: int) -> dict:
     """Fit and score: {"rows": rows of the results table, "ap": {task: average precision of each query}, "seconds": to fit}."""
-    start = time.perf_counter()
+    start, after = time.perf_counter(), after_of(bench.project.params, name)
     maps = bench.fit(name, seed)
     seconds = time.perf_counter() - start
     rows, ap = [], {}
     for task in bench.tasks:
-        similarity = bench.similarity(task, maps, METHODS[name].after)
+        similarity = bench.similarity(task, maps, after)
         ap[task.name] = per_query(ranks_of_positives(similarity, task.positive))["map"].round(6).tolist()
         rows += _rows(task, name, seed, similarity)
     return {"rows": rows, "ap": ap, "seconds": round(seconds, 2)}

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from exmcr.compare import METHODS, Bench
+from exmcr.compare import Bench, after_of
 from exmcr.evaluation.retrieval import per_query, ranks_of_positives
 from exmcr.evaluation.tasks import EMERGENT
 from exmcr.pipeline import Project
@@ -28,6 +28,14 @@ GRIDS: dict[str, dict[str, list]] = {
     "oneencoder": {"noise": [0.001, 0.004], "tau2": [0.05, 0.1]},
     "freebind": {"factor": [0.0, 0.1, 0.2, 0.35, 0.5]},
     "omnibind": {"members": [["procrustes", "ridge", "hop"], ["procrustes", "hop"], ["procrustes", "hop", "xbt"]]},
+    "exmcr-cwcl": {"tau2": [0.02, 0.05, 0.1, 0.2]},
+    "exmcr-align+uniform": {"weight": [0.03, 0.1, 0.3, 1.0]},
+    "exmcr-symile": {"weight": [0.1, 0.3, 1.0]},
+    "exmcr-geodesic": {"weight": [0.01, 0.1, 0.3, 1.0]},
+    "exmcr-mod-x": {"weight": [0.1, 1.0, 10.0]},
+    "hop+inverted-softmax": {"beta": [1.0, 3.0, 10.0, 20.0, 50.0]},
+    "hop+invgc": {"rate_query": [0.0, 0.1, 0.3, 1.0], "rate_gallery": [0.0, 0.1, 0.3, 1.0]},
+    "hop+mean-shift": {"share": [0.25, 0.5, 0.75, 1.0]},
 }
 
 
@@ -41,9 +49,10 @@ def sweep(project: Project, names: list[str], seed: int = 0) -> pd.DataFrame:
     jobs = [(name, given) for name in names for given in combinations(GRIDS[name])]
     rows = []
     for name, given in tqdm(jobs, desc="sweep"):
-        base = (project.params.get("compare") or {}).get(name) or {}
-        maps = {leaf: METHODS[name].fit(pools, seed, **(base | given)) for leaf, pools in bench.pools.items()}
-        found = {t.name: per_query(ranks_of_positives(bench.similarity(t, maps), t.positive))["map"].mean() for t in bench.tasks}
+        block = project.params.get("compare") or {}
+        tried = project.params | {"compare": block | {name: (block.get(name) or {}) | given}}
+        maps, after = bench.fit(name, seed, tried), after_of(tried, name)
+        found = {t.name: per_query(ranks_of_positives(bench.similarity(t, maps, after), t.positive))["map"].mean() for t in bench.tasks}
         mean = np.mean([v for task, v in found.items() if task in EMERGENT])
         rows.append({"method": name, "settings": json.dumps(given), "map": mean, **found})
     return pd.DataFrame(rows)

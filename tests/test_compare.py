@@ -87,8 +87,8 @@ def test_keys_follow_settings_code_seed_and_inputs(bench, monkeypatch):
     assert len(set(keys)) == len(keys)
 
 
-def halved(queries, gallery, query_bank, gallery_bank):
-    return queries @ gallery.T / 2
+def halved(queries, gallery, query_bank, gallery_bank, by=2):
+    return queries @ gallery.T / by
 
 
 def test_a_post_processor_gets_both_sides_and_their_training_banks_and_shares_the_fit(bench, monkeypatch):
@@ -118,11 +118,57 @@ def test_a_post_processor_gets_both_sides_and_their_training_banks_and_shares_th
     assert worse["audio->image"] < value["audio->image"] / 2
 
 
-def test_a_method_with_a_post_processor_takes_the_settings_of_the_method(monkeypatch):
+def test_the_settings_of_a_post_processor_are_its_own_and_those_of_its_fit_the_methods(bench, monkeypatch):
     monkeypatch.setitem(METHODS, "hop+halved", Method(hop, after=halved))
-    params = {"compare": {"hop": {"tau": 0.3}}}
+    params = bench.project.params | {"compare": {"hop": {"tau": 0.3}, "hop+halved": {"by": 8}}}
+    compare.check(params)
     assert compare.settings_of(params, "hop+halved", "audio") == {"tau": 0.3}
-    assert compare.settings_of({"compare": {"hop": {"tau": 0.3}, "hop+halved": {"tau": 0.1}}}, "hop+halved", "audio") == {"tau": 0.1}
+    one = np.ones((1, 1))
+    assert compare.after_of(params, "hop+halved")(one, one, one, one) == 1 / 8
+    assert compare.after_of(params, "hop") is None
+    before = compare.key_of(bench, "hop+halved", 0, "i")
+    monkeypatch.setitem(bench.project.params, "compare", {"hop+halved": {"by": 8}})
+    assert compare.key_of(bench, "hop+halved", 0, "i") != before, "another setting of the post-processor is another run"
+
+
+def test_own_settings_come_on_top_of_those_of_the_leaf(bench):
+    params = bench.project.params | {"compare": {"exmcr-symile": {"weight": 0.3}, "cmcr": {"settings": {"steps": 5}}}}
+    audio, points = (compare.settings_of(params, "exmcr-symile", leaf) for leaf in ("audio", "points"))
+    assert audio["weight"] == points["weight"] == 0.3
+    assert audio["train"]["tau2"] == 0.1 and points["train"]["tau2"] == 0.05, "each leaf its own, as in params.yaml"
+    assert compare.settings_of(params, "cmcr", "audio") == {"form": "clap-clip", "settings": {"steps": 5}}
+    assert compare.settings_of(params, "cmcr", "points") == {"form": "ulip-clip", "settings": {"steps": 5}}
+
+
+@pytest.fixture(scope="module")
+def every(bench):
+    """What each method scores on the synthetic project after a few steps of training: {method: {task: row}}."""
+    params, full = bench.project.params, dict(bench.project.params)
+    short = {"steps": 20, "batch": 64}
+    params["train"] = params["train"] | short
+    params["compare"] = {"cmcr": {"settings": short}, "cca": {"dims": 8}, "relative": {"anchors": 100}}
+    params["compare"] |= {name: short for name in ("unimodal", "xbt", "freebind")} | {"oneencoder": short | {"steps": 120}}
+    compare.check(params)
+    scores = {name: {r["task"]: r for r in compare.measure(bench, name, 0)["rows"] if r["split"] == "all"} for name in METHODS}
+    params.clear()
+    params.update(full)
+    return scores
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_fits_and_scores_on_every_task(every, bench, name):
+    assert set(every[name]) == {t.name for t in bench.tasks}
+    assert all(0 <= row["map"] <= 1 for row in every[name].values())
+    mean = np.mean([row["map"] / row["chance_map"] for row in every[name].values()])
+    if name == "direct":  # needs spaces that agree by luck
+        assert mean < 1.6
+    else:
+        assert mean > 2, f"{name} finds {mean:.2f} times what chance does"
+
+
+def test_a_loss_changes_what_ex_mcr_finds(every):
+    found = {name: every[name]["audio->image"]["map"] for name in METHODS if name == "exmcr" or name.startswith("exmcr-")}
+    assert len(found) == 6 and len(set(found.values())) == 6
 
 
 def test_two_leaves_meet_in_the_base_even_if_each_has_a_common_space_of_its_own(bench):
@@ -145,6 +191,9 @@ def test_into_base_is_the_map_itself_for_a_method_that_extends():
 @pytest.mark.parametrize("block, message", [
     ({"nonsense": {}}, "compare.nonsense is no method"),
     ({"ridge": {"beta": 1}}, "compare.ridge: unknown settings beta; known: alpha"),
+    ({"cmcr": {"form": "clap-clip"}}, "compare.cmcr: unknown settings form; known: settings"),  # goes by the leaf
+    ({"exmcr-cwcl": {"weight": 1}}, "compare.exmcr-cwcl: unknown settings weight; known: tau2"),
+    ({"hop+invgc": {"tau": 1}}, "compare.hop.invgc: unknown settings tau; known: rate_gallery, rate_query"),  # is a setting of hop
 ])  # fmt: skip
 def test_wrong_settings_are_told_before_any_work(made, block, message):
     changed = Project(made.root)

@@ -14,6 +14,7 @@ from exmcr.projectors import CMCR
 from exmcr.training import train
 
 FORMS = ("clap-clip", "ulip-clip")  # the large heads for sound and pictures, the small ones for 3D and words
+FORM_BY_OVERLAP = {"text": "clap-clip", "image": "ulip-clip"}  # what the two spaces share tells them apart
 
 # The paper's values, and ours: steps and batch as params.yaml has them for Ex-MCR, both temperatures chosen on validation concepts of the
 # mini corpora. There tau2 moves the mean mAP of the 3D leaf by 2 points (0.02 is best) and that of the sound leaf by half a point; all
