@@ -23,6 +23,7 @@ from exmcr.evaluation import table
 from exmcr.evaluation.postprocess import inverted_softmax, invgc, mean_shift
 from exmcr.evaluation.retrieval import chance, per_query, ranks_of_positives, score
 from exmcr.evaluation.tasks import EMERGENT, Task, halves, tasks
+from exmcr.files import sha256
 from exmcr.methods import Maps, cmcr, exmcr, identity
 from exmcr.methods.baselines import direct, hop, lstsq, procrustes
 from exmcr.methods.cca import cca
@@ -41,6 +42,7 @@ from exmcr.spaces.base import digest, unit
 
 BRIDGE = 10  # base items whose mean stands for a vector of a space that is not the base
 BOOTSTRAP = 1000
+SHARED = ("aggregate", "layers", "objectives", "pairs", "pipeline", "projectors", "training", "methods/networks")  # what methods are made of
 
 
 @dataclass(frozen=True)
@@ -232,12 +234,14 @@ def seeds_of(params: dict, name: str) -> list[int]:
 
 
 def key_of(bench: Bench, name: str, seed: int, inputs: str) -> str:
-    """Changes with a method's settings, the file it is written in, its post-processor's, the banks and the tasks."""
+    """Changes with a method's settings, the file it is written in, its post-processor's, what all of them use, the banks and
+    the tasks."""
     settings = {leaf: settings_of(bench.project.params, name, leaf) for leaf in bench.pools}
     if METHODS[name].after:
         settings["after"] = _block(bench.project.params, name)
     code = [_source(function) for function in (METHODS[name].fit, METHODS[name].after) if function]
-    return digest(name, str(seed), json.dumps(settings, sort_keys=True, default=str), *code, inputs)
+    shared = [sha256(Path(__file__).parent / f"{module}.py") for module in SHARED]
+    return digest(name, str(seed), json.dumps(settings, sort_keys=True, default=str), *code, *shared, inputs)
 
 
 def _source(function) -> str:
