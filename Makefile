@@ -43,6 +43,7 @@ bench: env
 	$(BIN)/python benchmarks/aggregate.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/encoders.py
 
 # One thread each: two trainings side by side are faster than two threads in one.
 JOBS ?= 2
