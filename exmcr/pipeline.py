@@ -226,7 +226,7 @@ def as_maps(projector: projectors.Projector) -> Maps:
 
     @torch.no_grad()
     def leaf(vectors: np.ndarray) -> np.ndarray:
-        return projector(torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32))).numpy()
+        return projector(torch.from_numpy(np.array(vectors, dtype=np.float32))).numpy()
 
     return Maps(leaf=leaf)
 
