@@ -28,6 +28,7 @@ GRIDS: dict[str, dict[str, list]] = {
     "oneencoder": {"noise": [0.001, 0.004], "tau2": [0.05, 0.1]},
     "freebind": {"factor": [0.0, 0.1, 0.2, 0.35, 0.5]},
     "omnibind": {"members": [["procrustes", "ridge", "hop"], ["procrustes", "hop"], ["procrustes", "hop", "xbt"]]},
+    "exmcr+": {"power": [4.0, 8.0, 12.0], "settle": [0.0, 0.3, 0.6], "tau": [0.05, 0.1], "share_projector": [0.0, 0.25]},
     "exmcr-cwcl": {"tau2": [0.02, 0.05, 0.1, 0.2]},
     "exmcr-align+uniform": {"weight": [0.03, 0.1, 0.3, 1.0]},
     "exmcr-symile": {"weight": [0.1, 0.3, 1.0]},

@@ -1,16 +1,20 @@
-"""exmcr+ on two rotated, gapped views of one latent, and its two steps against a plain reference."""
+"""exmcr+ on two rotated, gapped views of one latent, and its probes against a plain reference."""
 
 import numpy as np
 import pytest
 
+from exmcr.errors import ConfigError
+from exmcr.methods import exmcr_plus as plus
 from exmcr.methods import identity
 from exmcr.methods.baselines import hop
-from exmcr.methods.exmcr_plus import exmcr_plus, two_steps
+from exmcr.methods.exmcr_plus import described, exmcr_plus, probed, probes
+from exmcr.methods.relative import asif
 from synthetic import r1, world
 
 TRAIN = {"steps": 60, "batch": 128, "lr": 0.003, "weight_decay": 0.01, "lambda": 1.0, "tau2": 0.05, "noise": 0.004,
          "terms": ["x-o", "o-o", "x-y", "o-y"], "overlap_through_fl": False}  # fmt: skip
 PAIR = {"centres": ["overlap", "leaf", "base"], "tau1": 0.02}
+UNTRAINED = {"keep": 60, "power": 4.0, "ridge": 0.05, "settle": 0.5, "tau": 0.05}
 
 
 @pytest.fixture(scope="module")
@@ -18,32 +22,48 @@ def known():
     return world()
 
 
-def rows(v):
-    return v / np.linalg.norm(v, axis=1, keepdims=True)
+def test_a_description_is_that_of_asif(known):
+    """Whose order of anchors is another."""
+    x, y = described(known.x, known.pools.o_leaf, 40, 4.0), described(known.y, known.pools.o_base, 40, 4.0)
+    assert x.nnz == 40 * len(known.x)
+    theirs = asif(known.pools, keep=40, power=4.0)
+    assert np.allclose((x @ y.T).toarray(), theirs.leaf(known.x) @ theirs.base(known.y).T, atol=1e-6)
 
 
-def attend(queries, keys, values, tau):
-    logits = queries.astype(float) @ keys.T.astype(float) / tau
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return rows(weights / weights.sum(axis=1, keepdims=True) @ values)
+def test_more_is_kept_than_there_is(known):
+    assert described(known.x, known.pools.o_leaf[:7], 40, 4.0).shape == (len(known.x), 7)
 
 
-def test_two_steps_are_two_aggregations(known):
+def test_a_row_that_resembles_nothing_has_a_direction(known):
+    nothing = described(-known.pools.o_leaf.mean(axis=0, keepdims=True), known.pools.o_leaf[:20], 5, 8.0)
+    assert np.isclose(np.linalg.norm(nothing.toarray()), 1)
+
+
+@pytest.mark.parametrize("block", [37, 8192])
+def test_probes_are_ridge_regression(known, monkeypatch, block):
+    """Against scikit-learn's, one regression for each overlap item."""
+    from sklearn.linear_model import Ridge
+
+    monkeypatch.setattr(plus, "BLOCK", block)
     p = known.pools
-    o = attend(known.x, p.o_leaf, p.o_base, 0.01)
-    expected = rows(0.7 * o + 0.3 * attend(o, p.y_base, p.y_base, 0.02))
-    assert np.allclose(two_steps(p, 0.01, 0.02, 0.3).leaf(known.x), expected, atol=1e-5)
+    v = np.concatenate([p.y_base, p.o_base]).astype(np.float64)
+    labels = described(v.astype(np.float32), p.o_base, 60, 4.0).toarray()
+    centred = v - v.mean(axis=0)
+    plain = Ridge(alpha=0.05 * np.trace(centred.T @ centred) / v.shape[1]).fit(v, labels)
+    assert np.allclose(probes(p, 60, 4.0, 0.05), plain.coef_, atol=1e-5)
 
 
-def test_without_the_second_step_it_is_the_hop(known):
-    assert np.allclose(two_steps(known.pools, 0.01, 0.02, 0.0).leaf(known.x), hop(known.pools, tau=0.01).leaf(known.x), atol=1e-6)
+def test_a_probe_tells_pictures_better_than_the_word_does(known):
+    """Which of the held-out pictures shows the held-out thing: probes of its words, against the words themselves."""
+    assert r1(probed(known.pools, **UNTRAINED | {"settle": 0.0}), known.x, known.y) > r1(hop(known.pools, tau=0.02), known.x, known.y)
 
 
-def test_the_second_step_crosses_the_modality_gap(known):
-    """Answers are things y; after the second step a sound lies nearer to where things of y lie."""
-    centre = known.y.mean(axis=0)
-    distance = [np.linalg.norm(two_steps(known.pools, 0.01, 0.02, share).leaf(known.x).mean(axis=0) - centre) for share in (0.0, 0.5, 1.0)]
-    assert distance[0] > distance[1] > distance[2] and distance[2] < 0.5 * distance[0]
+def test_settling_goes_to_the_own_bank(known):
+    """All the way, and sharply, a sound becomes the training sound nearest to it."""
+    p = known.pools
+    nearest = p.x_leaf[(known.x @ p.x_leaf.T).argmax(axis=1)]
+    moved = probed(p, **UNTRAINED | {"settle": 1.0, "tau": 1e-5}).leaf(known.x)
+    assert np.allclose(moved, probed(p, **UNTRAINED | {"settle": 0.0}).leaf(nearest), atol=1e-4)
 
 
 def test_matching_things_are_found_and_the_base_stays(known):
@@ -57,3 +77,9 @@ def test_matching_things_are_found_and_the_base_stays(known):
 def test_a_seed_decides_everything(known):
     first, again, other = (exmcr_plus(known.pools, seed, pair=PAIR, train=TRAIN, steps=3).leaf(known.x) for seed in (0, 0, 1))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("wrong", [{"settle": 1.5}, {"share_projector": -0.1}, {"ridge": 0.0}])
+def test_values_that_cannot_be(known, wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        exmcr_plus(known.pools, 0, pair=PAIR, train=TRAIN, steps=1, **wrong)
