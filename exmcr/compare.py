@@ -368,10 +368,10 @@ def add_arguments(parser) -> None:
 
 def run(arguments) -> int:
     """`exmcr compare`: run what is missing, draw, print the table as Markdown."""
-    from exmcr import plots
+    from exmcr import plot_scores
 
     project = Project()
     results, ranking = compare(project, arguments.methods or None)
-    plots.compare(results, ranking, path=project.figures / "compare.png")
+    plot_scores.compare(results, ranking, path=project.figures / "compare.png")
     print(markdown(results, ranking, arguments.split))
     return 0

@@ -1,4 +1,4 @@
-"""What the notebooks look at: rows, distances and maps, made ready for exmcr.plots."""
+"""What the notebooks look at: rows, distances and maps, made ready for the figures of plot_items, plot_spaces and plot_scores."""
 
 import html
 import itertools
@@ -83,7 +83,7 @@ def top_mass(project: Project) -> pd.DataFrame:
 def pseudo_pairs(project: Project, leaf: dict, n: int, answers: int = 5):
     """n leaf items, and the base items nearest to what the leaf-centric aggregation paired them with.
 
-    Returns rows of queries, of answers, and whether an answer shares the query's concept: the arguments of plots.gallery."""
+    Returns rows of queries, of answers, and whether an answer shares the query's concept: the arguments of plot_items.gallery."""
     bank = project.embeddings.bank(config.leaf_space(project.params, leaf), leaf["modality"], "train")
     other = project.embeddings.bank(config.base_space(project.params), other_modality(leaf), "train")
     made = pairs.load(project.root / "pairs" / leaf["name"], ["leaf"])
@@ -113,7 +113,7 @@ def _similarity(project: Project, task) -> np.ndarray:
 
 
 def answers(project: Project, name: str, n: int, most: int = 5):
-    """n test queries of a task, of different concepts, with their best answers: the arguments of plots.gallery.
+    """n test queries of a task, of different concepts, with their best answers: the arguments of plot_items.gallery.
 
     The queries are a fixed random draw, not the best ones. None when the task has no data."""
     task = _task(project, name)

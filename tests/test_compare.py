@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exmcr import compare, plots
+from exmcr import compare, plot_scores
 from exmcr.cli import main
 from exmcr.compare import METHODS, Bench, Method
 from exmcr.errors import ConfigError
@@ -212,7 +212,7 @@ def test_words_and_picture(made, outcome, tmp_path):
     lines = compare.markdown(results, ranking).splitlines()
     assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == [*ranking.method, "*frozen leaf*", "*chance*"]
     assert len({line.count("|") for line in lines}) == 1
-    plots.compare(results, ranking, path=tmp_path / "compare.png")
+    plot_scores.compare(results, ranking, path=tmp_path / "compare.png")
     assert (tmp_path / "compare.png").stat().st_size > 10_000
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from exmcr import banks, looks, plots
+from exmcr import banks, looks, plot_items
 from exmcr.media import Sound
 from exmcr.model import Base, ExMCR, Leaf
 from exmcr.projectors import Projector
@@ -67,7 +67,7 @@ def test_players_are_of_sounds_only_and_captions_cannot_break_the_page(project):
 
 def test_clouds_to_turn(project):
     rows = project.items[project.items.id.isin(["points/2", "points/3"])].assign(score=0.5)
-    figure = plots.turnable(rows, project.load_item, "title", most=300)
+    figure = plot_items.turnable(rows, project.load_item, "title", most=300)
     assert [len(trace.x) for trace in figure.data] == [300, 300] and {trace.type for trace in figure.data} == {"scatter3d"}
     assert [a.text for a in figure.layout.annotations] == ["points <2> (0.50)", "points <3> (0.50)"]
     cloud = project.load_item(next(rows.itertuples()))
@@ -77,6 +77,6 @@ def test_clouds_to_turn(project):
 def test_answers_draw_a_line_per_question(project, tmp_path):
     table = project.items.assign(score=0.1)
     lines = {"one": table[table.modality == "image"].head(3), "two": table[table.modality == "audio"].head(2)}
-    figure = plots.answers(lines, project.load_item, "title", tmp_path / "a.png")
+    figure = plot_items.answers(lines, project.load_item, "title", tmp_path / "a.png")
     assert [axis.get_visible() for axis in figure.axes] == [True] * 5 + [False] and (tmp_path / "a.png").stat().st_size > 1000
     assert figure.axes[0].get_ylabel() == "one" and figure.axes[3].get_title().endswith("0.10")
