@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from exmcr.compare import Bench, after_of
+from exmcr.compare import Bench
 from exmcr.evaluation.retrieval import per_query, ranks_of_positives
 from exmcr.evaluation.tasks import EMERGENT
+from exmcr.methods.registry import after_of
 from exmcr.pipeline import Project
 
 # What is tried of each setting; all combinations of a method's lists.

@@ -8,7 +8,7 @@ import synthetic
 import torch
 from torch.nn.functional import normalize
 
-from exmcr.compare import ex_mcr_settings
+from exmcr.methods.registry import ex_mcr_settings
 from exmcr.errors import ConfigError
 from exmcr.evaluation.retrieval import score
 from exmcr.methods import cmcr, exmcr, identity
