@@ -4,7 +4,8 @@ from pathlib import Path
 
 from exmcr import config, projectors
 from exmcr.errors import ConfigError
-from exmcr.model import OFFICIAL, ExMCR
+from exmcr.model import ExMCR
+from exmcr.model_files import OFFICIAL
 
 
 def write_official(model: ExMCR, folder: str | Path, seed: int | None = None) -> list[Path]:
