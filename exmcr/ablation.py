@@ -129,6 +129,7 @@ def report(project) -> pd.DataFrame:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """`python -m exmcr.ablation`. Exit status 2, and one line on stderr, for wrong input."""
     from exmcr.pipeline import Project
 
     parser = argparse.ArgumentParser(description="Ex-MCR's ablations: one factor, or the report over all of them.")

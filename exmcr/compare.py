@@ -110,6 +110,7 @@ class Bench:
 
 
 def seeds_of(params: dict, name: str) -> list[int]:
+    """The seeds a method is fitted with: those of params.yaml, or 0 alone where no seed matters."""
     return list(params["seeds"]) if METHODS[name].seeded else [0]
 
 
@@ -200,7 +201,7 @@ def emergent(bench: Bench, done: dict[tuple[str, int], dict]) -> pd.DataFrame:
     chance_map, seconds (to fit all leaves, mean over seeds).
 
     The interval is the 95 % bootstrap over queries, drawn anew within every task and alike for all methods, of the mean over
-    tasks; each query counts with its mean over seeds."""
+    tasks; each query counts with its mean over seeds. Raises ConfigError when none of those tasks has data."""
     asked = [t for t in bench.tasks if t.name in EMERGENT]
     if not asked:
         raise ConfigError(f"none of the tasks {', '.join(EMERGENT)} has data on the {bench.split} split")

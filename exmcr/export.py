@@ -40,6 +40,7 @@ def add_arguments(parser) -> None:
 
 
 def run(arguments) -> int:
+    """`exmcr export`. Raises ConfigError when the project has no projectors, or ones that the authors' code cannot run."""
     model = ExMCR.from_project(arguments.project or config.project_root(), arguments.seeds, device="cpu")
     if arguments.official:
         for path in write_official(model, arguments.folder):

@@ -48,7 +48,7 @@ class Leaf:
 
 
 def of_project(project: Project | str | Path, seeds: Iterable[int] | None = None) -> tuple[Base, list[Leaf], dict[str, dict]]:
-    """What a project trained, and the options of its encoders by registry name: see ExMCR.from_project."""
+    """What a project trained, and the options of its encoders by registry name. Raises ConfigError as ExMCR.from_project."""
     project = project if isinstance(project, Project) else Project(project)
     params = project.params
     seeds = list(params["seeds"] if seeds is None else seeds)
@@ -79,7 +79,7 @@ def of_project(project: Project | str | Path, seeds: Iterable[int] | None = None
 
 
 def official(folder: str | Path | None = None, modalities: Iterable[str] = tuple(OFFICIAL)) -> tuple[Base, list[Leaf]]:
-    """The authors' Ex-MCR: see ExMCR.from_official."""
+    """The authors' Ex-MCR. Raises ConfigError as ExMCR.from_official."""
     leaves = []
     for modality in modalities:
         if modality not in OFFICIAL:

@@ -41,6 +41,7 @@ GRIDS: dict[str, dict[str, list]] = {
 
 
 def combinations(grid: dict[str, list]) -> list[dict]:
+    """{setting: values} -> one {setting: value} for every combination."""
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 

@@ -185,6 +185,7 @@ def run(project) -> pd.DataFrame:
 
 
 def main() -> None:
+    """`python -m exmcr.evaluation.downstream`: `run` on the project around here, and the means over seeds printed."""
     from exmcr.pipeline import Project
 
     result = run(Project())
