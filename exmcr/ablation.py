@@ -10,7 +10,7 @@ import sys
 
 import pandas as pd
 
-from exmcr import config, pairs, plots
+from exmcr import config, pairs, plot_scores
 from exmcr.config import CENTRES, TERMS
 from exmcr.errors import BadItem, ConfigError
 from exmcr.evaluation import table
@@ -124,11 +124,12 @@ def report(project) -> pd.DataFrame:
     made = made.loc[[row for _, row in sorted(zip(place, made.index, strict=True))]]
     made = made[COLUMNS].reset_index(drop=True)
     made.to_csv(project.root / "reports/ablation.csv", index=False, float_format="%.6f")
-    plots.ablation(made, project.figures / "ablation.png")
+    plot_scores.ablation(made, project.figures / "ablation.png")
     return made
 
 
 def main(argv: list[str] | None = None) -> int:
+    """`python -m exmcr.ablation`. Exit status 2, and one line on stderr, for wrong input."""
     from exmcr.pipeline import Project
 
     parser = argparse.ArgumentParser(description="Ex-MCR's ablations: one factor, or the report over all of them.")

@@ -51,6 +51,7 @@ class Bank:
 
     @property
     def fingerprint(self) -> str:
+        """That of the encoder which made the vectors: Space.fingerprint."""
         return self.meta["fingerprint"]
 
     @cached_property

@@ -10,10 +10,10 @@ COMMANDS = {
     "check": ("exmcr.check", "compare the authors' model with the numbers that they published"),
     "compare": ("exmcr.compare", "fit and score every method of the comparison and print it as Markdown"),
     "export": ("exmcr.export", "write what a project trained as one model, or as the authors' files"),
-    "extract": ("exmcr.ranks", "encode every item into banks; under torchrun by all processes"),
+    "extract": ("exmcr.run_stage", "encode every item into banks; under torchrun by all processes"),
     "import-bank": ("exmcr.import_bank", "make a bank of embeddings from elsewhere"),
     "results": ("exmcr.report", "print the results table as Markdown"),
-    "train": ("exmcr.ranks", "train the projectors; under torchrun by all processes"),
+    "train": ("exmcr.run_stage", "train the projectors; under torchrun by all processes"),
     "weights": ("exmcr.weights", "list and fetch the weights of the real spaces"),
 }
 

@@ -1,4 +1,4 @@
-"""Every method side by side on the tasks of the results table. A method is an entry of METHODS; its settings are in params.yaml.
+"""Every method side by side on the tasks of the results table. They and their settings are in exmcr/methods/registry.py.
 
 Each (method, seed) is fitted on the training pools, scored on the test items and kept in reports/compare/ under a key over its
 settings, its code, the banks and the tasks: what is finished and unchanged is not done again."""
@@ -8,7 +8,6 @@ import inspect
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,26 +15,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from exmcr import config, losses
+from exmcr import config
 from exmcr.aggregate import topk
 from exmcr.errors import ConfigError
 from exmcr.evaluation import table
-from exmcr.evaluation.postprocess import inverted_softmax, invgc, mean_shift
 from exmcr.evaluation.retrieval import chance, per_query, ranks_of_positives, score
 from exmcr.evaluation.tasks import EMERGENT, Task, halves, tasks
 from exmcr.files import sha256
-from exmcr.methods import Maps, cmcr, exmcr, identity
-from exmcr.methods.baselines import direct, hop, lstsq, procrustes
-from exmcr.methods.cca import cca
-from exmcr.methods.exmcr_plus import exmcr_plus
-from exmcr.methods.freebind import freebind
-from exmcr.methods.omnibind import omnibind
-from exmcr.methods.oneencoder import oneencoder
-from exmcr.methods.relative import asif, relative
-from exmcr.methods.ridge import ridge
-from exmcr.methods.translation import translation
-from exmcr.methods.unimodal import unimodal
-from exmcr.methods.xbt import xbt
+from exmcr.methods import Maps, identity
+from exmcr.methods.registry import METHODS, after_of, check_settings, own_settings, settings_of
 from exmcr.pipeline import Project
 from exmcr.spaces import space_class
 from exmcr.spaces.base import digest, unit
@@ -43,114 +31,6 @@ from exmcr.spaces.base import digest, unit
 BRIDGE = 10  # base items whose mean stands for a vector of a space that is not the base
 BOOTSTRAP = 1000
 SHARED = ("aggregate", "layers", "objectives", "pairs", "pipeline", "projectors", "training", "methods/networks")  # what methods are made of
-
-
-@dataclass(frozen=True)
-class Method:
-    """fit       fit(pools, seed, **settings) -> Maps
-    paper     where it is from
-    seeded    whether the seed matters; if not, it runs once
-    settings  (params, leaf name) -> keyword arguments of fit that depend on the leaf or stand elsewhere in params.yaml; those
-              in params["compare"] come on top
-    after     post-processor: (queries (n, d), gallery (m, d), query bank, gallery bank, **settings) -> similarity (n, m), from
-              unit rows in the common space; the banks are the training vectors of the same two modalities. The entry is named
-              <method>+<post-processor>: the settings of the fit are those of the method, its own are the post-processor's"""
-
-    fit: Callable[..., Maps]
-    paper: str = ""
-    seeded: bool = False
-    settings: Callable[[dict, str], dict] | None = None
-    after: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
-
-
-def ex_mcr_settings(params: dict, leaf: str) -> dict:
-    """What the stages `pair` and `train` use for this leaf."""
-    return {"pair": params["pair"], "train": config.train_settings(params, leaf)}
-
-
-def cmcr_settings(params: dict, leaf: str) -> dict:
-    """The form of C-MCR that was made for what this leaf shares with the base."""
-    overlap = next(one["overlap"] for one in params["leaves"] if one["name"] == leaf)
-    return {"form": cmcr.FORM_BY_OVERLAP[overlap]}
-
-
-def with_loss(loss: Callable, paper: str, **fixed) -> Method:
-    """Ex-MCR with another inter-space loss. fixed: arguments of fit that are not to be set in params.yaml."""
-    return Method(partial(exmcr.fit, loss=loss, **fixed), paper, seeded=True, settings=ex_mcr_settings)
-
-
-METHODS: dict[str, Method] = {
-    "direct": Method(direct),
-    "lstsq": Method(lstsq),
-    "procrustes": Method(procrustes, "Schönemann 1966"),
-    "translation": Method(translation, "arXiv:2311.00664"),
-    "ridge": Method(ridge, "arXiv:2307.05591"),
-    "cca": Method(cca, "arXiv:2503.05283"),
-    "hop": Method(hop),
-    "relative": Method(relative, "arXiv:2209.15430", seeded=True),
-    "asif": Method(asif, "arXiv:2210.01738"),
-    "unimodal": Method(unimodal, "arXiv:2409.19425", seeded=True),
-    "xbt": Method(xbt, "arXiv:2405.14715", seeded=True),
-    "oneencoder": Method(oneencoder, "arXiv:2409.11059", seeded=True),
-    "freebind": Method(freebind, "arXiv:2405.04883", seeded=True),
-    "omnibind": Method(omnibind, "arXiv:2407.11895", seeded=True),
-    "cmcr": Method(cmcr.fit, "arXiv:2305.14381", seeded=True, settings=cmcr_settings),
-    # Ex-MCR: the paper's, with the losses of others, and recipes of our own
-    "exmcr": Method(exmcr.fit, "arXiv:2310.08884", seeded=True, settings=ex_mcr_settings),
-    "exmcr+": Method(exmcr_plus, "ours, after arXiv:2310.08884", seeded=True, settings=ex_mcr_settings),
-    "exmcr-cwcl": with_loss(losses.cwcl_loss, "arXiv:2309.14580", weight=None),  # has none
-    "exmcr-align+uniform": with_loss(losses.align_uniform_loss, "arXiv:2405.18570"),
-    "exmcr-symile": with_loss(losses.symile_loss, "arXiv:2411.01053"),
-    "exmcr-geodesic": with_loss(losses.geodesic_loss, "arXiv:2203.03897"),
-    "exmcr-mod-x": with_loss(losses.mod_x_loss, "arXiv:2305.07437"),
-    # post-processors, each on the maps of the method before the +
-    "hop+inverted-softmax": Method(hop, "arXiv:1702.03859", after=inverted_softmax),
-    "hop+invgc": Method(hop, "arXiv:2310.13276", after=invgc),
-    "hop+mean-shift": Method(hop, "arXiv:2203.02053", after=mean_shift),
-}
-
-
-def settings_of(params: dict, name: str, leaf: str) -> dict:
-    """Keyword arguments of a method's fit for one leaf; those of "hop+invgc" are those of "hop".
-
-    Raises ConfigError for an unknown method."""
-    method = _method(name)
-    fitted = name.rsplit("+", 1)[0] if method.after else name
-    given = method.settings(params, leaf) if method.settings else {}
-    return given | _block(params, fitted)
-
-
-def after_of(params: dict, name: str) -> Callable | None:
-    """The post-processor of an entry with its settings: (queries, gallery, query bank, gallery bank) -> similarity."""
-    after = _method(name).after
-    return after and partial(after, **_block(params, name))
-
-
-def _block(params: dict, name: str) -> dict:
-    return (params.get("compare") or {}).get(name) or {}
-
-
-def _method(name: str) -> Method:
-    if name not in METHODS:
-        raise ConfigError(f"compare: unknown method '{name}'; known: {', '.join(METHODS)}")
-    return METHODS[name]
-
-
-def check(params: dict) -> None:
-    """Raises ConfigError when the block `compare` names a method or a setting that does not exist."""
-    for name, settings in (params.get("compare") or {}).items():
-        if name not in METHODS:
-            raise ConfigError(f"compare.{name} is no method; known: {', '.join(METHODS)}")
-        method = METHODS[name]
-        arguments = list(inspect.signature(method.after or method.fit).parameters.values())[4 if method.after else 2 :]
-        if any(p.kind is p.VAR_KEYWORD for p in arguments):
-            continue  # those check what they are given themselves
-        elsewhere = method.settings(params, params["leaves"][0]["name"]) if method.settings else {}
-        fixed = method.fit.keywords if isinstance(method.fit, partial) else {}
-        known = {p.name for p in arguments} - {"loss", "progress"} - set(elsewhere) - set(fixed)
-        unknown = set(settings or {}) - known
-        if unknown:
-            raise ConfigError(f"compare.{name}: unknown settings {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}")
 
 
 # ---- from maps to similarities
@@ -230,6 +110,7 @@ class Bench:
 
 
 def seeds_of(params: dict, name: str) -> list[int]:
+    """The seeds a method is fitted with: those of params.yaml, or 0 alone where no seed matters."""
     return list(params["seeds"]) if METHODS[name].seeded else [0]
 
 
@@ -238,7 +119,7 @@ def key_of(bench: Bench, name: str, seed: int, inputs: str) -> str:
     the tasks."""
     settings = {leaf: settings_of(bench.project.params, name, leaf) for leaf in bench.pools}
     if METHODS[name].after:
-        settings["after"] = _block(bench.project.params, name)
+        settings["after"] = own_settings(bench.project.params, name)
     code = [_source(function) for function in (METHODS[name].fit, METHODS[name].after) if function]
     shared = [sha256(Path(__file__).parent / f"{module}.py") for module in SHARED]
     return digest(name, str(seed), json.dumps(settings, sort_keys=True, default=str), *code, *shared, inputs)
@@ -286,7 +167,7 @@ def compare(project: Project, names: list[str] | None = None) -> tuple[pd.DataFr
     all others that are finished and up to date.
 
     Returns the table (columns of reports/results.csv) and the ranking of `emergent`."""
-    check(project.params)
+    check_settings(project.params)
     names = list(METHODS) if names is None else names
     for name in names:
         settings_of(project.params, name, project.leaves[0]["name"])  # an unknown name is told before any work
@@ -320,7 +201,7 @@ def emergent(bench: Bench, done: dict[tuple[str, int], dict]) -> pd.DataFrame:
     chance_map, seconds (to fit all leaves, mean over seeds).
 
     The interval is the 95 % bootstrap over queries, drawn anew within every task and alike for all methods, of the mean over
-    tasks; each query counts with its mean over seeds."""
+    tasks; each query counts with its mean over seeds. Raises ConfigError when none of those tasks has data."""
     asked = [t for t in bench.tasks if t.name in EMERGENT]
     if not asked:
         raise ConfigError(f"none of the tasks {', '.join(EMERGENT)} has data on the {bench.split} split")
@@ -368,10 +249,10 @@ def add_arguments(parser) -> None:
 
 def run(arguments) -> int:
     """`exmcr compare`: run what is missing, draw, print the table as Markdown."""
-    from exmcr import plots
+    from exmcr import plot_scores
 
     project = Project()
     results, ranking = compare(project, arguments.methods or None)
-    plots.compare(results, ranking, path=project.figures / "compare.png")
+    plot_scores.compare(results, ranking, path=project.figures / "compare.png")
     print(markdown(results, ranking, arguments.split))
     return 0

@@ -33,10 +33,12 @@ def current():
 
 
 def rank(group=None) -> int:
+    """The number of this process in the group, from 0; 0 for a process alone."""
     return 0 if group is None else distributed.get_rank(group)
 
 
 def size(group=None) -> int:
+    """How many processes the group has; 1 for a process alone."""
     return 1 if group is None else distributed.get_world_size(group)
 
 

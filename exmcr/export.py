@@ -4,7 +4,8 @@ from pathlib import Path
 
 from exmcr import config, projectors
 from exmcr.errors import ConfigError
-from exmcr.model import OFFICIAL, ExMCR
+from exmcr.model import ExMCR
+from exmcr.model_files import OFFICIAL
 
 
 def write_official(model: ExMCR, folder: str | Path, seed: int | None = None) -> list[Path]:
@@ -39,6 +40,7 @@ def add_arguments(parser) -> None:
 
 
 def run(arguments) -> int:
+    """`exmcr export`. Raises ConfigError when the project has no projectors, or ones that the authors' code cannot run."""
     model = ExMCR.from_project(arguments.project or config.project_root(), arguments.seeds, device="cpu")
     if arguments.official:
         for path in write_official(model, arguments.folder):

@@ -170,6 +170,7 @@ def add_arguments(parser) -> None:
 
 
 def run(arguments) -> int:
+    """`exmcr import-bank`. Raises ConfigError as `import_bank` does."""
     folder = arguments.folder or config.project_root() / "banks" / arguments.space / arguments.modality / arguments.split
     bank, changed = import_bank(arguments.source, folder, arguments.space, arguments.modality, fingerprint=arguments.fingerprint, key=arguments.key,
                                 ids=arguments.ids, captions=arguments.captions, strict=arguments.strict, replace=arguments.replace)  # fmt: skip

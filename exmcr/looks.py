@@ -1,21 +1,19 @@
-"""What the notebooks look at: rows, distances and maps, made ready for exmcr.plots."""
+"""What the notebooks look at: rows, distances and maps, made ready for the figures of plot_items, plot_spaces and plot_scores."""
 
-import html
 import itertools
+import json
 
 import numpy as np
 import pandas as pd
 
 from exmcr import config, pairs, projectors
 from exmcr.aggregate import aggregate, topk
-from exmcr.banks import Bank
 from exmcr.corpora.paper import PAPER_CORPORA
 from exmcr.evaluation import geometry, retrieval
 from exmcr.evaluation.embeddings import other_modality
 from exmcr.evaluation.table import over_seeds
 from exmcr.evaluation.tasks import tasks
 from exmcr.methods.baselines import BASELINES
-from exmcr.model import ExMCR
 from exmcr.pipeline import Project, as_maps
 
 CENTRE_QUERIES = 2000  # rows per centre in the picture of neighbours
@@ -25,6 +23,19 @@ def exmcr_maps(project: Project, seed: int | None = None) -> dict:
     """The trained projectors of one seed (the first): {leaf name: Maps}."""
     seed = project.params["seeds"][0] if seed is None else seed
     return {leaf["name"]: as_maps(projectors.load(project.projector_path(leaf["name"], seed))) for leaf in project.leaves}
+
+
+def some_items(project: Project, n: int):
+    """n items of each modality but text, a line each: the arguments of plot_items.gallery, without right and wrong."""
+    held = project.items[project.items.modality != "text"].groupby("modality")
+    lines = [list(part.sample(min(n, len(part)), random_state=1).itertuples()) for _, part in held]
+    return [line[0] for line in lines], [line[1:] for line in lines], None
+
+
+def unusable_files(project: Project) -> pd.DataFrame:
+    """What could not be used when the corpus was built: columns id, reason."""
+    path = project.root / "data/skipped.json"
+    return pd.DataFrame(json.loads(path.read_text()) if path.is_file() else [], columns=["id", "reason"])
 
 
 def bank_cosines(project: Project, pairs_per_bank: int = 4000) -> dict[str, dict[str, np.ndarray]]:
@@ -83,7 +94,7 @@ def top_mass(project: Project) -> pd.DataFrame:
 def pseudo_pairs(project: Project, leaf: dict, n: int, answers: int = 5):
     """n leaf items, and the base items nearest to what the leaf-centric aggregation paired them with.
 
-    Returns rows of queries, of answers, and whether an answer shares the query's concept: the arguments of plots.gallery."""
+    Returns rows of queries, of answers, and whether an answer shares the query's concept: the arguments of plot_items.gallery."""
     bank = project.embeddings.bank(config.leaf_space(project.params, leaf), leaf["modality"], "train")
     other = project.embeddings.bank(config.base_space(project.params), other_modality(leaf), "train")
     made = pairs.load(project.root / "pairs" / leaf["name"], ["leaf"])
@@ -113,7 +124,7 @@ def _similarity(project: Project, task) -> np.ndarray:
 
 
 def answers(project: Project, name: str, n: int, most: int = 5):
-    """n test queries of a task, of different concepts, with their best answers: the arguments of plots.gallery.
+    """n test queries of a task, of different concepts, with their best answers: the arguments of plot_items.gallery.
 
     The queries are a fixed random draw, not the best ones. None when the task has no data."""
     task = _task(project, name)
@@ -281,39 +292,3 @@ def modality_gaps(project: Project) -> tuple[pd.DataFrame, pd.DataFrame]:
         return pd.DataFrame([[distance(centres[a], centres[b]) for b in names] for a in names], names, names)
 
     return table(before), table(after)
-
-
-def search(project: Project, model: ExMCR, query: np.ndarray, modality: str, k: int = 6, split: str = "test") -> pd.DataFrame:
-    """The k best items of a modality for one query (1, d) in the base space: rows of the item table, best first, with `score`, a cosine."""
-    leaf = model.leaf_of(modality)
-    bank = Bank(project.root / "banks" / (leaf or model.base).space / modality / split)
-    found = model.search(query, bank, min(k, len(bank)))
-    return project.items.set_index("id", drop=False).loc[bank.ids[found.indices[0]]].assign(score=found.scores[0])
-
-
-def familiar_concepts(project: Project, modality: str, n: int) -> list[str]:
-    """The concepts with most training items of a modality, of those that test items of it and test pictures show, most first."""
-    rows = project.items[(project.items.concept != "") & (project.items["of"] == "")]
-    count = rows.groupby(["concept", "split", "modality"]).size()
-    shown = [set(count.xs(("test", m), level=["split", "modality"]).index) for m in (modality, "image")]
-    trained = count.xs(("train", modality), level=["split", "modality"])
-    return trained[trained.index.isin(shown[0] & shown[1])].sort_values(ascending=False, kind="stable").head(n).index.tolist()
-
-
-def example(project: Project, modality: str, concept: str, split: str = "test") -> pd.Series:
-    """The first item of this modality that is an instance of `concept`; of any, when there is none."""
-    rows = project.items[(project.items.modality == modality) & (project.items.split == split)]
-    return rows.loc[(rows.concept != concept).sort_values(kind="stable").index[0]]
-
-
-def listen(project: Project, rows: pd.DataFrame):
-    """Players for the sounds among these rows of the item table, each under its caption (and its score, if it has one)."""
-    from IPython.display import HTML, Audio
-
-    players = []
-    for row in rows[rows.modality == "audio"].itertuples():
-        sound = project.load_item(row)
-        score = f" ({row.score:.2f})" if "score" in rows else ""
-        player = Audio(sound.samples, rate=sound.rate, normalize=False)._repr_html_()
-        players.append(f"<div>{html.escape(row.caption)}{score}{player}</div>")
-    return HTML(f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(players)}</div>')

@@ -177,12 +177,3 @@ def mod_x_loss(projector, batch: Quadruples, settings: dict, weight: float = 1.0
     inter = _mean(infonce(p, b, tau) for p, b in _pairs(x, o, batch, settings))
     kept = off_diagonal(x @ batch["o_base"].T, batch["x_leaf"] @ batch["o_leaf"].T, tau)
     return _result(x_l, batch, settings, inter + weight * kept)
-
-
-LOSSES = {
-    "symile": symile_loss,
-    "cwcl": cwcl_loss,
-    "align+uniform": align_uniform_loss,
-    "geodesic": geodesic_loss,
-    "mod-x": mod_x_loss,
-}

@@ -18,11 +18,14 @@ MODALITIES = ("text", "image", "audio", "points")
 
 
 class Sound(NamedTuple):
+    """A sound in memory, finite and not silent."""
+
     samples: np.ndarray  # float32 (n,), mono
     rate: int  # Hz
 
 
 def load_text(item) -> str:
+    """String -> the same with single spaces. Raises BadItem for anything else, or when nothing is left."""
     if not isinstance(item, str):
         raise BadItem(f"text is a {type(item).__name__}, not a string")
     text = " ".join(item.split())
@@ -32,7 +35,9 @@ def load_text(item) -> str:
 
 
 def load_image(item) -> np.ndarray:
-    """Path, PIL image or uint8 array -> uint8 (H, W, 3). The first frame of an animation; 16-bit grey is scaled."""
+    """Path, PIL image or uint8 array -> uint8 (H, W, 3). The first frame of an animation; 16-bit grey is scaled.
+
+    Raises BadItem for another array, or what Pillow cannot read."""
     from PIL import Image, ImageOps
 
     if isinstance(item, np.ndarray):
@@ -61,7 +66,9 @@ def load_image(item) -> np.ndarray:
 
 
 def load_audio(item, start: float = 0.0, seconds: float | None = None) -> Sound:
-    """Path, or (samples (n,) or (n, channels), rate) -> mono Sound. `start` and `seconds` cut a window out of a file."""
+    """Path, or (samples (n,) or (n, channels), rate) -> mono Sound. `start` and `seconds` cut a window out of a file.
+
+    Raises BadItem for what libsndfile cannot read, other shapes, and an empty, silent (all below 1e-4) or not finite sound."""
     import soundfile
 
     if isinstance(item, (str, Path)):
@@ -97,7 +104,9 @@ def load_audio(item, start: float = 0.0, seconds: float | None = None) -> Sound:
 
 
 def load_points(item) -> np.ndarray:
-    """Path or array -> float32 (n, 3). Extra columns (colours, normals) are dropped."""
+    """Path or array -> float32 (n, 3). Extra columns (colours, normals) are dropped.
+
+    Raises BadItem for an unreadable file, other shapes, an empty or not finite cloud, and points that all coincide."""
     from exmcr import points
 
     if isinstance(item, (str, Path)):

@@ -4,56 +4,26 @@
     found = model.encode({"text": ["a dog"], "audio": ["bark.wav"], "points": ["dog.ply"]})
     model.similarity(found["audio"], found["text"])
 
-A model in a folder is two files: exmcr.safetensors (the projectors of every leaf and seed) and exmcr.json (which spaces they
-were trained on, with fingerprints, and how). The frozen encoders are not in it; they are loaded when first needed."""
+How it is put together and stored is in exmcr/model_files.py. The frozen encoders are not part of a stored model; they are
+loaded when first needed."""
 
-import json
-import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from exmcr import aggregate, checkpoints, media, projectors
+from exmcr import aggregate, media, model_files
 from exmcr.banks import Bank
 from exmcr.errors import BadItem, ConfigError
-from exmcr.files import sha256
+from exmcr.model_files import OFFICIAL, Base, Leaf
 from exmcr.projectors import Projector
-from exmcr.spaces import load_space, space_class
+from exmcr.spaces import load_space
 from exmcr.spaces.base import Space, unit
 
-FORMAT = "exmcr 1"
-OFFICIAL = {"audio": ("ex_clap.pt", "clap", "text"), "points": ("ex_ulip.pt", "ulip2", "image")}  # modality: file, space, overlap
-NOTE = ("leaf_space", "base_space", "leaf_fingerprint", "base_fingerprint", "pair", "train")  # beside a projector
 CHUNK = 64  # raw items in memory at once
 ROWS = 65_536  # vectors through a projector at once
-
-
-@dataclass
-class Base:
-    """The frozen space that everything is brought into."""
-
-    space: str  # registry name
-    fingerprint: str  # of the encoder the projectors were trained towards; "" where the weights do not tell (the authors')
-    dim: int
-    modalities: tuple[str, ...]
-
-
-@dataclass
-class Leaf:
-    """A frozen space with the projectors that bring one modality of it into the base."""
-
-    name: str
-    modality: str
-    overlap: str  # the modality it shares with the base
-    space: str
-    fingerprint: str
-    dim: int
-    projectors: dict[int, Projector]  # by seed
-    training: dict = field(default_factory=dict)  # the parameters that made them
 
 
 class Encoded(dict):
@@ -110,36 +80,8 @@ class ExMCR:
         """The projectors of a project (exmcr.pipeline.Project, or its folder), of all its seeds unless `seeds` names some.
 
         Raises ConfigError when a projector or the note beside it is missing, or when leaves were trained towards different bases."""
-        from exmcr.config import base_space, encoder_options, leaf_space
-        from exmcr.pipeline import Project
-
-        project = project if isinstance(project, Project) else Project(project)
-        params = project.params
-        seeds = list(params["seeds"] if seeds is None else seeds)
-        if not seeds:
-            raise ConfigError("a model needs at least one seed")
-        leaves, bases = [], {}
-        for leaf in project.leaves:
-            made, notes = {}, {}
-            for seed in seeds:
-                path = project.projector_path(leaf["name"], seed)
-                made[seed], notes[seed] = projectors.load(path), _read_json(path.with_suffix(".json"), NOTE)
-            seed = seeds[0]
-            note, space = notes[seed], leaf_space(params, leaf)
-            if len({(n["leaf_fingerprint"], n["base_fingerprint"]) for n in notes.values()}) > 1:
-                raise ConfigError(f"the seeds of leaf '{leaf['name']}' were trained on different encoders; run the train stage again")
-            if (note["leaf_space"], note["base_space"]) != (space, base_space(params)):
-                raise ConfigError(f"the projector of leaf '{leaf['name']}' was trained from '{note['leaf_space']}' into '{note['base_space']}', "
-                                  f"params.yaml asks for '{space}' into '{base_space(params)}'; run the train stage again")  # fmt: skip
-            bases[leaf["name"]] = note["base_fingerprint"]
-            leaves.append(Leaf(leaf["name"], leaf["modality"], leaf["overlap"], space, note["leaf_fingerprint"], made[seed].dim, made,
-                               {"pair": note["pair"], "train": note["train"]}))  # fmt: skip
-        if len(set(bases.values())) > 1:
-            raise ConfigError(f"leaves were trained towards different base encoders: {bases}; run the train stage again")
-        name = base_space(params)
-        base = Base(name, bases[leaves[0].name], next(iter(leaves[0].projectors.values())).out, space_class(name).modalities)
-        chosen = {space: encoder_options(params, space) | {"root": project.root} for space in (name, *(leaf.space for leaf in leaves))}
-        return cls(base, leaves, chosen | (settings or {}), device)
+        base, leaves, options = model_files.of_project(project, seeds)
+        return cls(base, leaves, options | (settings or {}), device)
 
     @classmethod
     def from_official(cls, folder: str | Path | None = None, modalities: Iterable[str] = tuple(OFFICIAL), settings: dict[str, dict] | None = None,
@@ -148,69 +90,16 @@ class ExMCR:
 
         `modalities` may leave one out. The files do not say which encoder weights they were trained on, so there is no
         fingerprint to compare; `exmcr check` compares results instead. Raises ConfigError for a missing or foreign file."""
-        from exmcr import weights
-
-        leaves = []
-        for modality in modalities:
-            if modality not in OFFICIAL:
-                raise ConfigError(f"the authors' model extends {' and '.join(OFFICIAL)}, not '{modality}'")
-            file, space, overlap = OFFICIAL[modality]
-            path = Path(folder or weights.folder()) / file
-            if not path.is_file():
-                raise ConfigError(f"no projector {path}: take it from {weights.named(file).page}; see `exmcr weights`")
-            projector = projectors.load(path)
-            leaves.append(Leaf(modality, modality, overlap, space, "", projector.dim, {0: projector}, {"source": file, "sha256": sha256(path)}))
-        return cls(Base("clip", "", projectors.DIM, ("image", "text")), leaves, settings, device)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write exmcr.safetensors and exmcr.json into `folder`, in place of a model that is there. Returns the folder."""
-        from safetensors.torch import save_file
-
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {}
-        for leaf in self.leaves.values():
-            for seed, projector in leaf.projectors.items():
-                state |= {f"{leaf.name}/{seed}/{name}": tensor.cpu().contiguous() for name, tensor in projector.state_dict().items()}
-        part = folder / "exmcr.part"
-        save_file(state, part)
-        content = {
-            "format": FORMAT,
-            "weights_sha256": sha256(part),
-            "base": {"space": self.base.space, "fingerprint": self.base.fingerprint, "dim": self.base.dim, "modalities": list(self.base.modalities)},
-            "leaves": [
-                {"name": leaf.name, "modality": leaf.modality, "overlap": leaf.overlap, "space": leaf.space, "fingerprint": leaf.fingerprint,
-                 "dim": leaf.dim, "seeds": list(leaf.projectors), "training": leaf.training} for leaf in self.leaves.values()
-            ],
-        }  # fmt: skip
-        os.replace(part, folder / "exmcr.safetensors")
-        part.write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(part, folder / "exmcr.json")
-        return folder
+        return cls(*model_files.official(folder, modalities), settings, device)
 
     @classmethod
     def load(cls, folder: str | Path, settings: dict[str, dict] | None = None, device: str | None = None) -> "ExMCR":
         """Read what `save` wrote. Raises ConfigError when a file is missing, damaged, or not of this model."""
-        folder = Path(folder)
-        weights = folder / "exmcr.safetensors"
-        content = _read_json(folder / "exmcr.json", ("format",))
-        if content.get("format") != FORMAT:
-            raise ConfigError(f"{folder / 'exmcr.json'} is of format {content.get('format')!r}, this version reads {FORMAT!r}")
-        state = checkpoints.load(weights)
-        if sha256(weights) != content.get("weights_sha256"):
-            raise ConfigError(f"{weights} is not the file that exmcr.json beside it describes; export the model again")
-        try:
-            leaves = []
-            for entry in content["leaves"]:
-                made = {}
-                for seed in entry["seeds"]:
-                    prefix = f"{entry['name']}/{seed}/"
-                    made[seed] = projectors.from_state({n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)})
-                leaves.append(Leaf(**{k: v for k, v in entry.items() if k != "seeds"}, projectors=made))
-            base = Base(**content["base"] | {"modalities": tuple(content["base"]["modalities"])})
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise ConfigError(f"{folder} does not hold a whole model: {error}; export it again") from error
-        return cls(base, leaves, settings, device)
+        return cls(*model_files.read(folder), settings, device)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write exmcr.safetensors and exmcr.json into `folder`, in place of a model that is there. Returns the folder."""
+        return model_files.write(folder, self.base, list(self.leaves.values()))
 
     # what it does
 
@@ -359,18 +248,6 @@ class ExMCR:
         what = f"projector '{part.name}' was trained on vectors of" if isinstance(part, Leaf) else "the projectors were trained towards"
         raise ConfigError(f"{what} '{part.space}', fingerprint {part.fingerprint or 'not recorded'}; {whose} is '{name}', fingerprint {fingerprint}. "
                           "Use the same weights and preprocessing, or train again on these")  # fmt: skip
-
-
-def _read_json(path: Path, needed: tuple[str, ...]) -> dict:
-    if not path.is_file():
-        raise ConfigError(f"no {path}; a model is made by `exmcr export`, a projector's note by the train stage")
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ConfigError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, dict) or not all(name in content for name in needed):
-        raise ConfigError(f"{path} is damaged or of an older version: it needs {', '.join(needed)}")
-    return content
 
 
 def _name(item) -> str:

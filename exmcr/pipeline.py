@@ -37,6 +37,7 @@ class Project:
 
     @cached_property
     def items(self) -> pd.DataFrame:
+        """The table of items (columns: exmcr/corpora/table.py). Raises ConfigError when it has not been made."""
         path = self.root / "data/items.parquet"
         if not path.is_file():
             raise ConfigError(f"no table of items at {path}; run 'python -m exmcr.corpora' or 'dvc repro'")
@@ -53,6 +54,7 @@ class Project:
 
     @cached_property
     def embeddings(self) -> Embeddings:
+        """The banks of the project."""
         return Embeddings(self.root, self.params, self.items)
 
     @property
@@ -62,6 +64,7 @@ class Project:
 
     @property
     def figures(self) -> Path:
+        """The folder that figures go to."""
         return self.root / "reports/figures"
 
     def load_space(self, name: str) -> Space:
@@ -73,6 +76,7 @@ class Project:
         return load_item(item, self.root / "data")
 
     def projector_path(self, leaf: str, seed: int) -> Path:
+        """Where the projector of a leaf and seed is stored; beside it, as .json, what made it."""
         return self.root / "models/projectors" / f"{leaf}-seed{seed}.safetensors"
 
 
@@ -273,7 +277,8 @@ def score_task(project: Project, task: Task, methods) -> list[dict]:
 def evaluate(project: Project) -> pd.DataFrame:
     """Score every method on every task: test to reports/results.csv, validation to reports/validation.csv. Returns the test table.
 
-    Also the geometry of the spaces before and after extension (first seed) to reports/geometry.csv."""
+    Also the geometry of the spaces before and after extension (first seed) to reports/geometry.csv. Raises ConfigError when no task
+    has test items."""
     methods = fitted(project)
     for split, name in (("val", "validation"), ("test", "results")):
         rows = [row for task in tasks(project.usable_items, split) for row in score_task(project, task, methods)]

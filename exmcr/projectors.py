@@ -15,7 +15,7 @@ DIM, HIDDEN = 512, 1024
 
 
 class Block(nn.Module):
-    """Linear 512-1024, BatchNorm, ReLU, Linear 1024-512, BatchNorm. No ReLU at the end, no residual."""
+    """Linear 512-1024, BatchNorm, ReLU, Linear 1024-512, BatchNorm: (n, dim) -> (n, out). No ReLU at the end, no residual."""
 
     def __init__(self, dim: int = DIM, hidden: int = HIDDEN, out: int = DIM):
         super().__init__()
@@ -29,7 +29,8 @@ class Block(nn.Module):
 
 
 class InterSpace(nn.Module):
-    """f_m: blocks one after another, two in the authors' files, between the leaf's sphere and the base's."""
+    """f_m: blocks one after another, two in the authors' files, between the leaf's sphere and the base's: (n, dim) -> (n, out),
+    not normalised."""
 
     def __init__(self, dim: int = DIM, out: int = DIM, hidden: int = HIDDEN, depth: int = 2):
         super().__init__()
@@ -120,10 +121,12 @@ class CMCR(nn.Module):
 
     @property
     def leaf(self) -> nn.Module:
+        """(n, leaf_dim) -> (n, out), unit rows."""
         return self.Head_B if self.small else self.Head_A
 
     @property
     def base(self) -> nn.Module:
+        """(n, base_dim) -> (n, out), unit rows."""
         return self.Head_A if self.small else self.Head_B
 
     def forward(self, leaf: torch.Tensor, base: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

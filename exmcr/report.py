@@ -36,6 +36,7 @@ def add_arguments(parser) -> None:
 
 
 def run(arguments) -> int:
+    """`exmcr results`. Raises ConfigError when the project has no results yet."""
     path = config.project_root() / "reports/results.csv"
     if not path.is_file():
         raise ConfigError(f"no results at {path}; run 'make repro'")

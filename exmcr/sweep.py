@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from exmcr.compare import Bench, after_of
+from exmcr.compare import Bench
 from exmcr.evaluation.retrieval import per_query, ranks_of_positives
 from exmcr.evaluation.tasks import EMERGENT
+from exmcr.methods.registry import after_of
 from exmcr.pipeline import Project
 
 # What is tried of each setting; all combinations of a method's lists.
@@ -41,6 +42,7 @@ GRIDS: dict[str, dict[str, list]] = {
 
 
 def combinations(grid: dict[str, list]) -> list[dict]:
+    """{setting: values} -> one {setting: value} for every combination."""
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 

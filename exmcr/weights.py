@@ -14,6 +14,8 @@ from exmcr.files import sha256
 
 
 class Weight(NamedTuple):
+    """A file of published weights, and where it comes from."""
+
     file: str  # name in the weights folder
     space: str  # who needs it
     megabytes: int  # about

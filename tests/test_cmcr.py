@@ -8,7 +8,7 @@ import synthetic
 import torch
 from torch.nn.functional import normalize
 
-from exmcr.compare import ex_mcr_settings
+from exmcr.methods.registry import ex_mcr_settings
 from exmcr.errors import ConfigError
 from exmcr.evaluation.retrieval import score
 from exmcr.methods import cmcr, exmcr, identity
@@ -65,7 +65,7 @@ def test_cmcr_closes_the_gap_inside_each_space_and_attraction_closes_it_further(
 
 def test_the_small_form_connects_too_and_is_never_negative(world):
     pools, x, _, _, y = world
-    maps = cmcr.small(pools, 0, settings=QUICK | {"steps": 150, "lr": 3e-3})  # one layer has more to do
+    maps = cmcr.fit(pools, 0, form="ulip-clip", settings=QUICK | {"steps": 150, "lr": 3e-3})  # one layer has more to do
     assert r1(maps.leaf(x), maps.base(y)) > 0.9
     assert maps.leaf(x).min() >= 0 and maps.base(y).min() >= 0
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exmcr import compare, plots
+from exmcr import compare, plot_scores
 from exmcr.cli import main
-from exmcr.compare import METHODS, Bench, Method
+from exmcr.compare import Bench
 from exmcr.errors import ConfigError
 from exmcr.evaluation import table
 from exmcr.evaluation.retrieval import per_query, ranks_of_positives
@@ -18,6 +18,7 @@ from exmcr.evaluation.tasks import EMERGENT
 from exmcr.methods import Maps
 from exmcr.methods.baselines import hop, procrustes
 from exmcr.methods.cca import cca
+from exmcr.methods.registry import METHODS, Method, after_of, check_settings, settings_of
 from exmcr.pipeline import Project
 from synthetic import World, project, r1, world
 
@@ -121,23 +122,14 @@ def test_a_post_processor_gets_both_sides_and_their_training_banks_and_shares_th
 def test_the_settings_of_a_post_processor_are_its_own_and_those_of_its_fit_the_methods(bench, monkeypatch):
     monkeypatch.setitem(METHODS, "hop+halved", Method(hop, after=halved))
     params = bench.project.params | {"compare": {"hop": {"tau": 0.3}, "hop+halved": {"by": 8}}}
-    compare.check(params)
-    assert compare.settings_of(params, "hop+halved", "audio") == {"tau": 0.3}
+    check_settings(params)
+    assert settings_of(params, "hop+halved", "audio") == {"tau": 0.3}
     one = np.ones((1, 1))
-    assert compare.after_of(params, "hop+halved")(one, one, one, one) == 1 / 8
-    assert compare.after_of(params, "hop") is None
+    assert after_of(params, "hop+halved")(one, one, one, one) == 1 / 8
+    assert after_of(params, "hop") is None
     before = compare.key_of(bench, "hop+halved", 0, "i")
     monkeypatch.setitem(bench.project.params, "compare", {"hop+halved": {"by": 8}})
     assert compare.key_of(bench, "hop+halved", 0, "i") != before, "another setting of the post-processor is another run"
-
-
-def test_own_settings_come_on_top_of_those_of_the_leaf(bench):
-    params = bench.project.params | {"compare": {"exmcr-symile": {"weight": 0.3}, "cmcr": {"settings": {"steps": 5}}}}
-    audio, points = (compare.settings_of(params, "exmcr-symile", leaf) for leaf in ("audio", "points"))
-    assert audio["weight"] == points["weight"] == 0.3
-    assert audio["train"]["tau2"] == 0.1 and points["train"]["tau2"] == 0.05, "each leaf its own, as in params.yaml"
-    assert compare.settings_of(params, "cmcr", "audio") == {"form": "clap-clip", "settings": {"steps": 5}}
-    assert compare.settings_of(params, "cmcr", "points") == {"form": "ulip-clip", "settings": {"steps": 5}}
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +140,7 @@ def every(bench):
     params["train"] = params["train"] | short
     params["compare"] = {"cmcr": {"settings": short}, "cca": {"dims": 8}, "relative": {"anchors": 100}}
     params["compare"] |= {name: short for name in ("unimodal", "xbt", "freebind")} | {"oneencoder": short | {"steps": 120}}
-    compare.check(params)
+    check_settings(params)
     scores = {name: {r["task"]: r for r in compare.measure(bench, name, 0)["rows"] if r["split"] == "all"} for name in METHODS}
     params.clear()
     params.update(full)
@@ -188,23 +180,16 @@ def test_into_base_is_the_map_itself_for_a_method_that_extends():
     assert r1(Maps(leaf=lambda x: compare.into_base(other, x, w.pools.o_base)), w.x, w.y) > 0.3
 
 
-@pytest.mark.parametrize("block, message", [
-    ({"nonsense": {}}, "compare.nonsense is no method"),
-    ({"ridge": {"beta": 1}}, "compare.ridge: unknown settings beta; known: alpha"),
-    ({"cmcr": {"form": "clap-clip"}}, "compare.cmcr: unknown settings form; known: settings"),  # goes by the leaf
-    ({"exmcr-cwcl": {"weight": 1}}, "compare.exmcr-cwcl: unknown settings weight; known: tau2"),
-    ({"hop+invgc": {"tau": 1}}, "compare.hop.invgc: unknown settings tau; known: rate_gallery, rate_query"),  # is a setting of hop
+@pytest.mark.parametrize("block, names, message", [
+    ({"nonsense": {}}, QUICK, "compare.nonsense is no method"),
+    ({}, ["hop", "telepathy"], "unknown method 'telepathy'"),
 ])  # fmt: skip
-def test_wrong_settings_are_told_before_any_work(made, block, message):
+def test_wrong_names_are_told_before_any_work(made, monkeypatch, block, names, message):
+    monkeypatch.setattr(compare, "Bench", lambda project: pytest.fail("work was begun"))
     changed = Project(made.root)
     changed.params["compare"] = block
     with pytest.raises(ConfigError, match=message):
-        compare.compare(changed, QUICK)
-
-
-def test_an_unknown_method_is_told_before_any_work(made):
-    with pytest.raises(ConfigError, match="unknown method 'telepathy'"):
-        compare.compare(made, ["hop", "telepathy"])
+        compare.compare(changed, names)
 
 
 def test_words_and_picture(made, outcome, tmp_path):
@@ -212,7 +197,7 @@ def test_words_and_picture(made, outcome, tmp_path):
     lines = compare.markdown(results, ranking).splitlines()
     assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == [*ranking.method, "*frozen leaf*", "*chance*"]
     assert len({line.count("|") for line in lines}) == 1
-    plots.compare(results, ranking, path=tmp_path / "compare.png")
+    plot_scores.compare(results, ranking, path=tmp_path / "compare.png")
     assert (tmp_path / "compare.png").stat().st_size > 10_000
 
 
@@ -221,8 +206,3 @@ def test_the_command_prints_the_table_and_draws_the_figure(made, outcome, monkey
     assert main(["compare", *QUICK]) == 0
     assert capsys.readouterr().out.startswith("| method | source |")
     assert (made.root / "reports/figures/compare.png").is_file()
-
-
-def test_every_method_has_a_source_or_is_a_plain_baseline_and_at_least_fifteen_stand_side_by_side():
-    assert len(METHODS) >= 15
-    assert {name for name, m in METHODS.items() if not m.paper} <= {"direct", "lstsq", "hop"}

@@ -92,3 +92,21 @@ def test_best_and_worst_concepts_say_what_was_heard_and_what_they_are_taken_for(
     assert found.index.tolist() == ["cat", "cow"] and found["map"].tolist() == [1.0, 0.25]
     assert found.heard.tolist() == [1, 0] and found.right.tolist() == [1, 1] and found["taken for"].tolist() == ["", "(no noun)"]
     assert len(looks.best_and_worst(project, "audio->image", n=9)) == 3, "no concept twice"
+
+
+def test_some_items_are_a_line_of_each_modality_that_can_be_shown():
+    rows = [(f"{m}/{n}", m) for m, many in (("text", 9), ("image", 7), ("audio", 2)) for n in range(many)]
+    items = pd.DataFrame(rows, columns=["id", "modality"])
+    first, others, right = looks.some_items(SimpleNamespace(items=items), 4)
+    assert right is None and [row.modality for row in first] == ["audio", "image"]
+    assert [1 + len(line) for line in others] == [2, 4], "no more than there are"
+    for row, line in zip(first, others, strict=True):
+        assert len({row.id, *(one.id for one in line)}) == 1 + len(line) and {one.modality for one in line} == {row.modality}
+
+
+def test_unusable_files_are_those_the_corpus_named(tmp_path):
+    project = SimpleNamespace(root=tmp_path)
+    assert list(looks.unusable_files(project).columns) == ["id", "reason"] and looks.unusable_files(project).empty
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/skipped.json").write_text('[{"id": "a/1", "reason": "silent sound"}]')
+    assert looks.unusable_files(project).to_dict("records") == [{"id": "a/1", "reason": "silent sound"}]

@@ -256,11 +256,20 @@ def quadruples(n=96, d=8, base=6):
     return {name: units(n, size, seed).float() for seed, (name, size) in enumerate({"x_leaf": d, "o_leaf": d, "o_base": base, "y_base": base}.items())}
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
+DROP_INS = {
+    "symile": losses.symile_loss,
+    "cwcl": losses.cwcl_loss,
+    "align+uniform": losses.align_uniform_loss,
+    "geodesic": losses.geodesic_loss,
+    "mod-x": losses.mod_x_loss,
+}
+
+
+@pytest.mark.parametrize("name", DROP_INS)
 def test_drop_ins_train_and_report_the_three_terms(name):
     torch.manual_seed(0)
     projector = Projector(8, 6, 16)
-    history = training.train(projector, quadruples(), SETTINGS, 0, loss=losses.LOSSES[name], progress=False, device=torch.device("cpu"))
+    history = training.train(projector, quadruples(), SETTINGS, 0, loss=DROP_INS[name], progress=False, device=torch.device("cpu"))
     assert {"intra", "inter", "total"} <= set(history[0])
     for record in history:
         assert record["total"] == pytest.approx(record["inter"] + 0.1 * record["intra"], rel=1e-4)
@@ -272,14 +281,14 @@ def test_without_its_weight_a_drop_in_is_the_loss_of_ex_mcr(name):
     torch.manual_seed(0)
     projector = Projector(8, 6, 16)
     batch = quadruples(20)
-    assert torch.allclose(losses.LOSSES[name](projector, batch, SETTINGS, weight=0.0)["total"], training.ex_mcr_loss(projector, batch, SETTINGS)["total"])
+    assert torch.allclose(DROP_INS[name](projector, batch, SETTINGS, weight=0.0)["total"], training.ex_mcr_loss(projector, batch, SETTINGS)["total"])
 
 
 def test_a_term_that_is_left_out_has_no_part():
     torch.manual_seed(0)
     batch = quadruples(20) | {"y_base": torch.full((20, 6), float("nan"))}
     for name in ("cwcl", "align+uniform", "geodesic", "mod-x"):
-        assert torch.isfinite(losses.LOSSES[name](Projector(8, 6, 16), batch, SETTINGS | {"terms": ["x-o", "o-o"]})["total"]), name
+        assert torch.isfinite(DROP_INS[name](Projector(8, 6, 16), batch, SETTINGS | {"terms": ["x-o", "o-o"]})["total"]), name
 
 
 def test_too_few_rows_are_errors():

@@ -12,7 +12,7 @@ def test_there_is_a_notebook_for_every_stage_of_the_pipeline():
     import yaml
 
     stages = yaml.safe_load((project_root() / "dvc.yaml").read_text())["stages"]
-    run = {stage["cmd"].removeprefix("python -m exmcr.stage ") for name, stage in stages.items() if name != "corpora"}
+    run = {stage["cmd"].removeprefix("python -m exmcr.run_notebook ") for name, stage in stages.items() if name != "corpora"}
     assert {"00_spaces", "05_visualise"} <= run <= {path.stem for path in NOTEBOOKS}
 
 

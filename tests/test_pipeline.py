@@ -136,7 +136,7 @@ def test_a_stage_that_stops_says_why_in_its_last_line(tmp_path, monkeypatch, cap
     for name, line in (("00_spaces", "from exmcr import pipeline; pipeline.fit_spaces(pipeline.Project(project))"), ("01_extract", "1 / 0")):
         cells = [nbformat.v4.new_code_cell("project = 'smoke'", metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(line)]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}}), tmp_path / f"notebooks/{name}.ipynb")
-    done = subprocess.run([sys.executable, "-m", "exmcr.stage", "00_spaces"], cwd=tmp_path, capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-m", "exmcr.run_notebook", "00_spaces"], cwd=tmp_path, capture_output=True, text=True,
                           env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
     expected = f"00_spaces: no weight file {tmp_path}/weights/mine.safetensors; `exmcr weights` says where it comes from and where to put it"
     assert done.returncode == 1 and done.stderr.splitlines()[-1] == expected and "Traceback" not in done.stderr

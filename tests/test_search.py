@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from exmcr import banks, looks, plots
+from exmcr import banks, plot_items, search
 from exmcr.media import Sound
 from exmcr.model import Base, ExMCR, Leaf
 from exmcr.projectors import Projector
@@ -37,17 +37,17 @@ def test_search_gives_rows_of_the_table_best_first(project):
     query = unit(np.arange(8.0))[None]
     for modality, rows in (("image", banks.Bank(project.root / "banks/b/image/test").vectors),
                            ("audio", model.project("l", banks.Bank(project.root / "banks/l/audio/test")))):  # fmt: skip
-        found = looks.search(project, model, query, modality, k=3)
+        found = search.nearest(project, model, query, modality, k=3)
         order = np.argsort(-(rows @ query[0]))[:3]
         assert found.id.tolist() == [f"{modality}/{n + 1}" for n in order]
         np.testing.assert_allclose(found.score, (rows @ query[0])[order], atol=1e-5)
-    assert len(looks.search(project, model, query, "image", k=99)) == 10  # no more than there are
+    assert len(search.nearest(project, model, query, "image", k=99)) == 10  # no more than there are
 
 
 def test_example_is_of_the_concept_when_there_is_one(project):
-    assert looks.example(project, "audio", "bell").id == "audio/7"
-    assert looks.example(project, "audio", "drum").id == "audio/1"
-    assert looks.example(project, "audio", "flute").id == "audio/1"
+    assert search.example(project, "audio", "bell").id == "audio/7"
+    assert search.example(project, "audio", "drum").id == "audio/1"
+    assert search.example(project, "audio", "flute").id == "audio/1"
 
 
 def test_familiar_concepts_are_often_in_training_and_can_be_shown():
@@ -56,18 +56,18 @@ def test_familiar_concepts_are_often_in_training_and_can_be_shown():
     table = pd.DataFrame([(*row, "train") for row in train] + [(*row, "test") for row in test], columns=["concept", "modality", "split"]).assign(of="")
     icon = table[table.concept == "twice"].iloc[:1].assign(concept="no picture", modality="image", split="test", of="x")
     project = SimpleNamespace(items=pd.concat([table, icon]))
-    assert looks.familiar_concepts(project, "audio", 5) == ["often", "twice"] and looks.familiar_concepts(project, "audio", 1) == ["often"]
+    assert search.familiar_concepts(project, "audio", 5) == ["often", "twice"] and search.familiar_concepts(project, "audio", 1) == ["often"]
 
 
 def test_players_are_of_sounds_only_and_captions_cannot_break_the_page(project):
     rows = project.items[project.items.id.isin(["audio/2", "image/3"])].assign(score=0.25)
-    page = looks.listen(project, rows).data
+    page = search.listen(project, rows).data
     assert page.count("<audio") == 1 and "audio &lt;2&gt; (0.25)" in page and "<2>" not in page
 
 
 def test_clouds_to_turn(project):
     rows = project.items[project.items.id.isin(["points/2", "points/3"])].assign(score=0.5)
-    figure = plots.turnable(rows, project.load_item, "title", most=300)
+    figure = plot_items.turnable(rows, project.load_item, "title", most=300)
     assert [len(trace.x) for trace in figure.data] == [300, 300] and {trace.type for trace in figure.data} == {"scatter3d"}
     assert [a.text for a in figure.layout.annotations] == ["points <2> (0.50)", "points <3> (0.50)"]
     cloud = project.load_item(next(rows.itertuples()))
@@ -77,6 +77,6 @@ def test_clouds_to_turn(project):
 def test_answers_draw_a_line_per_question(project, tmp_path):
     table = project.items.assign(score=0.1)
     lines = {"one": table[table.modality == "image"].head(3), "two": table[table.modality == "audio"].head(2)}
-    figure = plots.answers(lines, project.load_item, "title", tmp_path / "a.png")
+    figure = plot_items.answers(lines, project.load_item, "title", tmp_path / "a.png")
     assert [axis.get_visible() for axis in figure.axes] == [True] * 5 + [False] and (tmp_path / "a.png").stat().st_size > 1000
     assert figure.axes[0].get_ylabel() == "one" and figure.axes[3].get_title().endswith("0.10")

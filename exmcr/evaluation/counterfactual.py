@@ -11,8 +11,6 @@ import numpy as np
 
 from exmcr.evaluation.retrieval import BOOTSTRAP
 
-METRICS = ("ap", "max_f1")
-
 
 def average_precision(matched: np.ndarray, mismatched: np.ndarray) -> float:
     """Scores of matching and of mismatched pairs, both 1-D, not empty -> ap in (0, 1]."""

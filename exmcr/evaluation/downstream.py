@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from exmcr import config, plots
+from exmcr import config, plot_items
 from exmcr.errors import BadItem, ConfigError
 from exmcr.evaluation import compositions, counterfactual, localisation
 from exmcr.evaluation.compositions import Scene
@@ -163,7 +163,7 @@ def figure(asked: Asked, shown: dict[str, Maps], path=None, canvases: int = 5):
     for name, maps in shown.items():
         regions, sounds = maps.base(asked.regions[which].reshape(-1, asked.regions.shape[-1])), maps.leaf(asked.sounds[which])
         heats[name] = localisation.heat(np.einsum("nwd,nd->nw", regions.reshape(len(which), -1, sounds.shape[1]), sounds), localisation.windows())
-    return plots.localisation([asked.scenes[n] for n in which], heats, path)
+    return plot_items.localisation([asked.scenes[n] for n in which], heats, path)
 
 
 def run(project) -> pd.DataFrame:
@@ -185,6 +185,7 @@ def run(project) -> pd.DataFrame:
 
 
 def main() -> None:
+    """`python -m exmcr.evaluation.downstream`: `run` on the project around here, and the means over seeds printed."""
     from exmcr.pipeline import Project
 
     result = run(Project())

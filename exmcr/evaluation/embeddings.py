@@ -26,6 +26,7 @@ class Embeddings:
         self.base = config.base_space(params)
 
     def bank(self, space: str, modality: str, split: str) -> Bank:
+        """One bank of the project. Raises ConfigError when there is none."""
         return Bank(self.root / "banks" / space / modality / split)
 
     def vectors(self, space: str, rows: pd.DataFrame) -> np.ndarray:

@@ -108,15 +108,3 @@ def centring(queries, gallery, query_bank, gallery_bank) -> np.ndarray:
     """Subtract from each modality the mean of its bank, then to unit norm: removes the gap and what all items share."""
     queries, gallery, query_bank, gallery_bank = _checked(queries, gallery, query_bank, gallery_bank)
     return _unit(queries - query_bank.mean(axis=0)) @ _unit(gallery - gallery_bank.mean(axis=0)).T
-
-
-POSTPROCESSORS = {
-    "cosine": cosine,
-    "inverted-softmax": inverted_softmax,
-    "dynamic-inverted-softmax": dynamic_inverted_softmax,
-    "dual-inverted-softmax": dual_inverted_softmax,
-    "invgc": invgc,
-    "invgc-local": invgc_local,
-    "mean-shift": mean_shift,
-    "centring": centring,
-}

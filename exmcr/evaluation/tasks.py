@@ -32,10 +32,12 @@ class Task:
 
     @property
     def from_modality(self) -> str:
+        """The modality that asks."""
         return self.queries.modality.iloc[0]
 
     @property
     def to_modality(self) -> str:
+        """The modality that is found."""
         return self.gallery.modality.iloc[0]
 
 

@@ -65,11 +65,6 @@ def fit(pools: Pools, seed: int = 0, *, form: str = "clap-clip", settings: dict 
     return Maps(leaf=_through(model.leaf), base=_through(model.base))
 
 
-def small(pools: Pools, seed: int = 0, **options) -> Maps:
-    """C-MCR with the heads of the ULIP-CLIP form: `fit`, same arguments."""
-    return fit(pools, seed, form="ulip-clip", **options)
-
-
 def _through(head: torch.nn.Module):
     @torch.no_grad()
     def project(vectors: np.ndarray) -> np.ndarray:

@@ -15,7 +15,8 @@ from exmcr.pairs import Pools
 
 
 class Universal(nn.Module):
-    """normalize(h + MLP(h)), h = v + token; the paper's is a small transformer [assumed], over one vector an MLP.
+    """normalize(h + MLP(h)), h = v + token: (n, dim) -> (n, dim), unit rows. The paper's is a small transformer; over one
+    vector that is an MLP [assumed].
 
     Tokens tell spaces apart, not modalities: a method here is not told which of the base's modalities it is given."""
 
@@ -31,7 +32,7 @@ class Universal(nn.Module):
 
 
 class Newcomer(nn.Module):
-    """The leaf's alignment layer and token before a universal projector that no longer learns."""
+    """The leaf's alignment layer and token before a universal projector that no longer learns: (n, d_leaf) -> (n, dim), unit rows."""
 
     def __init__(self, universal: Universal, d_leaf: int, dim: int):
         super().__init__()

@@ -40,7 +40,7 @@ class Space(ABC):
         """Raw items (strings, paths, arrays) -> float32 (n, dim) of unit norm.
 
         Raises ConfigError for a modality this space lacks, BadItem for an item that cannot be used,
-        FloatingPointError when the encoder returns NaN or a zero vector."""
+        FloatingPointError when the encoder returns NaN or a zero vector, RuntimeError when it returns another shape."""
         if modality not in self.modalities:
             raise ConfigError(f"space '{self.name}' has no modality '{modality}', only {', '.join(self.modalities)}")
         if len(items) == 0:

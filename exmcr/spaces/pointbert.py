@@ -55,6 +55,8 @@ class GroupEncoder(nn.Module):
 
 
 class Attention(nn.Module):
+    """Multi-head self-attention: (b, n, dim) -> (b, n, dim)."""
+
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.heads = heads
@@ -67,6 +69,8 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
+    """Attention, then a perceptron, each on normalised input and added to it: (b, n, dim) -> (b, n, dim)."""
+
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.norm1, self.attn, self.norm2 = nn.LayerNorm(dim), Attention(dim, heads), nn.LayerNorm(dim)

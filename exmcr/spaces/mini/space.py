@@ -40,6 +40,7 @@ class MiniSpace(Space):
     backbone_names: tuple[str, ...] = ()
 
     def backbone(self, name: str) -> Cached:
+        """The frozen encoder of "image", "text" or "audio", with its cache of features; loaded when first asked for."""
         if name not in self._backbones:
             cls = {"image": backbones.ImageBackbone, "text": backbones.TextBackbone, "audio": backbones.AudioBackbone}[name]
             self._backbones[name] = Cached(cls(), self.root / "data/features")

@@ -1,4 +1,4 @@
-"""python -m exmcr.stage 00_spaces: run a notebook on this project, as `dvc repro` does; when it cannot go on, the last line says why.
+"""python -m exmcr.run_notebook 00_spaces: run a notebook on this project, as `dvc repro` does; when it cannot go on, the last line says why.
 
 The executed copy is in reports/notebooks, with the whole traceback if it failed; the reason alone is in reports/stopped.txt."""
 

@@ -13,6 +13,7 @@ def add_arguments(parser) -> None:
 
 
 def run(arguments) -> int:
+    """`exmcr extract`, `exmcr train`: the function of exmcr.pipeline of that name; the first process prints its table."""
     project = pipeline.Project(arguments.project)
     with distributed.torchrun() as group:
         table = getattr(pipeline, arguments.command)(project, group=group)
