@@ -25,7 +25,7 @@ class Block(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, x):
-        return self.net2(self.net1(x).relu())
+        return self.net2(self.net1(x).relu_())
 
 
 class InterSpace(nn.Module):

@@ -4,7 +4,7 @@ from exmcr import config, corpora
 from exmcr.errors import ConfigError
 
 root = config.project_root()
-stopped = root / "reports/stopped.txt"  # for the end of `make repro`, as in exmcr/stage.py
+stopped = root / "reports/stopped.txt"  # for the end of `make repro`, as in exmcr/run_notebook.py
 stopped.unlink(missing_ok=True)
 try:
     print(corpora.build(config.load(root / "params.yaml")["corpora"], root))
