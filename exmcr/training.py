@@ -85,7 +85,8 @@ def train(model: torch.nn.Module, pool: Quadruples, settings: dict, seed: int, *
     def advance(batch: Quadruples) -> None:
         """One step on a batch on the device, from the noise to the weights; the losses are added to `sums`."""
         batch = _share(add_noise(batch, settings["noise"], generator), group)
-        losses = loss(model, batch, settings)
+        with TrainingLayers():
+            losses = loss(model, batch, settings)
         optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
         _add_gradients(model, group)
@@ -96,7 +97,7 @@ def train(model: torch.nn.Module, pool: Quadruples, settings: dict, seed: int, *
     feed = Feed(pool, device)
     if on_gpu and group is None:
         advance = Graph(advance, generator)
-    with TrainingLayers(), distributed.use(group), matmul_precision("tf32" if on_gpu else "float32"):
+    with distributed.use(group), matmul_precision("tf32" if on_gpu else "float32"):
         for epoch in trange(len(history), epochs, initial=len(history), total=epochs, desc="epochs", disable=not progress):
             order = torch.randperm(n, generator=generator, device=device)
             done = min(per_epoch, settings["steps"] - step)
