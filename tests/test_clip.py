@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,13 +23,14 @@ TEXTS = ["a toilet", "BBQ", "a train that is " + "very " * 100 + "long"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    torch.manual_seed(0)
+def folder(tmp_path_factory, clip_weights):
+    """The same weights in two formats."""
     folder = tmp_path_factory.mktemp("clip")
-    state = open_clip.create_model(MODEL).state_dict()
-    save_file(state, folder / "clip.safetensors")
+    (folder / "clip.safetensors").symlink_to(clip_weights)
+    state = load_file(clip_weights)
     torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}, folder / "clip.pt")
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
