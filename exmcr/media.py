@@ -24,7 +24,7 @@ class Sound(NamedTuple):
 
 def load_text(item) -> str:
     if not isinstance(item, str):
-        raise BadItem(f"text is a {type(item).__name__}, not a string")
+        raise BadItem(f"a text is a string, not of type {type(item).__name__}")
     text = " ".join(item.split())
     if not text:
         raise BadItem("empty text")
@@ -65,6 +65,8 @@ def load_audio(item, start: float = 0.0, seconds: float | None = None) -> Sound:
     import soundfile
 
     if isinstance(item, (str, Path)):
+        if not Path(item).is_file():
+            raise BadItem(f"unreadable sound: no file {item}")  # libsndfile calls it a system error
         try:
             with soundfile.SoundFile(item) as file:
                 rate = file.samplerate

@@ -1,5 +1,6 @@
 """CLIP: random weights in the true file formats, loaded as a user would, equal open_clip's own encoding."""
 
+import argparse
 import os
 import pickle
 import shutil
@@ -96,6 +97,12 @@ def test_bad_weight_files(folder, tmp_path, monkeypatch):
     save_file(state, tmp_path / "256.safetensors")
     with pytest.raises(ConfigError, match="positional_embedding .65, 768. instead of .50, 768."):
         load_space("clip", checkpoint=tmp_path / "256.safetensors")
+    torch.save({"state_dict": {"module.pc_projection": torch.zeros(2)}, "args": argparse.Namespace(model="ULIP")}, tmp_path / "ulip.pt")
+    with pytest.raises(ConfigError, match="another architecture than ViT-B-32-quickgelu: .* missing .*; 1 unknown .pc_projection"):
+        load_space("clip", checkpoint=tmp_path / "ulip.pt")
+    (tmp_path / "page.pt").write_text("<html>not found</html>")
+    with pytest.raises(ConfigError, match="page.pt is not a plain weight file: .* a web page"):
+        load_space("clip", checkpoint=tmp_path / "page.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ConfigError, match="no state dict"):
         load_space("clip", checkpoint=tmp_path / "list.pt")
