@@ -5,8 +5,6 @@ The table is described in exmcr/corpora/table.py; `corpora:` in params.yaml name
 from importlib import import_module
 from pathlib import Path
 
-import pandas as pd
-
 from exmcr.errors import ConfigError
 
 CORPORA = {"mini": "exmcr.corpora.mini:build", "tiny": "exmcr.corpora.tiny:build", "paper": "exmcr.corpora.paper.build:build"}
@@ -21,6 +19,8 @@ def build(name: str, root: Path, sample: int | None = None) -> Path:
     module, function = CORPORA[name].split(":")
     path = getattr(import_module(module), function)(root)
     if sample is not None:
+        import pandas as pd
+
         from exmcr.corpora import draw, table
 
         items = table.write(draw.draw(pd.read_parquet(path), sample), path)
