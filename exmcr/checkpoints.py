@@ -121,6 +121,9 @@ def _harmless() -> list:
 
 
 def _first_line(error: Exception) -> str:
-    """The line of a long torch message that names the culprit."""
+    """The sentence of a long torch message that names the culprit."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return next((line for line in lines if "Unsupported" in line or "GLOBAL" in line), lines[0])[:300]
+    line = next((line for line in lines if "Unsupported" in line or "GLOBAL" in line), lines[0])
+    if line.startswith("Unsupported operand"):
+        return "it was not written by torch.save, or holds more than tensors; is it perhaps a web page, saved under this name?"
+    return line.split(". ")[0][:300]

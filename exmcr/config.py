@@ -54,6 +54,9 @@ def check(params: dict) -> None:
             expect(isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0, f"{block}.{name} must be a number > 0, is {value!r}")
 
     expect(params.get("corpora") in CORPORA, f"corpora: unknown '{params.get('corpora')}', known: {', '.join(CORPORA)}")
+    sample = params.get("sample")
+    fine = sample is None or isinstance(sample, int) and not isinstance(sample, bool) and sample > 0
+    expect(fine, f"sample must be null (everything) or a whole number > 0, is {sample!r}")
     profile = params.get("spaces")
     base = params.get("base") or {}
     expect(profile in base, f"spaces: '{profile}' has no entry under base, which knows {', '.join(base)}")

@@ -27,7 +27,7 @@ class Sound(NamedTuple):
 def load_text(item) -> str:
     """String -> the same with single spaces. Raises BadItem for anything else, or when nothing is left."""
     if not isinstance(item, str):
-        raise BadItem(f"text is a {type(item).__name__}, not a string")
+        raise BadItem(f"a text is a string, not of type {type(item).__name__}")
     text = " ".join(item.split())
     if not text:
         raise BadItem("empty text")
@@ -72,6 +72,8 @@ def load_audio(item, start: float = 0.0, seconds: float | None = None) -> Sound:
     import soundfile
 
     if isinstance(item, (str, Path)):
+        if not Path(item).is_file():
+            raise BadItem(f"unreadable sound: no file {item}")  # libsndfile calls it a system error
         try:
             with soundfile.SoundFile(item) as file:
                 rate = file.samplerate

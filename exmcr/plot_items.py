@@ -23,7 +23,7 @@ def counts(items: pd.DataFrame, path=None):
             left += part[split].to_numpy()
         axis.set_title(f"{modality}: {int(left.sum())} items", fontsize=10, loc="left")
         axis.invert_yaxis()
-    axes[0, 0].legend(frameon=False, ncols=3)
+    axes[0, 0].legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)  # above the bars, however long they are
     return store(figure, path)
 
 

@@ -67,6 +67,8 @@ def _read_npz(path: Path) -> np.ndarray:
                     return arrays[key]
             names = list(arrays)
     except (ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error):
+            raise BadItem("refused: it holds Python objects instead of numbers") from error
         raise BadItem(f"not a readable .npz: {error}") from error
     raise BadItem(f"no array 'xyz' or 'points', only {names}")
 
@@ -117,6 +119,9 @@ READERS = {
 
 def _unpickle_npy(file):
     """The object stored in an open .npy of dtype object, read by an unpickler that can only build containers and arrays."""
+    if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+        raise BadItem("not an .npy file, by its first bytes")
+    file.seek(0)
     try:
         version = np.lib.format.read_magic(file)
         header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
+from exmcr import checkpoints
 from exmcr.errors import ConfigError
 
 DIM, HIDDEN = 512, 1024
@@ -196,11 +197,12 @@ def _load(path: Path, build, what: str):
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"no projector at {path}; run the train stage (notebooks/03_train.ipynb), or see `exmcr weights` for the authors'")
+    state = checkpoints.load(path)
+    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise ConfigError(f"{path} is not {what}: it does not hold tensors by name")
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return build(load_file(path))
-        return build(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch, pickle and safetensors each raise their own kinds for a damaged file
-        raise ConfigError(f"{path} is not {what}: {error}") from error
+        return build(state)
+    except KeyError as error:
+        raise ConfigError(f"{path} is not {what}: it holds no {error}") from error
+    except (RuntimeError, IndexError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path} is not {what}: {' '.join(str(error).split())}") from error

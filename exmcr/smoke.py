@@ -32,7 +32,7 @@ def open_project(folder: str, needs: str | None = None) -> Project:
 def params(full: dict) -> dict:
     """params.yaml with the tiny corpus, one seed, and as few steps as still show something."""
     small = yaml.safe_load(yaml.safe_dump(full))
-    small |= {"corpora": "tiny", "spaces": "mini", "seeds": [0]}
+    small |= {"corpora": "tiny", "sample": None, "spaces": "mini", "seeds": [0]}
     small["train"] |= {"steps": 20, "batch": 64}
     small["visualise"] |= {"umap_items": 120, "questions": 3}
     fit = small["fit_spaces"]

@@ -131,4 +131,4 @@ def test_a_damaged_file_is_an_error(demo, capsys):
     folder, _ = demo
     (folder / "ex_clap.pt").write_bytes(b"no weights")
     assert cli.main(["check"]) == 2
-    assert "ex_clap.pt is not a projector" in capsys.readouterr().err
+    assert "ex_clap.pt is not a plain weight file: it was not written by torch.save" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """CLIP: random weights in the true file formats, loaded as a user would, equal open_clip's own encoding."""
 
+import argparse
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,13 +24,14 @@ TEXTS = ["a toilet", "BBQ", "a train that is " + "very " * 100 + "long"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    torch.manual_seed(0)
+def folder(tmp_path_factory, clip_weights):
+    """The same weights in two formats."""
     folder = tmp_path_factory.mktemp("clip")
-    state = open_clip.create_model(MODEL).state_dict()
-    save_file(state, folder / "clip.safetensors")
+    (folder / "clip.safetensors").symlink_to(clip_weights)
+    state = load_file(clip_weights)
     torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}, folder / "clip.pt")
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,12 @@ def test_bad_weight_files(folder, tmp_path, monkeypatch):
     save_file(state, tmp_path / "256.safetensors")
     with pytest.raises(ConfigError, match="positional_embedding .65, 768. instead of .50, 768."):
         load_space("clip", checkpoint=tmp_path / "256.safetensors")
+    torch.save({"state_dict": {"module.pc_projection": torch.zeros(2)}, "args": argparse.Namespace(model="ULIP")}, tmp_path / "ulip.pt")
+    with pytest.raises(ConfigError, match="another architecture than ViT-B-32-quickgelu: .* missing .*; 1 unknown .pc_projection"):
+        load_space("clip", checkpoint=tmp_path / "ulip.pt")
+    (tmp_path / "page.pt").write_text("<html>not found</html>")
+    with pytest.raises(ConfigError, match="page.pt is not a plain weight file: .* a web page"):
+        load_space("clip", checkpoint=tmp_path / "page.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ConfigError, match="no state dict"):
         load_space("clip", checkpoint=tmp_path / "list.pt")

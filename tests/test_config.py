@@ -29,6 +29,9 @@ def put(params, path, value):
 
 MISTAKES = [
     ("corpora", "nothing", "corpora: unknown 'nothing', known: mini"),
+    ("sample", 0, "sample must be null .everything. or a whole number > 0, is 0"),
+    ("sample", True, "sample must be"),
+    ("sample", "all", "sample must be .* is 'all'"),
     ("spaces", "huge", "spaces: 'huge' has no entry under base"),
     ("base", KeyError, "has no entry under base"),
     ("base.mini", "bert", "base: unknown space 'bert', known: .*clip"),

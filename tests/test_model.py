@@ -13,7 +13,6 @@ import soundfile
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import save_file
 
 from exmcr import banks, check, cli, config, model, projectors
 from exmcr.errors import BadItem, ConfigError
@@ -395,34 +394,19 @@ def test_the_authors_files(tmp_path, spaces):
 
 
 @pytest.fixture
-def real(tmp_path, monkeypatch):
+def real(tmp_path, monkeypatch, random_weights):
     """A weights folder as `exmcr weights` asks for it, with random weights in every file."""
-    import open_clip
-
-    from exmcr.spaces import clap, load_space
-    from exmcr.spaces.ulip import UlipNetwork
+    from exmcr.spaces import load_space
 
     monkeypatch.setattr(model, "load_space", load_space)
     monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
+    for path in random_weights.iterdir():
+        (tmp_path / path.name).symlink_to(path)
     torch.manual_seed(0)
-    save_file(open_clip.create_model("ViT-B-32-quickgelu").state_dict(), tmp_path / "ViT-B-32-openai.safetensors")
-    network, _ = clap._build(clap._import_laion())
-    state = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in network.state_dict().items()}
-    save_file(state, tmp_path / "630k-fusion-best.safetensors")  # as converted
-    torch.save({"state_dict": {f"module.{k}": v for k, v in UlipNetwork().state_dict().items()}}, tmp_path / "pointbert_ULIP-2.pt")
     for name in ("ex_clap.pt", "ex_ulip.pt"):
         projectors.save(Projector(), tmp_path / name)
-    tokenizer = tmp_path / "roberta-base"
-    tokenizer.mkdir()
-    visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    letters = [chr(b) for b in visible] + [chr(256 + k) for k in range(256 - len(visible))]
-    words = ["<s>", "<pad>", "</s>", "<unk>", *letters]
-    words += [f"unused{k}" for k in range(50265 - len(words) - 1)] + ["<mask>"]
-    (tokenizer / "vocab.json").write_text(json.dumps({word: k for k, word in enumerate(words)}))
-    (tokenizer / "merges.txt").write_text("#version: 0.2\n")
     yield tmp_path
-    for path in tmp_path.glob("*.*"):  # 2 GB that pytest would keep for three runs
-        path.unlink()
+    (tmp_path / "630k-fusion-best.safetensors").unlink(missing_ok=True)  # converted here: 600 MB that pytest would keep for three runs
 
 
 @pytest.mark.skipif(not DEMO.is_dir(), reason="the authors' demo files are not here; EXMCR_AUTHORS_DEMO says where")

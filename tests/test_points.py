@@ -144,8 +144,11 @@ def test_other_contents_are_refused(tmp_path):
     with pytest.raises(BadItem, match="feat"):
         points.read(tmp_path / "a.npz")
     np.savez(tmp_path / "o.npz", xyz=np.array({"a": 1}, object))
-    with pytest.raises(BadItem, match="npz"):
+    with pytest.raises(BadItem, match="o.npz: refused: it holds Python objects"):
         points.read(tmp_path / "o.npz")
+    (tmp_path / "bare.npy").write_bytes(pickle.dumps({"xyz": np.zeros((4, 3))}))
+    with pytest.raises(BadItem, match="bare.npy: not an .npy file"):
+        points.read(tmp_path / "bare.npy")
     np.save(tmp_path / "list.npy", np.array([1, "a"], object), allow_pickle=True)
     with pytest.raises(BadItem, match="not of a dict"):
         points.read(tmp_path / "list.npy")

@@ -1,6 +1,5 @@
 """ULIP-2: a file in the published format with random weights goes through the call a user makes."""
 
-import argparse
 import os
 import subprocess
 import sys
@@ -17,26 +16,14 @@ from exmcr import points
 from exmcr.errors import BadItem, ConfigError
 from exmcr.spaces import load_space
 from exmcr.spaces.pointbert import group
-from exmcr.spaces.ulip import UlipNetwork
 
 DEMO = Path(os.environ.get("EXMCR_AUTHORS_DEMO", Path(__file__).parents[2] / "shared/data/authors-demo"))
-ARGS = argparse.Namespace(model="ULIP_PointBERT", npoints=8192, betas=(0.9, 0.98), output_dir="./outputs", distributed=True)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("ulip")
-    state = {f"module.{name}": tensor for name, tensor in UlipNetwork().state_dict().items()}
-    extras = {"epoch": 249, "best_acc1": np.float64(75.1), "optimizer": {"state": {}, "param_groups": [{"lr": 1e-3}]}}
-    torch.save({"state_dict": state, "args": ARGS, **extras}, folder / "pointbert_ULIP-2.pt")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def space(folder):
+def space(ulip_weights):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EXMCR_WEIGHTS", str(folder))
+        patch.setenv("EXMCR_WEIGHTS", str(ulip_weights.parent))
         return load_space("ulip2", device="cpu", batch_size=2)
 
 
@@ -46,8 +33,8 @@ def clouds():
     return [rng.normal(size=(n, 3)).astype(np.float32) for n in (1000, 700, 1000)]
 
 
-def test_the_file_has_the_462_entries_of_the_published_one(folder):
-    state = torch.load(folder / "pointbert_ULIP-2.pt", weights_only=False)["state_dict"]
+def test_the_file_has_the_462_entries_of_the_published_one(ulip_weights):
+    state = torch.load(ulip_weights, weights_only=False)["state_dict"]
     assert len(state) == 462
     shapes = {
         "point_encoder.encoder.first_conv.3.weight": (256, 128, 1),
@@ -112,8 +99,8 @@ def test_text_tower_is_clips(space):
     np.testing.assert_allclose(space.encode("text", texts[:1]), features[:1], atol=1e-5)
 
 
-def test_normalisation_is_named_and_fingerprinted(folder, space, clouds):
-    centred = load_space("ulip2", checkpoint=folder / "pointbert_ULIP-2.pt", normalisation="unit_sphere", device="cpu")
+def test_normalisation_is_named_and_fingerprinted(ulip_weights, space, clouds):
+    centred = load_space("ulip2", checkpoint=ulip_weights, normalisation="unit_sphere", device="cpu")
     assert centred.fingerprint != space.fingerprint
     moved = [clouds[0] * 5 + 2]
     expected = space.encode("points", [points.unit_sphere(moved[0])])
@@ -149,14 +136,14 @@ class Bomb:
         return subprocess.call, ([sys.executable, "-c", f"open({str(self.mark)!r}, 'w')"],)
 
 
-def test_bad_weight_files(folder, tmp_path, monkeypatch):
+def test_bad_weight_files(ulip_weights, tmp_path, monkeypatch):
     monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
     with pytest.raises(ConfigError, match="pointbert_ULIP-2.pt .from .*into"):
         load_space("ulip2")
     with pytest.raises(ConfigError, match="exmcr weights"):
         load_space("ulip2", checkpoint=tmp_path / "none.pt")
     cut = tmp_path / "cut.pt"
-    with (folder / "pointbert_ULIP-2.pt").open("rb") as file:
+    with ulip_weights.open("rb") as file:
         cut.write_bytes(file.read(1_000_000))
     with pytest.raises(ConfigError, match="is the download complete"):
         load_space("ulip2", checkpoint=cut)

@@ -7,7 +7,8 @@ root = config.project_root()
 stopped = root / "reports/stopped.txt"  # for the end of `make repro`, as in exmcr/run_notebook.py
 stopped.unlink(missing_ok=True)
 try:
-    print(corpora.build(config.load(root / "params.yaml")["corpora"], root))
+    params = config.load(root / "params.yaml")
+    print(corpora.build(params["corpora"], root, params.get("sample")))
 except ConfigError as error:
     stopped.parent.mkdir(exist_ok=True)
     stopped.write_text(f"corpora: {error}\n")

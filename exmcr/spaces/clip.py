@@ -1,6 +1,7 @@
 """CLIP through open_clip: the image-text space that serves as base."""
 
 import logging
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -140,5 +141,7 @@ def _fill(network, state: dict, path: Path, model: str) -> None:
             raise ConfigError(f"{path} is of another architecture than {model}: {name} is {tuple(state[name].shape)}, not {tuple(own[name].shape)}")
     try:
         load_checkpoint(network, str(path), strict=True, weights_only=True)
+    except pickle.UnpicklingError:
+        checkpoints.fill(network, state, path, model)  # a file that open_clip refuses to open is not one of its own: this says how it differs
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ConfigError(f"{path} is of another architecture than {model}: {str(error)[:300]}") from error
