@@ -7,9 +7,7 @@
 The eager loop: torch's own layers, AdamW as it comes, a matrix of logits for each of the four pairs, cross entropy both ways,
 noise by randn of every embedding; its batches are drawn and its terms are weighted as ours are."""
 
-import argparse
 import copy
-import os
 import statistics
 import time
 
@@ -91,7 +89,7 @@ def shapes(batch):
     return [(batch, 512, 512), (512, batch, 512), (both, 512, both), (both, both, 512), *linear, *back]
 
 
-def cpu(quick):
+def cpu(quick, folder):
     """Steps of the mini profile (512-d, batch 512) on the CPU, beside the eager loop and beside the products of a step alone."""
     pool = {part: unit_rows(10_240, number) for number, part in enumerate(pairs.PARTS)}
     steps, rounds = (20, 2) if quick else (40, 5)
@@ -131,7 +129,7 @@ def cpu(quick):
                        worst, "", 1e-5, worst / 1e-5)]
 
 
-def gpu(quick):
+def gpu(quick, folder):
     """One projector at the paper's scale: 5.5 million quadruples, batch 4096, 24 epochs; and the mini batch, where launches rule."""
     if not torch.cuda.is_available():
         print("  no GPU: skipped")
@@ -156,20 +154,5 @@ def gpu(quick):
 PARTS = {"cpu": cpu, "gpu": gpu}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, nothing recorded")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    options = parser.parse_args()
-    print(record.machine())
-    for name in options.only:
-        question, load = PARTS[name].__doc__.splitlines()[0], os.getloadavg()[0]
-        print(f"{name}: {question} (load {load:.1f})", flush=True)
-        rows = PARTS[name](options.quick)
-        if rows and not options.quick:
-            note = f"{question} Load average {load:.1f} before and {os.getloadavg()[0]:.1f} after, this benchmark included."
-            record.write(f"train {name}", [found | {"claim": f"train {name}: {found['claim']}"} for found in rows], note)
-
-
 if __name__ == "__main__":
-    main()
+    record.run("train", __doc__, PARTS)
