@@ -122,7 +122,7 @@ def faiss_topk(quick, folder):
     try:
         import faiss
     except ImportError:
-        print("  faiss is not installed: skipped")
+        print("  FAISS is not installed (pip install faiss-cpu): nothing is compared or recorded")
         return []
     faiss.omp_set_num_threads(torch.get_num_threads())
     n, m = (1000, 50_000) if quick else (2048, 200_000)
@@ -231,10 +231,10 @@ def draw(curves, rows):
     for axis, (name, (sizes, times)), found in zip(axes, curves.items(), rows):
         axis.loglog(sizes, times, "o-", label=f"measured, slope {float(found['value']):.2f}")
         axis.loglog(sizes, np.array(sizes) * times[-1] / sizes[-1], "--", color="grey", label="slope 1")
-        axis.set(xlabel={"N": "queries (2048 keys)", "M": "keys on disk (512 queries)"}[name])
+        axis.set(xlabel={"N": "number of queries N (2048 keys)", "M": "number of keys M on disk (512 queries)"}[name])
         axis.legend(frameon=False)
-    axes[0].set_ylabel("seconds")
-    figure.suptitle("Time of the aggregation grows linearly with queries and with keys")
+    axes[0].set_ylabel("time (s)")
+    figure.suptitle(f"Time of the aggregation of {DIM}-d vectors against queries and against keys")
     figure.tight_layout()
     figure.savefig(record.FIGURES["growth"], dpi=90)
 
