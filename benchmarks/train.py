@@ -4,17 +4,16 @@
     python benchmarks/train.py --only cpu      or gpu
     python benchmarks/train.py --quick         fewer rounds, printed only
 
-The eager loop: torch's own layers, AdamW as it comes, a matrix of logits for each of the four pairs, cross entropy both ways,
-noise by randn of every embedding; its batches are drawn and its terms are weighted as ours are."""
+That loop is benchmarks/eager.py."""
 
 import copy
 import statistics
 import time
 
+import eager
 import record
 import torch
 from aggregate import row, unit_rows
-from torch.nn.functional import cross_entropy, normalize
 
 from exmcr import pairs, training
 from exmcr.layers import TrainingLayers, product
@@ -24,41 +23,6 @@ MINI = {"batch": 512, "lr": 1e-3, "weight_decay": 0.01, "lambda": 1.0, "tau2": 0
         "terms": ["x-o", "o-o", "x-y", "o-y"], "overlap_through_fl": False}  # fmt: skip
 PAPER = MINI | {"batch": 4096, "lambda": 0.1}
 PAPER_POOL, PAPER_EPOCHS = 5_500_000, 24
-
-
-def eager_loss(projector, batch, settings):
-    x_l = projector.intra(batch["x_leaf"])
-    x, o = projector.inter(torch.cat([x_l, batch["o_leaf"]])).chunk(2)
-    target, inter = torch.arange(len(x), device=x.device), 0
-    for a in (x, o):
-        for b in (batch["o_base"], batch["y_base"]):
-            logits = a @ b.T / settings["tau2"]
-            inter = inter + (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 8
-    intra = (x_l - batch["o_leaf"]).square().sum(1).mean()
-    return {"intra": intra, "inter": inter, "total": inter + settings["lambda"] * intra}
-
-
-def eager(projector, pool, settings, seed):
-    """Trains as training.train does; returns the loss of every step."""
-    device = pool["x_leaf"].device
-    projector.to(device).train()
-    optimizer = torch.optim.AdamW(projector.parameters(), lr=settings["lr"], weight_decay=settings["weight_decay"])
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings["steps"])
-    generator, found, n = torch.Generator(device).manual_seed(seed), [], len(pool["x_leaf"])
-    while len(found) < settings["steps"]:
-        for rows in torch.randperm(n, generator=generator, device=device).split(settings["batch"])[: n // settings["batch"]]:
-            batch = {k: v[rows] for k, v in pool.items()}
-            batch = {k: normalize(v + settings["noise"] ** 0.5 * torch.randn(v.shape, generator=generator, device=device), dim=1)
-                     for k, v in batch.items()}  # fmt: skip
-            losses = eager_loss(projector, batch, settings)
-            optimizer.zero_grad()
-            losses["total"].backward()
-            optimizer.step()
-            schedule.step()
-            found.append(losses["total"].detach())
-            if len(found) == settings["steps"]:
-                break
-    return [float(loss) for loss in found]
 
 
 def timed(loop, pool, settings, steps):
@@ -103,7 +67,7 @@ def cpu(quick, folder):
         return (time.perf_counter() - start) / 5 * 1e3
 
     alone(product), timed(ours, pool, MINI, 10)
-    found = [(timed(eager, pool, MINI, steps), timed(ours, pool, MINI, steps), alone(product), alone(lambda a, b: a @ b.T)) for _ in range(rounds)]
+    found = [(timed(eager.train, pool, MINI, steps), timed(ours, pool, MINI, steps), alone(product), alone(lambda a, b: a @ b.T)) for _ in range(rounds)]
     plain, fast, floor, floor_mm = (statistics.median(column) for column in zip(*found))
     ratio = statistics.median(p / f for p, f, _, _ in found)
     share = statistics.median(g / f for _, f, g, _ in found)
@@ -122,7 +86,7 @@ def cpu(quick, folder):
     worst = 0.0
     for projector, batch in seen:
         with torch.no_grad():
-            theirs = eager_loss(copy.deepcopy(projector), batch, MINI)["total"]
+            theirs = eager.loss(copy.deepcopy(projector), batch, MINI)["total"]
             with TrainingLayers():
                 worst = max(worst, abs(float(theirs - training.ex_mcr_loss(projector, batch, MINI)["total"])))
     return rows + [row("mini profile, largest difference of a loss from the eager objective at the same weights and batch (claim: 1e-5)",
@@ -138,7 +102,7 @@ def gpu(quick, folder):
     for name, settings, n in (("mini profile", MINI, 20_000), ("paper scale", PAPER, PAPER_POOL // (10 if quick else 1))):
         pool = {part: unit_rows(n, number, "cuda") for number, part in enumerate(pairs.PARTS)}
         steps, rounds = (100, 1) if quick else (400, 3)
-        found = [(timed(eager, pool, settings, steps // 2), timed(ours, pool, settings, steps)) for _ in range(rounds)]
+        found = [(timed(eager.train, pool, settings, steps // 2), timed(ours, pool, settings, steps)) for _ in range(rounds)]
         plain, fast = (statistics.median(column) for column in zip(*found))
         rows.append(row(f"{name} (batch {settings['batch']}) on the GPU, steps per second against the eager loop (claim: 5 times)",
                         1e3 / fast, "steps/s", 1e3 / plain, statistics.median(p / f for p, f in found)))
