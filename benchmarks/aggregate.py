@@ -6,12 +6,9 @@
 
 Timings that are compared are taken in alternation and compared as medians, because other processes may share the cores."""
 
-import argparse
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -24,7 +21,6 @@ from exmcr import aggregate as module
 from exmcr.aggregate import aggregate, topk
 
 DIM, TAU = 512, 0.01
-FIGURE = record.HERE / "growth.png"
 # The pools of arXiv 2310.08884, in millions; per centre (queries, keys, value banks): overlap, leaf and base queries.
 TEXT, SOUND, IMAGE = 2.33, 1.9, 1.28
 PAPER = {"text-centric": [(TEXT, SOUND, 1), (TEXT, IMAGE, 1)],
@@ -58,7 +54,7 @@ def row(claim, value, unit, baseline="", ratio=""):
     return found
 
 
-def rate(quick):
+def rate(quick, folder):
     """GFLOP/s of the aggregation beside the best matrix product. GEMM shapes are timed in the pauses between key blocks."""
     n, m = (4096, 65536) if quick else (20_000, 200_000)
     queries, keys = unit_rows(n, 1), unit_rows(m, 2)
@@ -108,7 +104,7 @@ def plain_softmax(queries, keys, values):
     return torch.nn.functional.normalize(torch.softmax(queries @ keys.T / TAU, dim=1) @ values)
 
 
-def plain(quick):
+def plain(quick, folder):
     """Against the three-line version that holds the whole matrix, where that fits."""
     rows = []
     for n, m in [(1000, 10_000), (2000, 20_000)] + ([] if quick else [(4000, 50_000), (8000, 30_000), (500, 400_000)]):
@@ -121,12 +117,12 @@ def plain(quick):
     return rows
 
 
-def faiss_topk(quick):
+def faiss_topk(quick, folder):
     """Against the exact inner-product index of FAISS: our top k, and the whole softmax."""
     try:
         import faiss
     except ImportError:
-        print("  faiss is not installed: skipped")
+        print("  FAISS is not installed (pip install faiss-cpu): nothing is compared or recorded")
         return []
     faiss.omp_set_num_threads(torch.get_num_threads())
     n, m = (1000, 50_000) if quick else (2048, 200_000)
@@ -188,7 +184,7 @@ def memory(quick, folder):
     sizes, rows, peaks = ([50_000, 200_000] if quick else [100_000, 300_000, 1_000_000, 2_000_000]), [], []
     path = bank_on_disk(folder, sizes[-1])
     for m in sizes:
-        out = subprocess.run([sys.executable, __file__, "--measure-memory", path, str(m), "256"], check=True, capture_output=True,
+        out = subprocess.run([sys.executable, __file__, "--measure", path, str(m), "256"], check=True, capture_output=True,
                              text=True).stdout.split()
         peaks.append(float(out[0]) / 1e9)
         rows.append(row(f"peak private memory, 256 queries, {m} keys on disk ({m * DIM * 4 / 1e9:.1f} GB)", peaks[-1], "GB",
@@ -235,15 +231,15 @@ def draw(curves, rows):
     for axis, (name, (sizes, times)), found in zip(axes, curves.items(), rows):
         axis.loglog(sizes, times, "o-", label=f"measured, slope {float(found['value']):.2f}")
         axis.loglog(sizes, np.array(sizes) * times[-1] / sizes[-1], "--", color="grey", label="slope 1")
-        axis.set(xlabel={"N": "queries (2048 keys)", "M": "keys on disk (512 queries)"}[name])
+        axis.set(xlabel={"N": "number of queries N (2048 keys)", "M": "number of keys M on disk (512 queries)"}[name])
         axis.legend(frameon=False)
-    axes[0].set_ylabel("seconds")
-    figure.suptitle("Time of the aggregation grows linearly with queries and with keys")
+    axes[0].set_ylabel("time (s)")
+    figure.suptitle(f"Time of the aggregation of {DIM}-d vectors against queries and against keys")
     figure.tight_layout()
-    figure.savefig(FIGURE, dpi=90)
+    figure.savefig(record.FIGURES["growth"], dpi=90)
 
 
-def gpu(quick, device="cuda", million=1_000_000, slice_=131_072):
+def gpu(quick, folder, device="cuda", million=1_000_000, slice_=131_072):
     """The three centres at the paper's size: a slice of the queries against whole banks, scaled to all queries."""
     if device == "cuda" and not torch.cuda.is_available():
         print("  no GPU: skipped")
@@ -268,27 +264,7 @@ def gpu(quick, device="cuda", million=1_000_000, slice_=131_072):
     return rows
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parts = {"rate": rate, "plain": plain, "faiss": faiss_topk, "memory": memory, "growth": growth, "gpu": gpu}
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, nothing recorded")
-    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="some parts; the records of the others stay")
-    parser.add_argument("--measure-memory", nargs=3, metavar=("BANK", "KEYS", "QUERIES"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.measure_memory:
-        path, m, n = options.measure_memory
-        return measure_memory(path, int(m), int(n))
-    print(record.machine())
-    with tempfile.TemporaryDirectory() as folder:
-        for name in options.only:
-            question, load = parts[name].__doc__.splitlines()[0], os.getloadavg()[0]
-            print(f"{name}: {question} (load {load:.1f})", flush=True)
-            rows = parts[name](options.quick, folder) if name in ("memory", "growth") else parts[name](options.quick)
-            if rows and not options.quick:
-                note = f"{question} Load average {load:.1f} before and {os.getloadavg()[0]:.1f} after, this benchmark included."
-                picture = f"\n\n![seconds against queries and keys]({FIGURE.name})" if name == "growth" else ""
-                record.write(f"aggregate {name}", [found | {"claim": f"aggregate {name}: {found['claim']}"} for found in rows], note + picture)
-
+PARTS = {"rate": rate, "plain": plain, "faiss": faiss_topk, "memory": memory, "growth": growth, "gpu": gpu}
 
 if __name__ == "__main__":
-    main()
+    record.run("aggregate", __doc__, PARTS, measure_memory)

@@ -4,12 +4,9 @@
     python benchmarks/stages.py --only extract   or evaluate
     python benchmarks/stages.py --quick          smaller sizes, printed only"""
 
-import argparse
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -100,25 +97,5 @@ def evaluate(quick, folder):
 PARTS = {"extract": extract, "evaluate": evaluate}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, nothing recorded")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--measure", nargs=3, metavar=("BANK", "ANSWERS", "QUERIES"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.measure:
-        path, m, n = options.measure
-        return measure(path, int(m), int(n))
-    print(record.machine())
-    for name in options.only:
-        question, load = PARTS[name].__doc__.splitlines()[0], os.getloadavg()[0]
-        print(f"{name}: {question} (load {load:.1f})", flush=True)
-        with tempfile.TemporaryDirectory() as folder:
-            rows = PARTS[name](options.quick, folder)
-        if rows and not options.quick:
-            note = f"{question} Load average {load:.1f} before and {os.getloadavg()[0]:.1f} after, this benchmark included."
-            record.write(f"stages {name}", [found | {"claim": f"stages {name}: {found['claim']}"} for found in rows], note)
-
-
 if __name__ == "__main__":
-    main()
+    record.run("stages", __doc__, PARTS, measure)

@@ -4,19 +4,16 @@
     python benchmarks/train.py --only cpu      or gpu
     python benchmarks/train.py --quick         fewer rounds, printed only
 
-The eager loop: torch's own layers, AdamW as it comes, a matrix of logits for each of the four pairs, cross entropy both ways,
-noise by randn of every embedding; its batches are drawn and its terms are weighted as ours are."""
+That loop is benchmarks/eager.py."""
 
-import argparse
 import copy
-import os
 import statistics
 import time
 
+import eager
 import record
 import torch
 from aggregate import row, unit_rows
-from torch.nn.functional import cross_entropy, normalize
 
 from exmcr import pairs, training
 from exmcr.layers import TrainingLayers, product
@@ -26,41 +23,6 @@ MINI = {"batch": 512, "lr": 1e-3, "weight_decay": 0.01, "lambda": 1.0, "tau2": 0
         "terms": ["x-o", "o-o", "x-y", "o-y"], "overlap_through_fl": False}  # fmt: skip
 PAPER = MINI | {"batch": 4096, "lambda": 0.1}
 PAPER_POOL, PAPER_EPOCHS = 5_500_000, 24
-
-
-def eager_loss(projector, batch, settings):
-    x_l = projector.intra(batch["x_leaf"])
-    x, o = projector.inter(torch.cat([x_l, batch["o_leaf"]])).chunk(2)
-    target, inter = torch.arange(len(x), device=x.device), 0
-    for a in (x, o):
-        for b in (batch["o_base"], batch["y_base"]):
-            logits = a @ b.T / settings["tau2"]
-            inter = inter + (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 8
-    intra = (x_l - batch["o_leaf"]).square().sum(1).mean()
-    return {"intra": intra, "inter": inter, "total": inter + settings["lambda"] * intra}
-
-
-def eager(projector, pool, settings, seed):
-    """Trains as training.train does; returns the loss of every step."""
-    device = pool["x_leaf"].device
-    projector.to(device).train()
-    optimizer = torch.optim.AdamW(projector.parameters(), lr=settings["lr"], weight_decay=settings["weight_decay"])
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings["steps"])
-    generator, found, n = torch.Generator(device).manual_seed(seed), [], len(pool["x_leaf"])
-    while len(found) < settings["steps"]:
-        for rows in torch.randperm(n, generator=generator, device=device).split(settings["batch"])[: n // settings["batch"]]:
-            batch = {k: v[rows] for k, v in pool.items()}
-            batch = {k: normalize(v + settings["noise"] ** 0.5 * torch.randn(v.shape, generator=generator, device=device), dim=1)
-                     for k, v in batch.items()}  # fmt: skip
-            losses = eager_loss(projector, batch, settings)
-            optimizer.zero_grad()
-            losses["total"].backward()
-            optimizer.step()
-            schedule.step()
-            found.append(losses["total"].detach())
-            if len(found) == settings["steps"]:
-                break
-    return [float(loss) for loss in found]
 
 
 def timed(loop, pool, settings, steps):
@@ -91,7 +53,7 @@ def shapes(batch):
     return [(batch, 512, 512), (512, batch, 512), (both, 512, both), (both, both, 512), *linear, *back]
 
 
-def cpu(quick):
+def cpu(quick, folder):
     """Steps of the mini profile (512-d, batch 512) on the CPU, beside the eager loop and beside the products of a step alone."""
     pool = {part: unit_rows(10_240, number) for number, part in enumerate(pairs.PARTS)}
     steps, rounds = (20, 2) if quick else (40, 5)
@@ -105,7 +67,7 @@ def cpu(quick):
         return (time.perf_counter() - start) / 5 * 1e3
 
     alone(product), timed(ours, pool, MINI, 10)
-    found = [(timed(eager, pool, MINI, steps), timed(ours, pool, MINI, steps), alone(product), alone(lambda a, b: a @ b.T)) for _ in range(rounds)]
+    found = [(timed(eager.train, pool, MINI, steps), timed(ours, pool, MINI, steps), alone(product), alone(lambda a, b: a @ b.T)) for _ in range(rounds)]
     plain, fast, floor, floor_mm = (statistics.median(column) for column in zip(*found))
     ratio = statistics.median(p / f for p, f, _, _ in found)
     share = statistics.median(g / f for _, f, g, _ in found)
@@ -124,14 +86,14 @@ def cpu(quick):
     worst = 0.0
     for projector, batch in seen:
         with torch.no_grad():
-            theirs = eager_loss(copy.deepcopy(projector), batch, MINI)["total"]
+            theirs = eager.loss(copy.deepcopy(projector), batch, MINI)["total"]
             with TrainingLayers():
                 worst = max(worst, abs(float(theirs - training.ex_mcr_loss(projector, batch, MINI)["total"])))
     return rows + [row("mini profile, largest difference of a loss from the eager objective at the same weights and batch (claim: 1e-5)",
                        worst, "", 1e-5, worst / 1e-5)]
 
 
-def gpu(quick):
+def gpu(quick, folder):
     """One projector at the paper's scale: 5.5 million quadruples, batch 4096, 24 epochs; and the mini batch, where launches rule."""
     if not torch.cuda.is_available():
         print("  no GPU: skipped")
@@ -140,7 +102,7 @@ def gpu(quick):
     for name, settings, n in (("mini profile", MINI, 20_000), ("paper scale", PAPER, PAPER_POOL // (10 if quick else 1))):
         pool = {part: unit_rows(n, number, "cuda") for number, part in enumerate(pairs.PARTS)}
         steps, rounds = (100, 1) if quick else (400, 3)
-        found = [(timed(eager, pool, settings, steps // 2), timed(ours, pool, settings, steps)) for _ in range(rounds)]
+        found = [(timed(eager.train, pool, settings, steps // 2), timed(ours, pool, settings, steps)) for _ in range(rounds)]
         plain, fast = (statistics.median(column) for column in zip(*found))
         rows.append(row(f"{name} (batch {settings['batch']}) on the GPU, steps per second against the eager loop (claim: 5 times)",
                         1e3 / fast, "steps/s", 1e3 / plain, statistics.median(p / f for p, f in found)))
@@ -156,20 +118,5 @@ def gpu(quick):
 PARTS = {"cpu": cpu, "gpu": gpu}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, nothing recorded")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    options = parser.parse_args()
-    print(record.machine())
-    for name in options.only:
-        question, load = PARTS[name].__doc__.splitlines()[0], os.getloadavg()[0]
-        print(f"{name}: {question} (load {load:.1f})", flush=True)
-        rows = PARTS[name](options.quick)
-        if rows and not options.quick:
-            note = f"{question} Load average {load:.1f} before and {os.getloadavg()[0]:.1f} after, this benchmark included."
-            record.write(f"train {name}", [found | {"claim": f"train {name}: {found['claim']}"} for found in rows], note)
-
-
 if __name__ == "__main__":
-    main()
+    record.run("train", __doc__, PARTS)

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 
 from exmcr import distributed
-from exmcr.banks import Bank, aligned, extract
+from exmcr.banks import AHEAD, Bank, aligned, extract
 from exmcr.errors import BadItem, ConfigError
 from exmcr.spaces.base import Space, unit
 
@@ -227,6 +228,29 @@ def test_loading_runs_in_several_threads_and_ahead_of_the_encoder(tmp_path):
     assert list(bank.ids) == list(table(60).id)
     assert len(threads) >= 2
     assert max(ahead) > 10, "more than a shard is loaded while one is encoded"
+    assert max(ahead) <= AHEAD * 10
+
+
+def test_what_was_encoded_leaves_the_memory(tmp_path):
+    alive, most = set(), []
+
+    def loaded(item):
+        array = np.array([[1, 2, 3], [4, 5, int(item.id[-3:])]], np.float32)
+        alive.add(item.id)
+        weakref.finalize(array, alive.discard, item.id)
+        most.append(len(alive))
+        return array
+
+    class Slow(Letters):
+        modalities = ("points",)
+
+        def encode_batch(self, modality, items):
+            time.sleep(0.03)
+            return np.stack([cloud.flat[2:] for cloud in items])
+
+    bank = extract(Slow(), "points", table(200), tmp_path / "b", loaded, shard=10, progress=False)
+    assert len(bank) == 200
+    assert max(most) <= (AHEAD + 2) * 10, "the one encoded, those ahead of it, and one that takes the place of the last"
 
 
 class Dying(Letters):

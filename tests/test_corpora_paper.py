@@ -70,13 +70,19 @@ def test_audioset(tmp_path):
     text(tmp_path / "class_labels_indices.csv", 'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/t/dd00088,"Gush, flow"\n')
     lines = ["# Segments csv created Sun Mar  5 10:54:31 2017", "# num_ytids=4", "# YTID, start_seconds, end_seconds, positive_labels"]
     lines += ['--aE2O5G5WE, 0.000, 10.000, "/m/09x0r,/t/dd00088"', '-0RWZT-miFs, 420.000, 430.000, "/m/09x0r"',
-              '_xyz, 30.000, 40.000, "/m/unknown"', 'vanished, 1.000, 2.000, "/m/09x0r"']
+              '_xyz, 30.000, 40.000, "/m/unknown"', 'vanished, 1.000, 2.000, "/m/09x0r"', 'in_a_tar, 0.000, 10.000, "/m/09x0r"']
     text(tmp_path / "eval_segments.csv", "\n".join(lines) + "\n")
     sound(tmp_path / "eval_segments/Y--aE2O5G5WE.wav")
     sound(tmp_path / "eval_segments/-0RWZT-miFs_420000_430000.flac")
     sound(tmp_path / "eval_segments/sub/_xyz_30.000.wav")
+    wave = (tmp_path / "eval_segments/sub/_xyz_30.000.wav").read_bytes()
+    shard(tmp_path / "eval_segments/09.tar", **{"audio__in_a_tar.wav": wave, "audio__in_a_tar.json": b"{}"})
     rows = read("audioset", tmp_path, "eval")
-    assert [row["concept"] for row in rows] == ["Speech, Gush, flow", "Speech", "/m/unknown"]
+    assert [row["concept"] for row in rows] == ["Speech, Gush, flow", "Speech", "/m/unknown", "Speech"]
+    assert rows[3]["path"].endswith("09.tar::audio/in_a_tar.wav")
+    (tmp_path / "eval_segments/10.tar").write_bytes(b"nonsense")
+    with pytest.raises(ConfigError, match="10.tar is not a readable tar"):
+        read("audioset", tmp_path, "eval")
 
 
 def test_audiocaps(tmp_path):

@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import eager
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import normalize
 
 from exmcr import pairs, pipeline, training
 from exmcr.errors import ConfigError
@@ -197,42 +198,6 @@ def test_the_loss_is_the_formula(small, through):
     assert torch.allclose(got["total"], inter + 0.3 * intra)
 
 
-def literal_loss(projector, batch, settings):
-    """The objective as one writes it first: torch's layers, a matrix of logits per pair, cross entropy both ways."""
-    x_l = projector.intra(batch["x_leaf"])
-    x, o = projector.inter(torch.cat([x_l, batch["o_leaf"]])).chunk(2)
-    inter, target = 0, torch.arange(len(x))
-    for a in (x, o):
-        for b in (batch["o_base"], batch["y_base"]):
-            logits = a @ b.T / settings["tau2"]
-            inter = inter + (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 8
-    intra = (x_l - batch["o_leaf"]).square().sum(1).mean()
-    return {"intra": intra, "inter": inter, "total": inter + settings["lambda"] * intra}
-
-
-def eager(projector, pool, settings, seed):
-    """A plain loop with the noise of exmcr.training. Returns the loss of every step."""
-    generator, n, step, found = torch.Generator().manual_seed(seed), len(pool["x_leaf"]), 0, []
-    optimizer = torch.optim.AdamW(projector.parameters(), lr=settings["lr"], weight_decay=settings["weight_decay"])
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings["steps"])
-    projector.train()
-    while step < settings["steps"]:
-        order = torch.randperm(n, generator=generator)
-        for start in range(0, n // settings["batch"] * settings["batch"], settings["batch"]):
-            batch = {k: v[order[start : start + settings["batch"]]] for k, v in pool.items()}
-            batch = {k: normalize(v + settings["noise"] ** 0.5 * torch.randn(v.shape, generator=generator, dtype=v.dtype), dim=1) for k, v in batch.items()}
-            losses = literal_loss(projector, batch, settings)
-            optimizer.zero_grad()
-            losses["total"].backward()
-            optimizer.step()
-            schedule.step()
-            found.append(float(losses["total"].detach()))
-            step += 1
-            if step == settings["steps"]:
-                break
-    return found
-
-
 def test_training_is_that_of_a_plain_loop(small):
     """In float64, because AdamW divides gradients that are zero up to rounding by themselves."""
     pool = {k: v.double() for k, v in small.items()}
@@ -241,7 +206,7 @@ def test_training_is_that_of_a_plain_loop(small):
         torch.manual_seed(0)
         nets.append(Projector(8, 8, 16).double())
     history = training.train(nets[0], pool, QUICK, 5, progress=False, device=torch.device("cpu"))
-    found = eager(nets[1], pool, QUICK, 5)
+    found = eager.train(nets[1], pool, QUICK, 5)
     assert np.allclose([r["total"] for r in history], [np.mean(found[i : i + 5]) for i in range(0, 23, 5)], atol=1e-9)
     for key, value in nets[1].state_dict().items():
         assert torch.allclose(value.double(), nets[0].state_dict()[key].double(), atol=1e-6), key
@@ -252,7 +217,7 @@ def test_the_loss_and_its_gradient_in_float32_are_those_of_a_plain_loop():
     batch = {k: normalize(torch.randn(96, 64), dim=1) for k in pairs.PARTS}
     projector = Projector(64, 64, 128).train()
     found = []
-    for loss, layers in ((literal_loss, torch.enable_grad()), (training.ex_mcr_loss, TrainingLayers())):
+    for loss, layers in ((eager.loss, torch.enable_grad()), (training.ex_mcr_loss, TrainingLayers())):
         projector.zero_grad()
         with layers:
             losses = loss(projector, batch, SETTINGS)
@@ -302,7 +267,7 @@ def one_of_two(folder):
 
 
 def test_two_processes_train_as_one(tmp_path):
-    env = os.environ | {"PYTHONPATH": str(Path(training.__file__).parents[1]), "CUDA_VISIBLE_DEVICES": ""}
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""}
     subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "--standalone",
                     __file__, str(tmp_path)], env=env, check=True, timeout=120)  # fmt: skip
     for dtype in (torch.float32, torch.float64):

@@ -1,7 +1,8 @@
 """AudioSet: ten-second clips of videos with classes.
 
 balanced_train_segments.csv, unbalanced_train_segments.csv, eval_segments.csv, class_labels_indices.csv
-<split>/...: files named <id>, Y<id>, <id>_30, <id>_30_40, <id>_30.000 or <id>_30000_40000 (the habits of common downloaders)
+<split>/...: files named <id>, Y<id>, <id>_30, <id>_30_40, <id>_30.000 or <id>_30000_40000 (the habits of common downloaders),
+or tars of such files
 """
 
 import csv

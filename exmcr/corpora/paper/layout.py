@@ -11,8 +11,10 @@ import contextlib
 import functools
 import json
 import logging
+import os
 import tarfile
 import tempfile
+import threading
 from pathlib import Path
 from typing import Iterable, Iterator
 
@@ -49,23 +51,57 @@ def local_file(path: str) -> Iterator[Path]:
         yield Path(path)
         return
     try:
-        offset, size = members(shard)[member]
-        with open(shard, "rb") as file:
-            file.seek(offset)
-            content = file.read(size)
-    except (KeyError, OSError, tarfile.TarError) as error:
+        content = open_tar(shard).read(member)
+    except (KeyError, OSError, ConfigError) as error:
         raise BadItem(f"cannot read {path}: {error}") from error
     with tempfile.NamedTemporaryFile(suffix=Path(member).suffix) as file:
         file.write(content)
         file.flush()
-        yield Path(file.name)
+        try:
+            yield Path(file.name)
+        except BadItem as error:  # reasons stand in manifests, which are the same in every run
+            reason = str(error).replace(file.name, path).replace(Path(file.name).name, Path(member).name)
+            raise BadItem(reason) from error
+
+
+class Tar:
+    """An uncompressed tar, opened and indexed once, that several threads read.
+
+    members: {name: (where its content begins, its length in bytes)}, in the order of the tar. Raises ConfigError when it is no such tar."""
+
+    def __init__(self, path: str):
+        try:
+            self._file = open(path, "rb", buffering=0)
+            with tarfile.open(fileobj=self._file, mode="r:") as tar:
+                self.members = {member.name: (member.offset_data, member.size) for member in tar if member.isfile()}
+        except (tarfile.TarError, OSError) as error:
+            raise ConfigError(f"{path} is not a readable tar: {error}") from error
+
+    def read(self, member: str) -> bytes:
+        """Raises KeyError for a member that is not there, OSError when the tar ends inside it."""
+        offset, size = self.members[member]
+        content = os.pread(self._file.fileno(), size, offset)  # unlike seek and read, nothing that threads share
+        if len(content) < size:
+            raise OSError(f"only {len(content)} of {size} bytes")
+        return content
+
+    def __del__(self):
+        if hasattr(self, "_file"):
+            self._file.close()
+
+
+_opening = threading.Lock()
+
+
+def open_tar(shard: str) -> Tar:
+    """The tar, kept open as long as it is among the few last asked for."""
+    with _opening:  # the threads that load a bank come to a new tar together: one indexes it, the others wait
+        return _cached_tar(shard)
 
 
 @functools.lru_cache(maxsize=8)
-def members(shard: str) -> dict[str, tuple[int, int]]:
-    """Where each file of a tar begins and how long it is, so that items need no unpacking."""
-    with tarfile.open(shard, "r:") as tar:
-        return {member.name: (member.offset_data, member.size) for member in tar if member.isfile()}
+def _cached_tar(shard: str) -> Tar:
+    return Tar(shard)
 
 
 def need(*candidates: Path) -> Path:
@@ -89,11 +125,19 @@ def one_of(split: str, known: Iterable[str], corpus: str) -> str:
     return split
 
 
-def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """Every file below a folder by its name without suffix: one walk, instead of two million questions to the disk."""
+def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path | str]:
+    """Every file below a folder, and in the tars below it, by its name without suffix: one walk, instead of two million
+    questions to the disk. A file of a tar is `shard.tar::member`. Raises ConfigError for no folder or an unreadable tar."""
     if not folder.is_dir():
         raise ConfigError(f"not found: {folder}")
-    return {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes}
+    found: dict[str, Path | str] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in suffixes:
+            found[path.stem] = path
+        elif path.suffix == ".tar":
+            names = ((member, *os.path.splitext(os.path.basename(member))) for member in open_tar(str(path)).members)
+            found |= {stem: f"{path}::{member}" for member, stem, suffix in names if suffix.lower() in suffixes}
+    return found
 
 
 SOUND = (".wav", ".flac", ".ogg", ".mp3", ".m4a")

@@ -8,7 +8,7 @@ images/<uid>.jpg or .png (optional): a render or the thumbnail of a shape
 from pathlib import Path
 from typing import Iterator
 
-from exmcr.corpora.paper.layout import PICTURE, files_by_stem, members, need, present, read_json, row
+from exmcr.corpora.paper.layout import PICTURE, files_by_stem, need, open_tar, present, read_json, row
 from exmcr.errors import ConfigError
 
 
@@ -18,8 +18,8 @@ def rows(root: Path, split: str = "lvis") -> Iterator[dict]:
     entries = read_json(need(root / "meta_data" / "split" / name, root / "split" / name, root / name))
 
     def pairs():
-        for entry in entries:
-            uid, group, dataset = entry.get("uid") or entry["id"], entry["group"], entry.get("dataset", "Objaverse")
+        for entry in sorted(entries, key=_tar_of):  # a tar is opened once
+            uid, (dataset, group) = entry.get("uid") or entry["id"], _tar_of(entry)
             concept = entry.get("category", "").replace("_", " ")
             path = _find(root / dataset, group, uid)
             common = dict(concept=concept, licence="ODC-BY; each shape its own")
@@ -31,13 +31,17 @@ def rows(root: Path, split: str = "lvis") -> Iterator[dict]:
     return present(pairs(), f"objaverse {split}")
 
 
+def _tar_of(entry: dict) -> tuple[str, str]:
+    return entry.get("dataset", "Objaverse"), entry["group"]
+
+
 def _find(folder: Path, group: str, uid: str) -> str | None:
     path, shard = folder / group / f"{uid}.npy", folder / f"{group}.tar"
     if path.is_file():
         return str(path)
     if shard.is_file():
         member = f"{group}/{uid}.npy"
-        return f"{shard}::{member}" if member in members(str(shard)) else None
+        return f"{shard}::{member}" if member in open_tar(str(shard)).members else None
     if not path.parent.is_dir() and shard.with_suffix(".tar.gz").is_file():
         raise ConfigError(f"{shard}.gz is compressed, so that no item can be picked out of it: unpack it, or gunzip it to {shard}")
     return None

@@ -22,12 +22,12 @@ def rows(root: Path, split: str = "") -> Iterator[dict]:
     for shard in shards:
         try:
             with tarfile.open(shard, "r:") as tar:
-                yield from _shard(tar, shard, split)
+                yield from _shard(tar, shard, root.parent, split)
         except (tarfile.TarError, OSError) as error:
             raise ConfigError(f"{shard} is not a readable tar: {error}") from error
 
 
-def _shard(tar: tarfile.TarFile, shard: Path, split: str) -> Iterator[dict]:
+def _shard(tar: tarfile.TarFile, shard: Path, above: Path, split: str) -> Iterator[dict]:
     key, item, caption = None, [], ""
     for member in tar:
         folder, _, name = member.name.rpartition("/")
@@ -35,7 +35,7 @@ def _shard(tar: tarfile.TarFile, shard: Path, split: str) -> Iterator[dict]:
         if not member.isfile() or not stem:
             continue
         if (folder, stem) != key:
-            yield from _rows(key, item, caption, shard, split)
+            yield from _rows(key, item, caption, shard, above, split)
             key, item, caption = (folder, stem), [], ""
         if modality := MODALITY.get(f".{suffix.lower()}"):
             item.append((modality, member.name))
@@ -47,13 +47,14 @@ def _shard(tar: tarfile.TarFile, shard: Path, split: str) -> Iterator[dict]:
             except ValueError:
                 continue
             caption = str(note.get("caption") or note.get("text") or "").strip() if isinstance(note, dict) else ""
-    yield from _rows(key, item, caption, shard, split)
+    yield from _rows(key, item, caption, shard, above, split)
 
 
-def _rows(key, item: list, caption: str, shard: Path, split: str) -> Iterator[dict]:
+def _rows(key, item: list, caption: str, shard: Path, above: Path, split: str) -> Iterator[dict]:
     if key is None:
         return
-    group = "/".join(part for part in (shard.stem, *key) if part)
+    # Shards of several folders have the same names; items of different ones must not pass for one.
+    group = "/".join(part for part in (shard.relative_to(above).with_suffix("").as_posix(), *key) if part)
     for modality, member in item:
         yield row("webdataset", split, f"{group}/{modality}", modality, group=group, path=f"{shard}::{member}")
     if caption:
