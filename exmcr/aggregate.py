@@ -35,7 +35,6 @@ from exmcr.layers import product
 # hide the start of a parallel region. Long in keys, because the second product adds into (queries, dv) once per tile.
 # Smaller tiles lose to these starts, larger ones to memory. GPU: launches and one synchronisation per tile hide.
 CPU_TILE, CUDA_TILE = (1024, 2048), (16384, 8192)
-STRIP = 128  # rows of a tile of scores between the products, on a CPU: what five passes read and write stays in the cache of a core
 QUERY_TILES = 16  # query tiles that share one reading of the bank: a bank on disk is read n / (16 * 1024) times
 BLOCK = 32768  # rows of a bank in memory at once (64 MB at 512-d), twice with the prefetched next block
 HEADROOM = 30.0  # bits: weights < 2^30, their squares over 2^24 keys < 2^84, far from 2^127
@@ -143,29 +142,22 @@ class _Softmax:
         self.weighted = [queries.new_zeros(len(queries), width) for width in widths]
 
     def add(self, first, keys, values):
-        weights = product(self.queries, keys)
-        strip = STRIP if weights.device.type == "cpu" else len(weights)
-        for begin in range(0, len(weights), strip):
-            self._weigh(weights[begin : begin + strip], slice(begin, begin + strip))
+        scores = product(self.queries, keys)
+        peak = scores.amax(dim=1) * self.alpha
+        if (peak > self.shift + HEADROOM).any():
+            self._move(torch.maximum(peak, self.shift))
+        weights = torch.add(-self.shift[:, None], scores, alpha=self.alpha, out=scores).exp2_()
+        self.total += weights.sum(dim=1)
+        self.squares += torch.linalg.vector_norm(weights, dim=1).double().square()
         self.weighted = [product(weights, value.T, add=old) for value, old in zip(values, self.weighted)]
 
-    def _weigh(self, scores, rows):
-        """Scores of these rows become weights, in place, and are added up."""
-        peak = scores.amax(dim=1) * self.alpha
-        if (peak > self.shift[rows] + HEADROOM).any():
-            self._move(torch.maximum(peak, self.shift[rows]), rows)
-        weights = torch.add(-self.shift[rows, None], scores, alpha=self.alpha, out=scores).exp2_()
-        self.total[rows] += weights.sum(dim=1)
-        self.squares[rows] += torch.linalg.vector_norm(weights, dim=1).double().square()
-
-    def _move(self, shift, rows=slice(None)):
+    def _move(self, shift):
         """Express what was accumulated relative to another shift. At first the shift is -inf and there is nothing."""
-        factor = (self.shift[rows] - shift).exp2()
-        self.shift[rows] = shift
-        self.total[rows] *= factor
-        self.squares[rows] *= factor.double().square()
-        for weighted in self.weighted:
-            weighted[rows] *= factor[:, None]
+        factor = (self.shift - shift).exp2()
+        self.shift = shift
+        self.total *= factor
+        self.squares *= factor.double().square()
+        self.weighted = [weighted * factor[:, None] for weighted in self.weighted]
 
     def reduce(self, group):
         """Sum over ranks, each of which has seen its own keys. Shifts differ by rank: align them to the largest."""

@@ -33,7 +33,7 @@ def params(full: dict) -> dict:
     """params.yaml with the tiny corpus, one seed, and as few steps as still show something."""
     small = yaml.safe_load(yaml.safe_dump(full))
     small |= {"corpora": "tiny", "sample": None, "spaces": "mini", "seeds": [0]}
-    small["train"] |= {"steps": 20, "batch": 64}
+    small["train"] |= {"steps": 20, "batch": 64, "leaves": {}}
     small["visualise"] |= {"umap_items": 120, "questions": 3}
     fit = small["fit_spaces"]
     fit |= {"base_sources": ["tiny"], "points_sources": ["tiny"]}

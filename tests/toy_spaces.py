@@ -50,7 +50,7 @@ def install(folder: Path, monkeypatch) -> dict:
     params["base"]["paper"] = "wide"
     params["encoders"] = {name: {"checkpoint": f"{name}.safetensors"} for name in ("wide", "sounds", "shapes")}
     params["leaves"][0]["paper"], params["leaves"][1]["paper"] = "sounds", "shapes"
-    params["train"]["steps"] = 2
+    params["train"] |= {"steps": 2, "leaves": {}}
     params["extract"]["shard"] = 8
     params["visualise"]["umap_items"] = 60
     return params

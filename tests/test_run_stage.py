@@ -62,7 +62,6 @@ def test_two_processes_one_of_them_killed_leave_the_project_of_one(tmp_path, mon
     one, other = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     params = toy_spaces.install(one, monkeypatch)
-    del params["train"]["leaves"]  # which would have hundreds of steps
     (one / "params.yaml").write_text(yaml.safe_dump(params))
     corpora.build("tiny", one)
     project = pipeline.Project(one)
