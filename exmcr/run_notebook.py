@@ -8,6 +8,7 @@ from pathlib import Path
 from exmcr import config
 from exmcr.errors import BadItem, ConfigError
 
+QUIET = ["--IPKernelApp.log_level=40"]  # the kernel warns that it talks to this process without encryption, on this machine
 EXPECTED = (ConfigError.__name__, BadItem.__name__)  # what a user can put right; their message is enough
 
 
@@ -20,7 +21,7 @@ def run(name: str, root: Path) -> None:
     stopped = root / "reports/stopped.txt"
     stopped.unlink(missing_ok=True)
     try:
-        papermill.execute_notebook(root / "notebooks" / executed.name, executed, {"project": "."}, kernel_name="python3", progress_bar=False)
+        papermill.execute_notebook(root / "notebooks" / executed.name, executed, {"project": "."}, kernel_name="python3", extra_arguments=QUIET)
     except papermill.PapermillExecutionError as error:
         reason = f"{name}: {error.evalue}" if error.ename in EXPECTED else f"{name}: {error.ename}: {error.evalue}"
         stopped.write_text(reason + "\n")
