@@ -37,6 +37,15 @@ def test_procrustes_embeds_a_small_space_in_a_larger_one():
     assert np.allclose(procrustes(pools(o, unit(o @ into))).leaf(x), x @ into, atol=1e-5)
 
 
+def test_procrustes_does_not_hang_on_rounding_where_the_overlap_is_flat():
+    """Overlaps that fill 4 of 8 directions, in another order: another rounding, the same map."""
+    basis = np.linalg.qr(np.random.default_rng(2).normal(size=(8, 8)))[0][:4]
+    o, base, x = vectors(100, 4, 0) @ basis, vectors(100, 4, 1) @ basis, vectors(20, 8, 3)
+    order = np.random.default_rng(4).permutation(100)
+    first, again = (procrustes(pools(unit(o[rows]), unit(base[rows]))).leaf(x) for rows in (np.arange(100), order))
+    assert np.allclose(first, again, atol=1e-5)
+
+
 def test_lstsq_recovers_a_linear_map():
     o, x = vectors(100, 8, 0), vectors(20, 8, 1)
     weight = np.random.default_rng(2).normal(size=(8, 6))

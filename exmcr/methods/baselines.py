@@ -23,9 +23,12 @@ def lstsq(pools: Pools, seed: int = 0) -> Maps:
 
 
 def procrustes(pools: Pools, seed: int = 0) -> Maps:
-    """The orthogonal R that minimises |O^L R - O^B| (Schoenemann 1966); x -> x R."""
-    u, _, vt = np.linalg.svd(np.asarray(pools.o_leaf, np.float64).T @ pools.o_base, full_matrices=False)
-    rotation = u @ vt
+    """The orthogonal R that minimises |O^L R - O^B| (Schoenemann 1966); x -> normalize(x R).
+
+    Directions in which the overlap does not vary can be turned anyhow, and rounding would decide; R maps them to zero."""
+    u, strength, vt = np.linalg.svd(np.asarray(pools.o_leaf, np.float64).T @ pools.o_base, full_matrices=False)
+    rank = int((strength > strength[0] * len(u) * np.finfo(np.float64).eps).sum())
+    rotation = u[:, :rank] @ vt[:rank]
     return Maps(leaf=lambda x: unit(x @ rotation))
 
 
