@@ -39,7 +39,7 @@ class Embeddings:
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     params = config.load(ROOT / "params.yaml")
-    params["train"] |= {"steps": 2, "batch": 16, "leaves": {}}
+    params["train"] |= {"steps": 2, "batch": 16, "leaves": {"audio": {"tau2": 0.1}}}
     params["seeds"] = [0, 1]
     params["ablate"] = {"centres": [["leaf"], ["overlap", "leaf", "base"]], "lambda": [0, 1.0], "depth_inter": ["linear", 2], "tau2": [0.05, 0.2]}
     frame = {m: pd.DataFrame({"modality": [m] * 6, "id": range(6)}) for m in ("image", "audio", "points", "text")}

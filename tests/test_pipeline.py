@@ -15,7 +15,7 @@ import toy_spaces
 import yaml
 from safetensors.torch import save_file
 
-from exmcr import config, corpora, looks, pipeline, smoke, stage
+from exmcr import config, corpora, looks, pipeline, run_notebook, smoke
 from exmcr.errors import BadItem, ConfigError
 from paper_trees import PAPER, make_trees
 from toy_spaces import Sounds
@@ -144,7 +144,7 @@ def test_a_stage_that_stops_says_why_in_its_last_line(tmp_path, monkeypatch, cap
     assert "ConfigError" in (tmp_path / "reports/notebooks/00_spaces.ipynb").read_text()  # the traceback is kept there
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="^01_extract: ZeroDivisionError: division by zero$"):
-        stage.run("01_extract", tmp_path)
+        run_notebook.run("01_extract", tmp_path)
     assert "Traceback" in capsys.readouterr().err  # a mistake of ours shows where it was made
 
 
