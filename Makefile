@@ -1,7 +1,8 @@
 # make repro   environment, data, mini spaces, projectors, evaluation, figures
 # make test    unit tests and every notebook on tiny fixtures, no network
 # make lab     JupyterLab on the notebooks
-# make compare every method on frozen embeddings, side by side, then C-MCR's other two tasks (reports/compare.md, reports/downstream.csv)
+# make compare every method on frozen embeddings, side by side (reports/compare.md)
+# make downstream  C-MCR's other two tasks: where the sound comes from, whether it fits (reports/downstream.csv)
 # make bench   the performance claims, measured on this machine (benchmarks/RESULTS.md)
 # make ablate  Ex-MCR's ablations on validation concepts, JOBS=2 at once; goes on where it was stopped
 # make lock    after editing pyproject.toml: resolve and hash the versions again
@@ -11,7 +12,7 @@ export UV_SYSTEM_CERTS ?= 1
 export PYTHONUTF8 = 1
 BIN := .venv/bin
 
-.PHONY: repro test lab lock env bench compare ablate
+.PHONY: repro test lab lock env bench compare downstream ablate
 env: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml
@@ -36,8 +37,11 @@ lab: env
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab notebooks
 
 compare: env
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro comparison/dvc.yaml
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro comparison/dvc.yaml:compare
 	@cat reports/compare.md
+
+downstream: env
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro comparison/dvc.yaml:downstream
 
 bench: env
 	$(BIN)/python benchmarks/aggregate.py
