@@ -7,7 +7,7 @@ Four choices carry the speed and the accuracy:
 - On a CPU both products go to oneDNN, which torch itself uses for compiled linear layers: in float32 it is about twice
   as fast as the BLAS behind torch.mm on AMD, where that BLAS leaves AVX-512 alone.
 - Weights are 2^bits instead of e^nats: exp2 is several times as fast as exp, also where results underflow. With
-  log2(e) / tau and the shift in one fused pass, everything between the two products takes about 6 % of the time.
+  log2(e) / tau and the shift in one fused pass, everything between the two products takes about a sixth of the time (2 cores, quiet; benchmarks/).
 - The maximum is tracked, not assumed. For unit rows exp((s - 0.5) / tau) cannot overflow down to tau 0.007, but a query
   with no near key would underflow to 0 / 0 there, and smaller tau or longer rows overflow. A row maximum per tile costs
   1 %, so every tau and every norm takes the same safe path. The shift moves only when a tile exceeds it by HEADROOM
