@@ -6,6 +6,7 @@
 Inside `use(group)` the losses of exmcr.objectives and the batch normalisation of exmcr.layers speak of the batch of all
 ranks together; outside they speak of their own process. That is the whole coupling: models and losses take no group."""
 
+import gc
 import os
 from contextlib import contextmanager
 from datetime import timedelta
@@ -57,6 +58,7 @@ def torchrun():
     try:
         yield distributed.group.WORLD
     finally:
+        gc.collect()  # graphs in cycles hold the group; gloo aborts a process that takes it down only as the interpreter ends
         distributed.destroy_process_group()
 
 
