@@ -97,10 +97,21 @@ def unpack(deb: Path, target: Path, only: tuple[str, ...] | None = None) -> None
                     if name.endswith(".zst"):
                         body = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)).read()
                     with tarfile.open(fileobj=io.BytesIO(body)) as tar:
-                        wanted = (m for m in tar if only is None or m.name.endswith(only))
-                        tar.extractall(target, wanted, filter="data")
+                        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python before 3.11.4 has none and looks at _inside alone
+                        tar.extractall(target, (_inside(m, target) for m in tar if only is None or m.name.endswith(only)))
                 except (tarfile.TarError, lzma.LZMAError, zstandard.ZstdError, zlib.error, EOFError) as error:
                     raise ConfigError(f"{deb} is damaged ({error}); delete it to download it again") from error
                 return
             file.seek(size + size % 2, 1)
     raise ConfigError(f"{deb} holds no data; delete it to download it again")
+
+
+def _inside(member: tarfile.TarInfo, target: Path) -> tarfile.TarInfo:
+    """The member itself. Raises TarError for what is no file, folder or link, or would leave the target."""
+    root = target.resolve()
+    ends = [root / member.name]
+    if member.issym() or member.islnk():
+        ends.append((ends[0].parent if member.issym() else root) / member.linkname)
+    if not all(end.resolve().is_relative_to(root) for end in ends) or not (member.isfile() or member.isdir() or len(ends) == 2):
+        raise tarfile.TarError(f"{member.name} would leave the folder")
+    return member
