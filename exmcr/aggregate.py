@@ -1,17 +1,17 @@
 """Softmax aggregation over a bank: `normalize(softmax(q K^T / tau) V)`, exact, without ever holding the N x M weights.
 
 This is how unpaired banks become pseudo pairs (arXiv 2310.08884, "various modality-centric data"; arXiv 2305.14381).
-Queries and keys are cut into tiles; a tile of scores passes through: product, row maximum, shift, exp2, sums, product.
+Queries and keys are cut into tiles, which pass one after another: scores, weights, their sums, product with the values.
 
 Four choices carry the speed and the accuracy:
 - On a CPU both products go to oneDNN, which torch itself uses for compiled linear layers: in float32 it is about twice
-  as fast as the BLAS behind torch.mm on AMD, where that BLAS leaves AVX-512 alone.
-- Weights are 2^bits instead of e^nats: exp2 is several times as fast as exp, also where results underflow. With
-  log2(e) / tau and the shift in one fused pass, everything between the two products takes about a sixth of the time (2 cores, quiet; benchmarks/).
+  as fast as the BLAS behind torch.mm on AMD, where that BLAS leaves AVX-512 alone. A tile of keys is brought into the order
+  in which oneDNN reads it once for many tiles of queries.
+- On a CPU, oneDNN turns scores into weights while they are in its registers. It has no exp to offer, but a sigmoid, which is
+  exp(x) to 4e-8 where x < -17: scores are shifted to below that. Two sums per tile are all that is left between the products.
 - The maximum is tracked, not assumed. For unit rows exp((s - 0.5) / tau) cannot overflow down to tau 0.007, but a query
-  with no near key would underflow to 0 / 0 there, and smaller tau or longer rows overflow. A row maximum per tile costs
-  1 %, so every tau and every norm takes the same safe path. The shift moves only when a tile exceeds it by HEADROOM
-  bits, a few times per query; otherwise nothing accumulated is ever rescaled.
+  with no near key would underflow to 0 / 0 there, and smaller tau or longer rows overflow. The shift of a query moves only
+  when a tile exceeds what it left room for, a few times per query; otherwise nothing accumulated is ever rescaled.
 - Scores, weights and products are float32, sums float64. Never bfloat16: at tau 0.01 that is a 24 % error of a weight.
 
 There is no mode that keeps the top k only. On the mini banks (notebooks/02_pair.ipynb draws it) the 256 heaviest keys hold over
@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 from exmcr.errors import ConfigError
-from exmcr.layers import product
+from exmcr.layers import on_onednn, packed, product
 
 # Rows of queries, rows of keys. CPU: 8 MB of scores stay in the shared cache between the passes, and ~10 ms of products
 # hide the start of a parallel region. Long in keys, because the second product adds into (queries, dv) once per tile.
@@ -37,6 +37,7 @@ from exmcr.layers import product
 CPU_TILE, CUDA_TILE = (1024, 2048), (16384, 8192)
 QUERY_TILES = 16  # query tiles that share one reading of the bank: a bank on disk is read n / (16 * 1024) times
 BLOCK = 32768  # rows of a bank in memory at once (64 MB at 512-d), twice with the prefetched next block
+MARGIN, SMALL = 30.0, 4e-8  # nats; a sum of weights below which each is exp(x) to float32. 13 nats between them, for scores yet to come
 HEADROOM = 30.0  # bits: weights < 2^30, their squares over 2^24 keys < 2^84, far from 2^127
 
 
@@ -89,11 +90,13 @@ def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=N
     out = [torch.empty(len(queries), bank.shape[1]) for bank in values]
     neighbours, log_mass = torch.empty(len(queries)), torch.empty(len(queries))
 
+    kind = _FusedSoftmax if on_onednn(torch.empty(0, device=device)) else _Softmax
+
     def start(rows):
-        return _Softmax(rows, [bank.shape[1] for bank in values], math.log2(math.e) / tau)
+        return kind(rows, [bank.shape[1] for bank in values], tau)
 
     with matmul_precision(precision):
-        for begin, softmax in sweep(start, queries, banks, names, tile, device, progress):
+        for begin, softmax in sweep(start, queries, banks, names, tile, device, progress, kind.lay_out):
             if group is not None:
                 softmax.reduce(group)
             end = begin + len(softmax.queries)
@@ -123,7 +126,7 @@ def topk(queries, keys, k, *, tile=None, device=None, precision="float32", progr
         raise ConfigError(f"k is between 1 and the number of keys, {len(keys)}, not {k}")
     scores, indices = torch.empty(len(queries), k), torch.empty(len(queries), k, dtype=torch.int64)
     with matmul_precision(precision):
-        for begin, best in sweep(lambda rows: _Best(rows, k), queries, {"keys": keys}, [], tile, device, progress):
+        for begin, best in sweep(lambda rows: _Best(rows, k), queries, {"keys": keys}, [], tile, device, progress, _Best.lay_out):
             end = begin + len(best.queries)
             scores[begin:end], order = best.scores.sort(dim=1, descending=True)
             indices[begin:end] = best.indices.gather(1, order)
@@ -134,22 +137,30 @@ def topk(queries, keys, k, *, tile=None, device=None, precision="float32", progr
 class _Softmax:
     """Running softmax of one tile of queries: everything is relative to 2^shift, row by row."""
 
-    def __init__(self, queries, widths, alpha):
-        self.queries, self.alpha = queries, alpha
+    def __init__(self, queries, widths, tau):
+        self.queries, self.alpha = queries, math.log2(math.e) / tau
         self.shift = queries.new_full((len(queries),), -math.inf)
         self.total = torch.zeros_like(self.shift, dtype=torch.float64)
         self.squares = torch.zeros_like(self.total)
         self.weighted = [queries.new_zeros(len(queries), width) for width in widths]
 
+    @staticmethod
+    def lay_out(keys, values, rows):
+        return keys, [value.T for value in values]
+
     def add(self, first, keys, values):
+        weights, sums = self._weigh(keys)
+        self.total += sums
+        self.squares += torch.linalg.vector_norm(weights, dim=1).double().square()
+        self.weighted = [product(weights, value, add=old) for value, old in zip(values, self.weighted)]
+
+    def _weigh(self, keys):
         scores = product(self.queries, keys)
         peak = scores.amax(dim=1) * self.alpha
         if (peak > self.shift + HEADROOM).any():
             self._move(torch.maximum(peak, self.shift))
         weights = torch.add(-self.shift[:, None], scores, alpha=self.alpha, out=scores).exp2_()
-        self.total += weights.sum(dim=1)
-        self.squares += torch.linalg.vector_norm(weights, dim=1).double().square()
-        self.weighted = [product(weights, value.T, add=old) for value, old in zip(values, self.weighted)]
+        return weights, weights.sum(dim=1)
 
     def _move(self, shift):
         """Express what was accumulated relative to another shift. At first the shift is -inf and there is nothing."""
@@ -170,6 +181,34 @@ class _Softmax:
             distributed.all_reduce(part, distributed.ReduceOp.SUM, group)
 
 
+class _FusedSoftmax(_Softmax):
+    """The same, with weights that oneDNN makes as it writes the product: sigmoid(x) is exp(x) to 4e-8 where x < -17.
+
+    A last column of the queries holds -shift and one of the keys holds 1, so that the product is x = q.k / tau - shift; the
+    shift lies MARGIN nats above the largest score seen, and a tile whose weights sum to more than SMALL moves it."""
+
+    def __init__(self, queries, widths, tau):
+        super().__init__(queries, widths, tau)
+        self.queries = torch.cat([queries / tau, queries.new_zeros(len(queries), 1)], dim=1)
+
+    @staticmethod
+    def lay_out(keys, values, rows):
+        return packed(torch.cat([keys, keys.new_ones(len(keys), 1)], dim=1), rows), [packed(value.T, rows) for value in values]
+
+    def _weigh(self, keys):
+        if self.shift[0] > -math.inf:
+            weights = product(self.queries, keys, then="sigmoid")
+            sums = weights.sum(dim=1)
+            if not (sums > SMALL).any():
+                return weights, sums
+        self.queries[:, -1] = 0
+        peak = product(self.queries, keys).amax(dim=1)
+        self._move(torch.maximum((peak + MARGIN) * math.log2(math.e), self.shift))
+        self.queries[:, -1] = self.shift * -math.log(2)
+        weights = product(self.queries, keys, then="sigmoid")
+        return weights, weights.sum(dim=1)
+
+
 class _Best:
     """Running top k of one tile of queries."""
 
@@ -177,6 +216,10 @@ class _Best:
         self.queries = queries
         self.scores = queries.new_full((len(queries), k), -math.inf)
         self.indices = torch.zeros(len(queries), k, dtype=torch.int64, device=queries.device)
+
+    @staticmethod
+    def lay_out(keys, values, rows):
+        return packed(keys, rows), values
 
     def add(self, first, keys, values):
         scores = product(self.queries, keys)
@@ -188,11 +231,12 @@ class _Best:
         self.indices[rows] = at.gather(1, order)
 
 
-def sweep(start, queries, banks, names, tile, device, progress):
+def sweep(start, queries, banks, names, tile, device, progress, lay_out=None):
     """Yield (first query, state) for every tile of queries, after its state has seen every key.
 
     start(rows) makes the state of a tile, tile after tile; state.add(first, keys, values) shows it the keys first:first + len(keys)
-    and the rows that the banks called `names` have for them."""
+    and the rows that the banks called `names` have for them. lay_out(keys, values, rows of a query tile) makes of a tile of keys
+    what all states are shown, once for all of them."""
     done, total = 0, max(1, len(queries) * len(banks["keys"]))
     step = tile[0] * QUERY_TILES
     resident = None
@@ -203,9 +247,11 @@ def sweep(start, queries, banks, names, tile, device, progress):
         states = [start(part) for part in rows.split(tile[0])]
         for first, parts in resident or _blocks(banks, device):
             keys, values = parts["keys"], [parts[name] for name in names]
-            for state in states:
-                for j in range(0, len(keys), tile[1]):
-                    state.add(first + j, keys[j : j + tile[1]], [value[j : j + tile[1]] for value in values])
+            for j in range(0, len(keys), tile[1]):
+                part = keys[j : j + tile[1]], [value[j : j + tile[1]] for value in values]
+                part = part if lay_out is None else lay_out(*part, tile[0])
+                for state in states:
+                    state.add(first + j, *part)
             done += len(rows) * len(keys)
             if progress is not None:
                 progress(done, total)

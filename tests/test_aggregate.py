@@ -37,6 +37,14 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(module, "QUERY_TILES", 2)
 
 
+@pytest.fixture(params=["oneDNN", "torch"])
+def kernel(request, monkeypatch):
+    """Weights made inside oneDNN's product, and by torch after it (as on a GPU)."""
+    if request.param == "torch":
+        monkeypatch.setattr("exmcr.layers._onednn", None)
+
+
+@pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("tau", [1.0, 0.05, 0.01, 0.007, 0.001])
 @pytest.mark.parametrize("tile", [None, (37, 101), (1, 1000)])
 def test_parity_with_float64(tau, tile):
@@ -51,6 +59,7 @@ def test_parity_with_float64(tau, tile):
     assert np.allclose(np.linalg.norm(result.values[0], axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("n, m", [(1, 1), (1, 700), (50, 1), (2, 301), (0, 5)])
 def test_few_rows(n, m):
     queries, keys = unit(n, seed=1), unit(m, seed=2)
@@ -60,6 +69,7 @@ def test_few_rows(n, m):
         assert np.abs(result.values[0] - reference(queries, keys, keys, 0.01)[0]).max() < 3e-5
 
 
+@pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("tau", [0.01, 0.007, 0.0005])
 def test_best_key_comes_last_and_far_above(tau):
     """The shift has to move: every earlier key points away from the query, the last one is the query."""
@@ -70,6 +80,7 @@ def test_best_key_comes_last_and_far_above(tau):
     assert np.abs(result.values[0] - reference(queries, keys, keys, tau)[0]).max() < 1e-5
 
 
+@pytest.mark.usefixtures("kernel")
 def test_no_near_key_does_not_underflow():
     queries = unit(4, seed=1)
     keys = -queries.repeat(50, axis=0)
@@ -78,6 +89,7 @@ def test_no_near_key_does_not_underflow():
     assert np.isclose(result.neighbours[0], 50, rtol=1e-4) and np.isclose(result.log_mass[0], -1000 + np.log(50), atol=1e-2)
 
 
+@pytest.mark.usefixtures("kernel")
 def test_long_rows_do_not_overflow():
     queries, keys = 30 * unit(20, seed=1), 40 * unit(500, seed=2)
     result = aggregate(queries, keys, keys, 1.0, tile=(8, 64), device="cpu")
@@ -85,10 +97,22 @@ def test_long_rows_do_not_overflow():
     assert np.abs(result.values[0] - mean).max() < 1e-3 and np.allclose(result.neighbours, neighbours, rtol=1e-2)
 
 
+@pytest.mark.usefixtures("kernel")
 def test_scores_past_float32_are_an_error():
     rows = 1e25 * unit(10, seed=1)
     with pytest.raises(ConfigError, match="unit norm"):
         aggregate(rows, rows, rows, 0.01, device="cpu")
+
+
+@pytest.mark.usefixtures("kernel")
+def test_keys_come_nearer_tile_by_tile():
+    """Scores rise by 0.2 a tile: 20 nats, more than the room that a shift leaves, so that it moves again and again."""
+    queries = unit(6, seed=1)
+    keys = np.concatenate([height * queries for height in np.arange(-1, 1.01, 0.2, dtype=np.float32)])
+    result = aggregate(queries, keys, keys, 0.01, tile=(4, 6), device="cpu")
+    mean, neighbours, log_mass = reference(queries, keys, keys, 0.01)
+    assert np.abs(result.values[0] - mean).max() < 3e-5 and np.allclose(result.neighbours, neighbours, rtol=1e-4)
+    assert np.abs(result.log_mass - log_mass).max() < 1e-4
 
 
 def test_same_result_without_onednn(monkeypatch):

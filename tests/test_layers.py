@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from exmcr.layers import TrainingLayers, product
+from exmcr.layers import TrainingLayers, packed, product
 from exmcr.projectors import Projector
 
 
@@ -52,3 +52,16 @@ def test_product(n, m, k):
     assert torch.allclose(product(left.T.contiguous().T, right.T.contiguous().T), left @ right.T, atol=1e-5)
     old = torch.randn(n, m)
     assert torch.allclose(product(left, right, add=old.clone()), left @ right.T + old, atol=1e-5)
+    assert torch.allclose(product(left, right, then="sigmoid"), (left @ right.T).sigmoid(), atol=1e-6)
+    for laid_out in (packed(right, 8), packed(right.T.contiguous().T, 8)) if n else ():
+        assert torch.allclose(product(left, laid_out), left @ right.T, atol=1e-5)
+        assert torch.allclose(product(left, laid_out, add=old.clone()), left @ right.T + old, atol=1e-5)
+
+
+def test_sigmoid_is_exp_far_below_zero():
+    """What the aggregation rests on: to float32, and to 0 where exp underflows."""
+    x = torch.linspace(-200, -17, 4001)
+    found = product(x[:, None], torch.ones(1, 1), then="sigmoid")[:, 0]
+    right = x.double().exp()
+    assert torch.allclose(found.double(), right, rtol=5e-7, atol=2e-38)
+    assert (found[x < -110] == 0).all()
