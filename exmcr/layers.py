@@ -52,7 +52,10 @@ class Linear(torch.autograd.Function):
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
         need = ctx.needs_input_grad
-        return (product(grad, weight.T) if need[0] else None, product(grad.T, x.T) if need[1] else None, grad.sum(0) if need[2] else None)
+        of_x = product(grad, weight.T) if need[0] else None
+        # oneDNN takes a transposed left side too, but copies it on one core, which takes as long as the product.
+        of_weight = product(grad.T.contiguous(), x.T) if need[1] else None
+        return of_x, of_weight, grad.sum(0) if need[2] else None
 
 
 class BatchNorm(torch.autograd.Function):

@@ -5,6 +5,7 @@ arXiv:2310.08884; which parts are exact and which assumed is said in params.yaml
 Inside exmcr.distributed.use(group) a loss is that of the batch of all ranks, each of which gives its n rows: every rank gets
 the value over all of them and, by backward(), its share of the gradient. Shares of the parameters' gradients are to be added."""
 
+import math
 from functools import cache
 
 import torch
@@ -12,6 +13,8 @@ import torch
 from exmcr import distributed
 from exmcr.config import TERMS
 from exmcr.layers import product
+
+LOG2_E = math.log2(math.e)
 
 
 def intra(x_l: torch.Tensor, o_l: torch.Tensor) -> torch.Tensor:
@@ -51,24 +54,27 @@ class _Contrast(torch.autograd.Function):
         every = distributed.gathered(b, group)
         m = every.shape[1]
         own = slice(distributed.rank(group) * n, (distributed.rank(group) + 1) * n)  # where the matches of these rows are
-        logits = product(a.reshape(p * n, d), every.reshape(q * m, d)).div_(tau).view(p, n, q, m)
+        # In bits rather than nats: exp2 is several times as fast as exp on a CPU.
+        logits = product(a.reshape(p * n, d) * (LOG2_E / tau), every.reshape(q * m, d)).view(p, n, q, m)
         loss = -2 * (weights * logits[..., own].diagonal(dim1=1, dim2=3).sum(2)).sum()
 
-        grad = logits.softmax(dim=3)
-        # The largest share is never below 1 / m, so that its logarithm is safe at any temperature: log sum exp of the row.
-        loss += (weights * (logits.amax(dim=3) - grad.amax(dim=3).log()).sum(dim=1)).sum()
-        grad *= weights[:, None, :, None]
+        # The largest logit is taken off first, so that the mass is at least 1 at any temperature.
+        peak = logits.amax(dim=3, keepdim=True)
+        grad = (logits - peak).exp2_()
+        mass = grad.sum(dim=3, keepdim=True)
+        loss += (weights * (mass.log2() + peak).sum(dim=(1, 3))).sum()
+        grad *= weights[:, None, :, None] / mass
 
         peak = distributed.total(logits.amax(dim=1, keepdim=True), group, largest=True)
-        logits.sub_(peak).exp_()
+        logits.sub_(peak).exp2_()
         mass = distributed.total(logits.sum(dim=1, keepdim=True), group)
-        loss += (weights * (mass.log() + peak)[..., own].sum(dim=(1, 3))).sum()
+        loss += (weights * (mass.log2() + peak)[..., own].sum(dim=(1, 3))).sum()
         grad.addcmul_(logits, weights[:, None, :, None] / mass)
 
         grad[..., own].diagonal(dim1=1, dim2=3).sub_(2 * weights[:, :, None])
         ctx.save_for_backward(grad.view(p * n, q * m), a, every)
         ctx.scale, ctx.group, ctx.own = 1 / (2 * m * tau), group, own
-        return distributed.total(loss, group) / (2 * m)
+        return distributed.total(loss, group) / (2 * m * LOG2_E)
 
     @staticmethod
     def backward(ctx, of_loss):
