@@ -94,7 +94,8 @@ def top_mass(project: Project) -> pd.DataFrame:
 def pseudo_pairs(project: Project, leaf: dict, n: int, answers: int = 5):
     """n leaf items, and the base items nearest to what the leaf-centric aggregation paired them with.
 
-    Returns rows of queries, of answers, and whether an answer shares the query's concept: the arguments of plot_items.gallery."""
+    Returns rows of queries, of answers, and whether an answer shares the query's concept, None where one of them has none: the
+    arguments of plot_items.gallery."""
     bank = project.embeddings.bank(config.leaf_space(project.params, leaf), leaf["modality"], "train")
     other = project.embeddings.bank(config.base_space(project.params), other_modality(leaf), "train")
     made = pairs.load(project.root / "pairs" / leaf["name"], ["leaf"])
@@ -108,7 +109,7 @@ def _gallery(queries: pd.DataFrame, found: list[pd.DataFrame], right=None):
     asked = list(queries.itertuples(index=False))
     answers = [list(f.itertuples(index=False)) for f in found]
     if right is None:
-        right = [[a.concept == q.concept for a in line] for q, line in zip(asked, answers, strict=True)]
+        right = [[a.concept == q.concept if a.concept and q.concept else None for a in line] for q, line in zip(asked, answers, strict=True)]
     return asked, answers, right
 
 

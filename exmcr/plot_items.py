@@ -46,7 +46,7 @@ def item(axis, row, raw) -> None:
 
 
 def gallery(queries: list, answers: list[list], right: list[list[bool]] | None, load, title: str, path=None):
-    """Queries (rows of the item table) on the left, their best answers to the right; green is right, red is wrong.
+    """Queries (rows of the item table) on the left, their best answers to the right; green is right, red is wrong, grey cannot be told.
 
     With right=None the lines just show items."""
     width = 1 + max(len(a) for a in answers)
@@ -61,8 +61,9 @@ def gallery(queries: list, answers: list[list], right: list[list[bool]] | None, 
                 continue
             row = found[place - 1]
             item(axis, row, load(row))
-            colour = {None: "black", True: "#2ca02c", False: "#d62728"}[good[place - 1]]
-            axis.set_title(short(row.caption), fontsize=8 if right is None else 7, color=colour)
+            colour = {None: "#7f7f7f" if right else "black", True: "#2ca02c", False: "#d62728"}[good[place - 1]]
+            if row.modality != "text":  # words are their own caption
+                axis.set_title(short(row.caption), fontsize=8 if right is None else 7, color=colour)
             if right:
                 for spine in axis.spines.values():
                     spine.set(visible=True, color=colour, lw=1.5)

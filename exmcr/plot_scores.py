@@ -118,7 +118,7 @@ def concept_scores(table: pd.DataFrame, title: str, path=None, most: int = 24):
     axis.bar([f"{r.concept} ({r.n})" for r in ordered.itertuples()], 100 * ordered["map"], color=np.where(ordered.seen, "#54a24b", "#e45756"))
     axis.tick_params(axis="x", labelrotation=70, labelsize=8)
     axis.set(ylabel="mAP (%)", title=title)
-    handles = [plt.Rectangle((0, 0), 1, 1, color=c, label=l) for c, l in (("#54a24b", "heard in training"), ("#e45756", "never heard"))]
+    handles = [plt.Rectangle((0, 0), 1, 1, color=c, label=l) for c, l in (("#54a24b", "concept in training"), ("#e45756", "not in training"))]
     axis.legend(handles=handles, frameon=False)
     return store(figure, path)
 
@@ -143,7 +143,7 @@ def concept_by_concept(table: pd.DataFrame, one: str, other: str, title: str, pa
         scale("function", functions=(lambda v: np.sqrt(np.maximum(v, 0)), np.square))  # most concepts crowd near zero
     ticks = [t for t in (0, 1, 5, 10, 20, 40, 60, 80, 100) if t <= top]
     axis.set(xlabel=f"{one}: mAP (%)", ylabel=f"{other}: mAP (%)", xlim=(0, top), ylim=(0, top), xticks=ticks, yticks=ticks, title=title)
-    names = {True: f"heard in training: {table.seen.sum()} concepts", False: f"never heard: {(~table.seen).sum()}"}
+    names = {True: f"in training: {table.seen.sum()} concepts", False: f"not in training: {(~table.seen).sum()}"}
     handles = [plt.Line2D([], [], ls="", marker="o", color=colour[seen], label=names[seen]) for seen in colour]
     figure.legend(handles=handles, frameon=False, fontsize=8, loc="outside lower center", ncols=2)
     return store(figure, path)

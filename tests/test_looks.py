@@ -110,3 +110,9 @@ def test_unusable_files_are_those_the_corpus_named(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/skipped.json").write_text('[{"id": "a/1", "reason": "silent sound"}]')
     assert looks.unusable_files(project).to_dict("records") == [{"id": "a/1", "reason": "silent sound"}]
+
+
+def test_an_answer_without_a_noun_is_neither_right_nor_wrong():
+    asked = pd.DataFrame({"concept": ["dog", ""]})
+    found = [pd.DataFrame({"concept": ["dog", "cat", ""]}), pd.DataFrame({"concept": ["dog", ""]})]
+    assert looks._gallery(asked, found)[2] == [[True, False, None], [None, None]]
