@@ -4,7 +4,7 @@
 
 - Linear layers go through oneDNN. On a CPU torch sends float32 products of a training step to its BLAS, which on AMD leaves
   AVX-512 alone: oneDNN is more than twice as fast on one core, and training is mostly products.
-- Batch normalisation in a few passes over memory; torch's backward on a CPU is several times as slow. Its statistics are
+- Batch normalisation and unit rows in a few passes over memory; torch's backward on a CPU is several times as slow. Statistics are
   those of all ranks of exmcr.distributed.current(), forward and backward, so that ranks that share a batch compute what one
   process would with the whole batch. (torch's SyncBatchNorm does that for GPUs only.)"""
 
@@ -91,8 +91,27 @@ class BatchNorm(torch.autograd.Function):
         return of_x, of_weight, of_bias, None, None, None, None, None
 
 
+class Normalize(torch.autograd.Function):
+    """Rows over their norms, or over eps where that is larger: (n, d) -> (n, d)."""
+
+    @staticmethod
+    def forward(ctx, x, eps):
+        norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+        ctx.own = norm > eps  # elsewhere the divisor does not depend on x
+        norm.clamp_(min=eps)
+        unit = x / norm
+        ctx.save_for_backward(unit, norm)
+        return unit
+
+    @staticmethod
+    def backward(ctx, grad):
+        unit, norm = ctx.saved_tensors
+        along = (grad * unit).sum(dim=1, keepdim=True) * ctx.own
+        return torch.addcmul(grad, unit, along, value=-1).div_(norm), None
+
+
 class TrainingLayers(TorchFunctionMode):
-    """Inside it `functional.linear` and `functional.batch_norm` are those above, where they apply: 2-d input, in training."""
+    """Inside it `functional.linear`, `batch_norm` and `normalize` are those above, where they apply: 2-d input, in training."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -100,7 +119,13 @@ class TrainingLayers(TorchFunctionMode):
             return Linear.apply(args[0], args[1], args[2] if len(args) > 2 else kwargs.get("bias"))
         if func is functional.batch_norm and args[0].ndim == 2 and (args[0].device.type == "cpu" or distributed.current() is not None):
             return _batch_norm(*args, **kwargs)
+        if func is functional.normalize and _over_rows(*args, **kwargs):
+            return Normalize.apply(args[0], kwargs.get("eps", 1e-12))
         return func(*args, **kwargs)
+
+
+def _over_rows(x, p=2.0, dim=1, eps=1e-12, out=None):
+    return x.ndim == 2 and x.device.type == "cpu" and p == 2 and dim in (1, -1) and out is None
 
 
 def _batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):

@@ -65,3 +65,20 @@ def test_sigmoid_is_exp_far_below_zero():
     right = x.double().exp()
     assert torch.allclose(found.double(), right, rtol=5e-7, atol=2e-38)
     assert (found[x < -110] == 0).all()
+
+
+@pytest.mark.parametrize("eps", [1e-12, 2.0])
+def test_unit_rows_and_their_gradient(eps):
+    """With eps 2 some rows are shorter than it and some longer."""
+    torch.manual_seed(0)
+    x = torch.randn(7, 4, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(7, 4, dtype=torch.float64)
+    right = nn.functional.normalize(x, dim=-1, eps=eps)
+    of_right = torch.autograd.grad((right * weight).sum(), x)[0]
+    with TrainingLayers():
+        found = nn.functional.normalize(x, dim=-1, eps=eps)
+    assert type(found.grad_fn).__name__ == "NormalizeBackward" and torch.allclose(found, right)
+    assert torch.allclose(torch.autograd.grad((found * weight).sum(), x)[0], of_right)
+    with TrainingLayers():
+        assert torch.equal(nn.functional.normalize(x, dim=0), nn.functional.normalize(x, dim=0))
+        assert nn.functional.normalize(x, dim=0).norm(dim=0).allclose(torch.ones(4, dtype=torch.float64))
