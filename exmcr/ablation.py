@@ -2,11 +2,13 @@
 
 Stage `ablate` of ablation/dvc.yaml: `python -m exmcr.ablation FACTOR` trains with every value of ablate.FACTOR that is not the
 leaf's own, and `default` with the leaf's own, for every leaf and seed. `python -m exmcr.ablation report` puts them together.
-Scored on validation concepts, which is what values may be chosen by; test items are never looked at."""
+All of them, `default` too, train at most ablate.steps steps. Scored on validation concepts, which is what values may be chosen by;
+test items are never looked at."""
 
 import argparse
 import copy
 import sys
+from functools import lru_cache, partial
 
 import pandas as pd
 
@@ -20,6 +22,17 @@ from exmcr.spaces import space_class
 DEFAULT = "default"
 FACTORS = config.ABLATED
 COLUMNS = ["factor", "value", "leaf", "seed", "default", *(name for name in table.COLUMNS if name not in ("split", "method", "seed"))]
+
+
+def factors(params: dict) -> dict[str, list]:
+    """{factor: values} as params.yaml lists them under `ablate`; `steps`, which all runs share, is none of them."""
+    return {name: values for name, values in (params.get("ablate") or {}).items() if name in FACTORS}
+
+
+def train_settings(params: dict, leaf: str) -> dict:
+    """Those of the leaf, with at most ablate.steps steps, if that is a number."""
+    block, most = config.train_settings(params, leaf), (params.get("ablate") or {}).get("steps")
+    return block | {"steps": min(block["steps"], most)} if most else block
 
 
 def label(factor: str, value) -> str:
@@ -56,21 +69,21 @@ def ablate(project, factor: str, progress: bool = True) -> pd.DataFrame:
     from tqdm import tqdm
 
     params = project.params
-    values = params.get("ablate") or {}
-    if factor != DEFAULT and factor not in values:
-        raise ConfigError(f"ablate: unknown factor '{factor}'; params.yaml lists {', '.join(values) or 'none'}, besides '{DEFAULT}'")
-    if factor == DEFAULT:
-        plan = [(leaf, params, DEFAULT) for leaf in project.leaves]
-    else:
-        plan = [
-            (leaf, changed(params, leaf["name"], factor, value), label(factor, value))
-            for leaf in project.leaves
-            for value in values[factor]
-            if label(factor, value) != label(factor, default_value(params, leaf["name"], factor))
-        ]
+    if factor != DEFAULT and factor not in factors(params):
+        known = ", ".join(factors(params)) or "none"
+        raise ConfigError(f"ablate: unknown factor '{factor}'; params.yaml lists {known}, besides '{DEFAULT}'")
+    runs = {leaf["name"]: _runs(params, leaf["name"], factor) for leaf in project.leaves}
     rows = []
-    for leaf, settings, value in tqdm(plan, desc=f"ablate {factor}", unit="value", disable=not progress):
-        rows += _score(project, leaf, settings, {"factor": factor, "value": value})
+    with tqdm(total=sum(map(len, runs.values())), desc=f"ablate {factor}", unit="value", disable=not progress) as bar:
+        for leaf in project.leaves:
+            asked = _answerable(project, leaf)
+            # Kept while a leaf's runs share them: the quadruples of every centre at one tau1.
+            quadruples = lru_cache(len(CENTRES))(partial(pairs.quadruples, project.embeddings.pools(leaf)))
+            for value, settings in runs[leaf["name"]]:
+                pool = pairs.union([quadruples(centre, settings["pair"]["tau1"]) for centre in settings["pair"]["centres"]])
+                names = {"factor": factor, "value": value, "leaf": leaf["name"], "default": factor == DEFAULT}
+                rows += [names | row for row in _scores(project.embeddings, leaf["name"], asked, pool, settings)]
+                bar.update()
     made = pd.DataFrame(rows, columns=COLUMNS)
     path = project.root / "reports/ablation" / f"{factor}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,21 +91,25 @@ def ablate(project, factor: str, progress: bool = True) -> pd.DataFrame:
     return made
 
 
-def _score(project, leaf: dict, settings: dict, names: dict) -> list[dict]:
-    """Rows of one value on one leaf: every seed, every validation task that this leaf and the base can answer."""
+def _runs(params: dict, leaf: str, factor: str) -> list[tuple[str, dict]]:
+    """(label of a value, parameters with it) for every value that is not the leaf's own; for DEFAULT the parameters as they are."""
+    if factor == DEFAULT:
+        return [(DEFAULT, params)]
+    own = label(factor, default_value(params, leaf, factor))
+    return [(label(factor, value), changed(params, leaf, factor, value)) for value in factors(params)[factor] if label(factor, value) != own]
+
+
+def _scores(embeddings, leaf: str, asked: list, pool: dict, settings: dict) -> list[dict]:
+    """Rows of the results table: a projector trained on these quadruples with every seed, on these tasks."""
     from exmcr.pipeline import as_maps, fit_projector
 
-    e, pair = project.embeddings, settings["pair"]
-    pools = e.pools(leaf)
-    pool = pairs.union([pairs.quadruples(pools, centre, pair["tau1"]) for centre in pair["centres"]])
-    train = config.train_settings(settings, leaf["name"])
     rows = []
     for seed in settings["seeds"]:
-        projector, _ = fit_projector(pool, train, seed, progress=False)
-        maps = {leaf["name"]: as_maps(projector)}
-        for task in _answerable(project, leaf):
-            found = table.rows(task, "exmcr", seed, e.common(task.queries, maps), e.common(task.gallery, maps))
-            rows += [names | {"leaf": leaf["name"], "default": names["factor"] == DEFAULT} | row for row in found if row["split"] == "all"]
+        projector, _ = fit_projector(pool, train_settings(settings, leaf), seed, progress=False)
+        maps = {leaf: as_maps(projector)}
+        for task in asked:
+            found = table.rows(task, "exmcr", seed, embeddings.common(task.queries, maps), embeddings.common(task.gallery, maps))
+            rows += [row for row in found if row["split"] == "all"]
     return rows
 
 
@@ -107,7 +124,7 @@ def report(project) -> pd.DataFrame:
     once, appear under each factor. Raises ConfigError when a factor has not been run."""
     folder = project.root / "reports/ablation"
     parts = {}
-    for factor in (DEFAULT, *project.params["ablate"]):
+    for factor in (DEFAULT, *factors(project.params)):
         if not (folder / f"{factor}.csv").is_file():
             raise ConfigError(f"no {folder / f'{factor}.csv'}; run 'make ablate'")
         parts[factor] = pd.read_csv(folder / f"{factor}.csv", dtype={"value": str})
@@ -117,14 +134,14 @@ def report(project) -> pd.DataFrame:
         found.append(own.assign(factor=factor, value=[label(factor, default_value(project.params, leaf, factor)) for leaf in own.leaf]))
         found.append(part)
     made = pd.concat(found, ignore_index=True)
-    order = [(factor, label(factor, value)) for factor, values in project.params["ablate"].items() for value in values]
+    order = [(factor, label(factor, value)) for factor, values in factors(project.params).items() for value in values]
     # As params.yaml lists them; a leaf's own value that is not listed comes after the others of its factor.
-    factors = list(parts)
-    place = [(factors.index(key[0]), order.index(key) if key in order else len(order)) for key in zip(made.factor, made.value, strict=True)]
+    panels = list(parts)
+    place = [(panels.index(key[0]), order.index(key) if key in order else len(order)) for key in zip(made.factor, made.value, strict=True)]
     made = made.loc[[row for _, row in sorted(zip(place, made.index, strict=True))]]
     made = made[COLUMNS].reset_index(drop=True)
     made.to_csv(project.root / "reports/ablation.csv", index=False, float_format="%.6f")
-    plot_scores.ablation(made, project.figures / "ablation.png")
+    plot_scores.ablation(made, project.params["ablate"].get("steps"), project.figures / "ablation.png")
     return made
 
 

@@ -30,7 +30,9 @@ from exmcr.spaces.base import digest, unit
 
 BRIDGE = 10  # base items whose mean stands for a vector of a space that is not the base
 BOOTSTRAP = 1000
-SHARED = ("aggregate", "layers", "objectives", "pairs", "pipeline", "projectors", "training", "methods/networks")  # what methods are made of
+# What methods are made of; among them methods that others call.
+SHARED = ("aggregate", "layers", "objectives", "pairs", "pipeline", "projectors", "training", "methods/networks", "methods/baselines",
+          "methods/exmcr", "methods/relative", "methods/ridge", "methods/xbt")  # fmt: skip
 
 
 # ---- from maps to similarities

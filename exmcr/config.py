@@ -165,8 +165,13 @@ def encoder_options(params: dict, space: str) -> dict:
 
 
 def _check_ablation(block: dict, train: dict, expect) -> None:
+    most = block.get("steps")
+    fine = most is None or isinstance(most, int) and not isinstance(most, bool) and most > 0
+    expect(fine, f"ablate.steps must be null (as many as each leaf's own) or a whole number > 0, is {most!r}")
     for factor, values in block.items():
-        expect(factor in ABLATED, f"ablate: unknown factor '{factor}', known: {', '.join(ABLATED)}")
+        if factor == "steps":  # of all runs, so no factor
+            continue
+        expect(factor in ABLATED, f"ablate: unknown factor '{factor}', known: {', '.join(ABLATED)}; besides them steps")
         expect(isinstance(values, list) and values, f"ablate.{factor} must be a list of values, is {values!r}")
         for value in (values if isinstance(values, list) else []) if factor in ABLATED else []:
             if factor == "centres":

@@ -149,10 +149,10 @@ def concept_by_concept(table: pd.DataFrame, one: str, other: str, title: str, pa
     return store(figure, path)
 
 
-def ablation(table: pd.DataFrame, path=None):
+def ablation(table: pd.DataFrame, steps: int | None = None, path=None):
     """One panel per factor: mAP over a leaf's validation tasks against the value, a line per leaf, mean and spread over seeds.
 
-    table: that of exmcr.ablation.report. A ring marks what the leaf uses by default."""
+    table: that of exmcr.ablation.report. A ring marks what the leaf uses by default. steps: how many all runs had at most, for the title."""
     factors, leaves = list(dict.fromkeys(table.factor)), list(dict.fromkeys(table.leaf))
     columns = 3
     lines = -(-len(factors) // columns)
@@ -178,5 +178,7 @@ def ablation(table: pd.DataFrame, path=None):
     for row in axes:
         row[0].set_ylabel("mean mAP (%)", fontsize=9)
     axes[0, 0].legend(frameon=False, fontsize=8)
-    figure.suptitle("One parameter at a time, on validation concepts (ring: the default; bars: least and greatest over seeds)", fontsize=11)
+    limit = f", at most {steps} steps" if steps else ""
+    title = f"One parameter at a time{limit}, on validation concepts (ring: the default; bars: least and greatest over seeds)"
+    figure.suptitle(title, fontsize=11)
     return store(figure, path)

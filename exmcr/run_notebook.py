@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from exmcr import config
-from exmcr.errors import BadItem, ConfigError
+from exmcr.errors import BadItem, ConfigError, note_stop
 
 QUIET = ["--IPKernelApp.log_level=40"]  # the kernel warns that it talks to this process without encryption, on this machine
 EXPECTED = (ConfigError.__name__, BadItem.__name__)  # what a user can put right; their message is enough
@@ -18,13 +18,12 @@ def run(name: str, root: Path) -> None:
 
     executed = root / "reports/notebooks" / f"{name}.ipynb"
     executed.parent.mkdir(parents=True, exist_ok=True)
-    stopped = root / "reports/stopped.txt"
-    stopped.unlink(missing_ok=True)
+    note_stop(root)
     try:
         papermill.execute_notebook(root / "notebooks" / executed.name, executed, {"project": "."}, kernel_name="python3", extra_arguments=QUIET)
     except papermill.PapermillExecutionError as error:
         reason = f"{name}: {error.evalue}" if error.ename in EXPECTED else f"{name}: {error.ename}: {error.evalue}"
-        stopped.write_text(reason + "\n")
+        note_stop(root, reason)
         if error.ename not in EXPECTED:
             print(error, file=sys.stderr)
         raise SystemExit(reason) from None

@@ -1,19 +1,21 @@
 """Settings of the compared methods, tried on validation concepts: `python -m exmcr.sweep [method ...]`.
 
-Writes reports/compare_sweep.csv, one row per method and setting; what is best there stands in params.yaml under `compare`."""
+Writes reports/compare_sweep.csv, one row per method and setting, of one seed; what is best there stands in params.yaml under `compare`.
+`python -m exmcr.sweep --chosen [method ...]` prints what methods score on validation concepts with the settings of params.yaml, over all
+its seeds; it writes nothing."""
 
+import argparse
 import itertools
 import json
-import sys
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from exmcr.compare import Bench
+from exmcr.compare import Bench, emergent, measure, seeds_of
 from exmcr.evaluation.retrieval import per_query, ranks_of_positives
 from exmcr.evaluation.tasks import EMERGENT
-from exmcr.methods.registry import after_of
+from exmcr.methods.registry import METHODS, after_of, check_settings
 from exmcr.pipeline import Project
 
 # What is tried of each setting; all combinations of a method's lists.
@@ -61,13 +63,40 @@ def sweep(project: Project, names: list[str], seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-if __name__ == "__main__":
-    opened = Project()
-    rows = sweep(opened, sys.argv[1:] or list(GRIDS))
-    path = opened.root / "reports/compare_sweep.csv"
+def chosen(project: Project, names: list[str]) -> pd.DataFrame:
+    """Validation means of these methods (of METHODS) over the emergent tasks, with the settings and seeds of params.yaml, best first.
+
+    Returns the columns of exmcr.compare.emergent; its intervals are over queries. Raises ConfigError for an unknown setting."""
+    check_settings(project.params)
+    bench = Bench(project, "val")
+    jobs = [(name, seed) for name in names for seed in seeds_of(project.params, name)]
+    return emergent(bench, {(name, seed): measure(bench, name, seed) for name, seed in tqdm(jobs, desc="validation", unit="fit")})
+
+
+def main(argv: list[str] | None = None) -> None:
+    """`python -m exmcr.sweep`."""
+    parser = argparse.ArgumentParser(prog="python -m exmcr.sweep", description="Settings of the compared methods, on validation concepts.")
+    parser.add_argument("methods", nargs="*", metavar="method", help="names (default: all; without --chosen, all that have a setting to try)")
+    parser.add_argument("--chosen", action="store_true", help="no sweep: the settings of params.yaml, over all its seeds")
+    arguments = parser.parse_args(argv)
+    known = METHODS if arguments.chosen else GRIDS
+    for name in arguments.methods:
+        if name not in known:
+            parser.error(f"unknown method '{name}'; known: {', '.join(known)}")
+    project = Project()
+    if arguments.chosen:
+        found = chosen(project, arguments.methods or list(METHODS))
+        print(found[["method", "seeds", "map", "map_low", "map_high"]].to_string(index=False, float_format="%.4f"))
+        return
+    rows = sweep(project, arguments.methods or list(GRIDS))
+    path = project.root / "reports/compare_sweep.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_file():  # methods that were not asked for now keep their rows
         before = pd.read_csv(path)
         rows = pd.concat([before[~before.method.isin(rows.method)], rows])
     rows.to_csv(path, index=False, float_format="%.4f")
     print(rows.sort_values("map", ascending=False).groupby("method", sort=False).head(3)[["method", "settings", "map"]].to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

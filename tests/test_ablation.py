@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exmcr import ablation, config
+from exmcr import ablation, config, pipeline, plot_scores
 from exmcr.errors import ConfigError
 from exmcr.evaluation.tasks import Task
-from exmcr.pairs import Pools
+from exmcr.pairs import Pools, quadruples
+from exmcr.pipeline import fit_projector
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,7 +42,8 @@ def project(tmp_path, monkeypatch):
     params = config.load(ROOT / "params.yaml")
     params["train"] |= {"steps": 2, "batch": 16, "leaves": {"audio": {"tau2": 0.1}}}
     params["seeds"] = [0, 1]
-    params["ablate"] = {"centres": [["leaf"], ["overlap", "leaf", "base"]], "lambda": [0, 1.0], "depth_inter": ["linear", 2], "tau2": [0.05, 0.2]}
+    params["ablate"] = {"steps": None, "centres": [["leaf"], ["overlap", "leaf", "base"]], "lambda": [0, 1.0]}
+    params["ablate"] |= {"depth_inter": ["linear", 2], "tau2": [0.05, 0.2]}
     frame = {m: pd.DataFrame({"modality": [m] * 6, "id": range(6)}) for m in ("image", "audio", "points", "text")}
     made = [Task(f"{a}->{b}", frame[a], frame[b], np.eye(6, dtype=bool), np.ones(6, bool))
             for a, b in (("audio", "image"), ("points", "image"), ("audio", "points"), ("image", "text"))]  # fmt: skip
@@ -52,7 +54,7 @@ def project(tmp_path, monkeypatch):
 def test_one_table_of_all_factors_with_the_default_in_each(project):
     with pytest.raises(ConfigError, match="make ablate"):
         ablation.report(project)
-    for factor in (ablation.DEFAULT, *project.params["ablate"]):
+    for factor in (ablation.DEFAULT, *ablation.factors(project.params)):
         ablation.ablate(project, factor, progress=False)
     table = ablation.report(project)
     assert list(table.columns) == ablation.COLUMNS and len(pd.read_csv(project.root / "reports/ablation.csv")) == len(table)
@@ -70,6 +72,49 @@ def test_one_table_of_all_factors_with_the_default_in_each(project):
     assert set(listed.value) == {"0"} and set(listed.seed) == {0, 1}
 
 
+def test_all_runs_are_limited_alike(project, monkeypatch):
+    """Those of the defaults too; a leaf that trains less anyway does so here."""
+    project.params["train"]["leaves"]["audio"]["steps"], trained = 400, []
+
+    def fit(pool, settings, seed, **options):
+        trained.append(settings["steps"])
+        return fit_projector(pool, settings | {"steps": 2}, seed, **options)
+
+    monkeypatch.setattr(pipeline, "fit_projector", fit)
+    for most, wanted in ((150, {2, 150}), (1, {1}), (None, {2, 400})):
+        project.params["ablate"]["steps"] = most
+        for factor in (ablation.DEFAULT, "lambda", "centres"):
+            trained.clear()
+            ablation.ablate(project, factor, progress=False)
+            assert set(trained) == wanted, (most, factor)
+
+
+def test_the_figure_says_the_limit(project, monkeypatch):
+    for factor in (ablation.DEFAULT, *ablation.factors(project.params)):
+        ablation.ablate(project, factor, progress=False)
+    drawn = []
+    monkeypatch.setattr(plot_scores, "store", lambda figure, path: drawn.append(figure))
+    for most in (150, None):
+        project.params["ablate"]["steps"] = most
+        ablation.report(project)
+    assert ["at most 150 steps" in figure.get_suptitle() for figure in drawn] == [True, False]
+    figure = drawn[0]
+    figure.canvas.draw()
+    title = figure._suptitle.get_window_extent()
+    assert 0 < title.x0 < title.x1 < figure.bbox.width, "the title fits"
+
+
+def test_quadruples_are_made_once_for_all_values_of_a_leaf(project, monkeypatch):
+    made = []
+    monkeypatch.setattr(ablation.pairs, "quadruples", lambda pools, centre, tau1: made.append((centre, tau1)) or quadruples(pools, centre, tau1))
+    tau1, leaves = project.params["pair"]["tau1"], len(project.leaves)
+    project.params["ablate"] = {"lambda": [0, 0.5, 2], "tau1": [0.05, 0.1], "centres": [["leaf"], ["base", "leaf"]]}
+    for factor, temperatures, centres in (("lambda", [tau1], config.CENTRES), ("tau1", [0.05, 0.1], config.CENTRES), ("centres", [tau1], ("leaf", "base"))):
+        made.clear()
+        ablation.ablate(project, factor, progress=False)
+        assert sorted(made) == sorted([(centre, tau) for centre in centres for tau in temperatures] * leaves)
+
+
 def test_a_changed_value_changes_this_leaf_only(project):
     settings = ablation.changed(project.params, "audio", "noise", 0.5)
     assert config.train_settings(settings, "audio")["noise"] == 0.5
@@ -80,7 +125,7 @@ def test_a_changed_value_changes_this_leaf_only(project):
 
 def test_labels_tell_values_apart():
     params = config.load(ROOT / "params.yaml")
-    for factor, values in params["ablate"].items():
+    for factor, values in ablation.factors(params).items():
         assert len({ablation.label(factor, value) for value in values}) == len(values)
     assert ablation.label("terms", ["o-y", "x-o", "x-y", "o-o"]) == "dense" and ablation.label("centres", ["leaf", "overlap"]) == "overlap+leaf"
     assert [ablation.label("overlap_through_fl", v) for v in (True, False)] == ["yes", "no"]
@@ -88,7 +133,7 @@ def test_labels_tell_values_apart():
 
 def test_every_factor_is_in_params_and_its_default_is_known():
     params = config.load(ROOT / "params.yaml")
-    assert tuple(params["ablate"]) == config.ABLATED
+    assert tuple(ablation.factors(params)) == config.ABLATED and set(params["ablate"]) - set(config.ABLATED) == {"steps"}
     for factor in config.ABLATED:
         for leaf in params["leaves"]:
             assert ablation.default_value(params, leaf["name"], factor) in params["ablate"][factor]
@@ -101,12 +146,16 @@ def test_the_pipeline_file_has_a_stage_for_every_factor():
     assert tuple(stages["ablate"]["matrix"]["factor"]) == config.ABLATED
     parts = {f"reports/ablation/{factor}.csv" for factor in (ablation.DEFAULT, *config.ABLATED)}
     assert parts <= set(stages["ablate_report"]["deps"])
+    own = {"leaves", "pair", "train", "seeds", "ablate.steps"}  # a changed limit runs everything again
+    assert set(stages["ablate_default"]["params"]) == own and set(stages["ablate"]["params"]) == own | {"ablate.${item.factor}"}
+    assert {"pair", "train", "ablate"} == set(stages["ablate_report"]["params"])
 
 
 def test_unknown_factors_and_values_are_refused(project, capsys, monkeypatch):
-    with pytest.raises(ConfigError, match="unknown factor 'depth'"):
-        ablation.ablate(project, "depth")
-    wrong = {"tau1": [0], "terms": [["a-t"]], "depth_inter": [0], "noise": [], "colour": [1], "centres": ["leaf"], "lambda": [-1]}
+    for factor in ("depth", "steps"):
+        with pytest.raises(ConfigError, match=f"unknown factor '{factor}'"):
+            ablation.ablate(project, factor)
+    wrong = {"tau1": [0], "terms": [["a-t"]], "depth_inter": [0], "noise": [], "colour": [1], "centres": ["leaf"], "lambda": [-1], "steps": 0}
     params = config.load(ROOT / "params.yaml") | {"ablate": wrong}
     with pytest.raises(ConfigError) as error:
         config.check(params)

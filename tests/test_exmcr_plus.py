@@ -7,8 +7,8 @@ from exmcr.errors import ConfigError
 from exmcr.methods import exmcr_plus as plus
 from exmcr.methods import identity
 from exmcr.methods.baselines import hop
-from exmcr.methods.exmcr_plus import described, exmcr_plus, probed, probes
-from exmcr.methods.relative import asif
+from exmcr.methods.exmcr_plus import exmcr_plus, probed, probes
+from exmcr.methods.relative import described
 from synthetic import r1, world
 
 TRAIN = {"steps": 60, "batch": 128, "lr": 0.003, "weight_decay": 0.01, "lambda": 1.0, "tau2": 0.05, "noise": 0.004,
@@ -20,23 +20,6 @@ UNTRAINED = {"keep": 60, "power": 4.0, "ridge": 0.05, "settle": 0.5, "tau": 0.05
 @pytest.fixture(scope="module")
 def known():
     return world()
-
-
-def test_a_description_is_that_of_asif(known):
-    """Whose order of anchors is another."""
-    x, y = described(known.x, known.pools.o_leaf, 40, 4.0), described(known.y, known.pools.o_base, 40, 4.0)
-    assert x.nnz == 40 * len(known.x)
-    theirs = asif(known.pools, keep=40, power=4.0)
-    assert np.allclose((x @ y.T).toarray(), theirs.leaf(known.x) @ theirs.base(known.y).T, atol=1e-6)
-
-
-def test_more_is_kept_than_there_is(known):
-    assert described(known.x, known.pools.o_leaf[:7], 40, 4.0).shape == (len(known.x), 7)
-
-
-def test_a_row_that_resembles_nothing_has_a_direction(known):
-    nothing = described(-known.pools.o_leaf.mean(axis=0, keepdims=True), known.pools.o_leaf[:20], 5, 8.0)
-    assert np.isclose(np.linalg.norm(nothing.toarray()), 1)
 
 
 @pytest.mark.parametrize("block", [37, 8192])

@@ -1,4 +1,4 @@
-"""Ridge, CCA and relative representations where their claims are known to hold."""
+"""Methods without training where their claims are known to hold; relative representations also in test_relative.py."""
 
 import numpy as np
 import pytest
@@ -116,30 +116,6 @@ def test_cca_without_power_weighs_directions_alike():
     pools = Pools(o, o, w.pools.o_base, w.pools.y_base)
     flat, steep = cca(pools, dims=8, power=0.0), cca(pools, dims=8, power=4.0)
     assert steep.leaf(o).std(axis=0)[-1] < flat.leaf(o).std(axis=0)[-1]
-
-
-def test_relative_does_not_see_how_a_space_is_turned():
-    """Leaf and base equal up to a rotation: identical representations."""
-    w = world(n=300)
-    o = w.pools.o_leaf
-    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(32, 32)))[0].astype(np.float32)
-    maps = relative(Pools(o, o, o @ turn, o @ turn), anchors=100)
-    assert np.allclose(maps.leaf(w.x), maps.base(w.x @ turn), atol=1e-5)
-
-
-def test_relative_anchors_are_drawn_by_seed():
-    w = world(n=100)
-    first, again, other = (relative(w.pools, seed, anchors=20).leaf(w.x) for seed in (0, 0, 1))
-    assert first.shape == (100, 20)
-    assert np.array_equal(first, again) and not np.allclose(first, other)
-
-
-def test_asif_keeps_the_largest_similarities():
-    w = world(n=100)
-    kept = asif(w.pools, keep=5, power=2.0).leaf(w.x)
-    assert ((kept > 1e-4).sum(axis=1) <= 5).all()
-    similarity = w.x @ w.pools.o_leaf[np.random.default_rng(0).permutation(100)].T
-    assert (kept.argmax(axis=1) == similarity.argmax(axis=1)).all()
 
 
 @pytest.mark.parametrize("call", [

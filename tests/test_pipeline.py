@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -146,6 +147,20 @@ def test_a_stage_that_stops_says_why_in_its_last_line(tmp_path, monkeypatch, cap
     with pytest.raises(SystemExit, match="^01_extract: ZeroDivisionError: division by zero$"):
         run_notebook.run("01_extract", tmp_path)
     assert "Traceback" in capsys.readouterr().err  # a mistake of ours shows where it was made
+    assert (tmp_path / "reports/stopped.txt").read_text() == "01_extract: ZeroDivisionError: division by zero\n"
+
+
+def test_the_stage_without_a_notebook_says_why_it_stops_too(tmp_path, monkeypatch):
+    params = config.load(ROOT / "params.yaml") | {"corpora": "tiny", "sample": 0}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="^corpora: params.yaml cannot be used:\n  - sample must be") as stop:
+        runpy.run_module("exmcr.corpora", run_name="__main__")
+    note = tmp_path / "reports/stopped.txt"
+    assert note.read_text() == f"{stop.value}\n"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params | {"sample": 2}))
+    runpy.run_module("exmcr.corpora", run_name="__main__")
+    assert not note.exists() and (tmp_path / "data/items.parquet").is_file()
 
 
 def test_a_damaged_file_of_the_held_out_items_is_not_asked_for(project, monkeypatch):

@@ -8,26 +8,15 @@ a sound first moves towards the training sounds near it; and a share of the answ
 pairs with a linear f_m, which errs elsewhere. All that was chosen on validation concepts."""
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from exmcr.aggregate import aggregate, topk
+from exmcr.aggregate import aggregate
 from exmcr.errors import ConfigError
 from exmcr.methods import Maps, exmcr
+from exmcr.methods.relative import described
 from exmcr.pairs import Pools
 from exmcr.spaces.base import unit
 
 BLOCK = 8192  # items described at once, so that memory does not grow with the banks
-
-
-def described(vectors: np.ndarray, anchors: np.ndarray, keep: int, power: float) -> csr_array:
-    """The `keep` largest similarities of (n, d) unit rows to (m, d) unit rows, negative ones as zero, ** power -> sparse (n, m)
-    with unit rows."""
-    best = topk(vectors, anchors, min(keep, len(anchors)))
-    # A row without any positive similarity still has a direction.
-    weights = np.maximum(best.scores.astype(np.float64), 1e-6) ** power
-    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
-    starts = np.arange(0, weights.size + 1, weights.shape[1])
-    return csr_array((weights.ravel(), best.indices.ravel(), starts), shape=(len(vectors), len(anchors)))
 
 
 def probes(pools: Pools, keep: int, power: float, ridge: float) -> np.ndarray:

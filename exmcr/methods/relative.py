@@ -4,7 +4,9 @@ Moschella et al., ICLR 2023, arXiv:2209.15430; and ASIF (Norelli et al., NeurIPS
 largest of them. Neither learns anything. The base does not stay as it is: it too is rewritten in similarities."""
 
 import numpy as np
+from scipy.sparse import csr_array
 
+from exmcr.aggregate import topk
 from exmcr.errors import ConfigError
 from exmcr.methods import Maps
 from exmcr.pairs import Pools
@@ -27,22 +29,27 @@ def asif(pools: Pools, seed: int = 0, *, keep: int = 100, power: float = 4.0, an
     if keep < 1:
         raise ConfigError(f"asif keeps at least one similarity, not {keep}")
     chosen = _draw(pools, anchors or len(pools.o_leaf), seed)
-    a_leaf, a_base = pools.o_leaf[chosen].T, pools.o_base[chosen].T
-    return Maps(leaf=lambda x: _sparse(x @ a_leaf, keep, power), base=lambda y: _sparse(y @ a_base, keep, power))
+    a_leaf, a_base = pools.o_leaf[chosen], pools.o_base[chosen]
+
+    def rows(vectors: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+        return described(vectors, anchors, keep, power).astype(np.float32).toarray()
+
+    return Maps(leaf=lambda x: rows(x, a_leaf), base=lambda y: rows(y, a_base))
+
+
+def described(vectors: np.ndarray, anchors: np.ndarray, keep: int, power: float) -> csr_array:
+    """The `keep` largest similarities s of (n, d) unit rows to (m, d) unit rows, as max(s, 1e-6) ** power -> (n, m), float64, unit rows.
+
+    Sparse, since m may be millions; all m are kept where there are fewer than `keep`."""
+    best = topk(vectors, anchors, min(keep, len(anchors)))
+    # A row without any positive similarity still has a direction; in float32 it would have none, 1e-6 ** 8 being 0 there.
+    weights = np.maximum(best.scores.astype(np.float64), 1e-6) ** power
+    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
+    starts = np.arange(0, weights.size + 1, weights.shape[1])
+    return csr_array((weights.ravel(), best.indices.ravel(), starts), shape=(len(vectors), len(anchors)))
 
 
 def _draw(pools: Pools, anchors: int, seed: int) -> np.ndarray:
     if anchors < 1:
         raise ConfigError(f"at least one anchor is needed, not {anchors}")
     return np.random.default_rng(seed).permutation(len(pools.o_leaf))[:anchors]
-
-
-def _sparse(similarity: np.ndarray, keep: int, power: float) -> np.ndarray:
-    """The `keep` largest of each row, negative ones as zero, ** power; unit rows."""
-    keep = min(keep, similarity.shape[1])
-    places = np.argpartition(similarity, -keep, axis=1)[:, -keep:]
-    # A row without any positive similarity still has a direction.
-    kept = np.maximum(np.take_along_axis(similarity, places, axis=1), 1e-6) ** power
-    sparse = np.zeros_like(similarity)
-    np.put_along_axis(sparse, places, unit(kept), axis=1)
-    return sparse
