@@ -67,6 +67,7 @@ class ImageBackbone:
 
     pooled = 1280
     size = 2 * pooled + 1000
+    batch = 16
     networks = {"lite0": (224, "57934424"), "lite2": (260, "9656183e")}  # name: picture side, mark in the file's name
 
     def __init__(self):
@@ -91,6 +92,10 @@ class ImageBackbone:
         return sessions
 
     def __call__(self, images: list[np.ndarray]) -> np.ndarray:
+        # In parts, because ONNX Runtime keeps the memory of the largest batch it ever saw: 40 MB a picture.
+        return np.concatenate([self._seen(images[i : i + self.batch]) for i in range(0, len(images), self.batch)])
+
+    def _seen(self, images: list[np.ndarray]) -> np.ndarray:
         cut = [trimmed(image) for image in images]
         outputs = []
         for name, (side, _) in self.networks.items():
