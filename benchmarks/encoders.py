@@ -1,6 +1,6 @@
 """What `Space.encode` takes beside the encoder itself, from files and on a CPU, for every tower of the real spaces.
 
-    python benchmarks/encoders.py                three parts, recorded in results.csv and RESULTS.md (about 3 minutes)
+    python benchmarks/encoders.py                three parts, recorded in results.csv and RESULTS.md (about 4 minutes)
     python benchmarks/encoders.py --only clip    or ulip2 or clap
     python benchmarks/encoders.py --quick        fewer items, printed only
 
@@ -87,7 +87,7 @@ def measure(space, quick: bool, folder: str) -> list[dict]:
     """Items per second of every tower of a space, against both yardsticks."""
     rows = []
     for modality in space.modalities:
-        items = make_items(modality, 4 if quick else 32, Path(folder))
+        items = make_items(modality, 4 if quick else 16, Path(folder))
         prepare, encode = bare(space, modality)
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of laion_clap's deprecated arguments
@@ -106,17 +106,17 @@ def measure(space, quick: bool, folder: str) -> list[dict]:
 
 
 def clip(quick, folder):
-    """CLIP ViT-B/32 of open_clip, 32 items each: photographs of 640 x 480 pixels, and captions."""
+    """CLIP ViT-B/32 of open_clip, 16 items each: photographs of 640 x 480 pixels, and captions."""
     return measure(load_space("clip", checkpoint=random_encoders.clip(Path(folder)), device="cpu"), quick, folder)
 
 
 def ulip2(quick, folder):
-    """ULIP-2, 32 items each: clouds of 10,000 points, photographs of 640 x 480 pixels, and captions."""
+    """ULIP-2, 16 items each: clouds of 10,000 points, photographs of 640 x 480 pixels, and captions."""
     return measure(load_space("ulip2", checkpoint=random_encoders.ulip(Path(folder)), device="cpu"), quick, folder)
 
 
 def clap(quick, folder):
-    """LAION-CLAP with fusion, 32 items each: sounds of 10 s at 48 kHz, and captions."""
+    """LAION-CLAP with fusion, 16 items each: sounds of 10 s at 48 kHz, and captions."""
     weights, tokenizer = random_encoders.clap(Path(folder)), random_encoders.tokenizer(Path(folder))
     return measure(load_space("clap", checkpoint=weights, tokenizer=tokenizer, device="cpu"), quick, folder)
 
