@@ -1,58 +1,28 @@
-"""How much does `Space.encode` cost over the encoder itself? Items per second on a CPU, from files, for every tower.
+"""What `Space.encode` takes beside the encoder itself, from files and on a CPU, for every tower of the real spaces.
 
-python benchmarks/encoders.py [--items 32] [--towers clip/image ulip2/points ...]
+    python benchmarks/encoders.py                three parts, recorded in results.csv and RESULTS.md (about 4 minutes)
+    python benchmarks/encoders.py --only clip    or ulip2 or clap
+    python benchmarks/encoders.py --quick        fewer items, printed only
 
-Two yardsticks, both with items taken one after the other:
-  loop      what one writes without this project: open a file, the library's own preprocessing, the encoder, next file
-  encoder   the encoder alone, on prepared tensors, one by one or 16 at a time, whichever is faster: the limit if
-            loading were free
-Networks have random weights, saved and loaded in the true formats. The last column is encode / loop; at least 0.95 is wanted.
-A run of all towers is recorded in RESULTS.md and results.csv.
+Networks have random weights, saved and loaded in the true formats. Both yardsticks take items one after the other, and call the
+library's own network as it is, without exmcr.layers:
+  loop            what one writes without this project: open a file, the library's own preprocessing, the encoder, next file
+  encoder alone   on prepared tensors, one by one or 16 at a time, whichever is faster: the limit if loading were free
 """
 
-import argparse
-import json
-import os
-import tempfile
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
+import random_encoders
 import record
 import soundfile
 import torch
+from aggregate import row
 from PIL import Image
-from safetensors.torch import save_file
 
 from exmcr.spaces import load_space
-
-TOWERS = ("clip/image", "clip/text", "ulip2/points", "ulip2/image", "ulip2/text", "clap/audio", "clap/text")
-
-
-def make_space(name: str, folder: Path):
-    """A space of the true size with random weights, through the call a user makes."""
-    torch.manual_seed(0)
-    if name == "clip":
-        import open_clip
-
-        save_file(open_clip.create_model("ViT-B-32-quickgelu").state_dict(), folder / "clip.safetensors")
-        return load_space("clip", checkpoint=folder / "clip.safetensors", device="cpu")
-    if name == "ulip2":
-        from exmcr.spaces.ulip import UlipNetwork
-
-        state = {f"module.{key}": value for key, value in UlipNetwork().state_dict().items()}
-        torch.save({"state_dict": state}, folder / "ulip.pt")
-        return load_space("ulip2", checkpoint=folder / "ulip.pt", device="cpu")
-    from exmcr.spaces import clap
-
-    network, _ = clap._build(clap._import_laion())
-    torch.save({"state_dict": network.state_dict()}, folder / "clap.pt")
-    words = ["<s>", "<pad>", "</s>", "<unk>", *(chr(b) for b in range(33, 127)), "\u0120"]
-    words += [f"unused{k}" for k in range(clap.VOCABULARY - len(words) - 1)] + ["<mask>"]
-    (folder / "vocab.json").write_text(json.dumps({word: k for k, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    return load_space("clap", checkpoint=folder / "clap.pt", tokenizer=folder, device="cpu")
 
 
 def make_items(modality: str, n: int, folder: Path) -> list:
@@ -113,45 +83,46 @@ def seconds(run) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--items", type=int, default=32)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--towers", nargs="+", default=TOWERS, choices=TOWERS)
-    arguments = parser.parse_args()
-    print(f"{arguments.items} items, {torch.get_num_threads()} threads, items per second")
-    print(f"{'tower':14}{'Space.encode':>14}{'loop':>10}{'encoder':>10}{'/ encoder':>11}{'/ loop':>9}")
-    warnings.simplefilter("ignore")  # of laion_clap's deprecated arguments
-    spaces, rows, load = {}, [], os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        for tower in arguments.towers:
-            name, modality = tower.split("/")
-            if name not in spaces:
-                spaces = {name: make_space(name, Path(folder))}
-            space = spaces[name]
-            items = make_items(modality, arguments.items, Path(folder))
-            prepare, encode = bare(space, modality)
+def measure(space, quick: bool, folder: str) -> list[dict]:
+    """Items per second of every tower of a space, against both yardsticks."""
+    rows = []
+    for modality in space.modalities:
+        items = make_items(modality, 4 if quick else 16, Path(folder))
+        prepare, encode = bare(space, modality)
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of laion_clap's deprecated arguments
             prepared = [prepare(item) for item in items]
             batches = [[torch.cat(column) for column in zip(*prepared[k : k + 16])] for k in range(0, len(items), 16)]
-            space.encode(modality, items[:2])
+            runs = {"ours": lambda: space.encode(modality, items), "loop": lambda: [encode(*prepare(item)) for item in items],
+                    "one by one": lambda: [encode(*item) for item in prepared], "batches": lambda: [encode(*batch) for batch in batches]}
             # The fastest of several runs, since other work only ever slows one down; in turn, so that a slow minute falls on all.
-            best = dict.fromkeys(("ours", "loop", "encoder"), float("inf"))
-            for _ in range(arguments.repeats):
-                best["ours"] = min(best["ours"], seconds(lambda: space.encode(modality, items)))
-                best["loop"] = min(best["loop"], seconds(lambda: [encode(*prepare(item)) for item in items]))
-                for chosen in (prepared, batches):
-                    best["encoder"] = min(best["encoder"], seconds(lambda: [encode(*batch) for batch in chosen]))
-            rate = {key: len(items) / value for key, value in best.items()}
-            print(f"{tower:14}{rate['ours']:14.1f}{rate['loop']:10.1f}{rate['encoder']:10.1f}"
-                  f"{rate['ours'] / rate['encoder']:11.2f}{rate['ours'] / rate['loop']:9.2f}", flush=True)
-            for yardstick in ("loop", "encoder"):
-                claim = f"encoders: {tower}, Space.encode against the {yardstick if yardstick == 'loop' else 'encoder alone, nothing loaded'}"
-                rows.append({"claim": claim, "value": f"{rate['ours']:.1f}", "unit": "items/s", "baseline": f"{rate[yardstick]:.1f}",
-                             "ratio": f"{rate['ours'] / rate[yardstick]:.2f}"})  # fmt: skip
-    if set(arguments.towers) == set(TOWERS):
-        note = f"{arguments.items} items, random weights in the true formats; wanted: at least 0.95 of the loop. Load average {load:.1f} before."
-        record.write("encoders", rows, note)
+            took = [{name: seconds(run) for name, run in runs.items()} for _ in range(1 if quick else 4)]
+        best = {name: min(one[name] for one in took) for name in runs}
+        yardsticks = {"the loop": best["loop"], "the encoder alone, nothing loaded": min(best["one by one"], best["batches"])}
+        for name, bare_seconds in yardsticks.items():
+            rows.append(row(f"{modality}, Space.encode against {name} (claim: 0.95)", len(items) / best["ours"], "items/s",
+                            len(items) / bare_seconds, bare_seconds / best["ours"]))
+    return rows
+
+
+def clip(quick, folder):
+    """CLIP ViT-B/32 of open_clip, 16 items each: photographs of 640 x 480 pixels, and captions."""
+    return measure(load_space("clip", checkpoint=random_encoders.clip(Path(folder)), device="cpu"), quick, folder)
+
+
+def ulip2(quick, folder):
+    """ULIP-2, 16 items each: clouds of 10,000 points, photographs of 640 x 480 pixels, and captions."""
+    return measure(load_space("ulip2", checkpoint=random_encoders.ulip(Path(folder)), device="cpu"), quick, folder)
+
+
+def clap(quick, folder):
+    """LAION-CLAP with fusion, 16 items each: sounds of 10 s at 48 kHz, and captions."""
+    weights, tokenizer = random_encoders.clap(Path(folder)), random_encoders.tokenizer(Path(folder))
+    return measure(load_space("clap", checkpoint=weights, tokenizer=tokenizer, device="cpu"), quick, folder)
+
+
+PARTS = {"clip": clip, "ulip2": ulip2, "clap": clap}
 
 
 if __name__ == "__main__":
-    main()
+    record.run("encoders", __doc__, PARTS)

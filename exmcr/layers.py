@@ -6,11 +6,14 @@
   AVX-512 alone: oneDNN is more than twice as fast on one core, and training is mostly products.
 - Batch normalisation and unit rows in a few passes over memory; torch's backward on a CPU is several times as slow. Statistics are
   those of all ranks of exmcr.distributed.current(), forward and backward, so that ranks that share a batch compute what one
-  process would with the whole batch. (torch's SyncBatchNorm does that for GPUs only.)"""
+  process would with the whole batch. (torch's SyncBatchNorm does that for GPUs only.)
+
+`with InferenceLayers():` brings linear layers to oneDNN where frozen encoders run."""
 
 import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from exmcr import distributed
 
@@ -132,3 +135,36 @@ def _batch_norm(x, running_mean, running_var, weight=None, bias=None, training=F
     if not training or weight is None or bias is None:
         return functional.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
     return BatchNorm.apply(x, weight, bias, running_mean, running_var, momentum, eps, distributed.current())
+
+
+class InferenceLayers(TorchDispatchMode):
+    """In torch.inference_mode() and inside this, linear layers of float32 on a CPU go through oneDNN; values agree to rounding.
+
+    A dispatch mode, since a TorchFunctionMode ends where a function of torch that it knows begins, and nn.MultiheadAttention calls
+    `linear` from deeper down. Its fused kernel for inference, which keeps to the BLAS inside, is taken apart too. What is left
+    alone: other dtypes (autocast) and devices, what records a gradient, small products, and nn.TransformerEncoderLayer's fused kernel.
+    Every operation costs about 5 us more inside: leave loops over many small ones outside."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        faster = _IN_INFERENCE.get(func)
+        if faster is None or kwargs or not on_onednn(args[0]):
+            return func(*args, **(kwargs or {}))
+        return faster(*args)
+
+
+def _linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """(..., k), (m, k), (m,) -> (..., m)."""
+    if x.numel() * len(weight) < 2**20 or weight.ndim != 2:  # oneDNN takes 20 us to begin
+        return functional.linear(x, weight, bias)
+    return _onednn(x, weight, bias, "none", [], "")
+
+
+def _attention(query, key, value, dim, heads, weight, bias, out_weight, out_bias, mask=None, need_weights=True, *rest):
+    """torch._native_multi_head_attention: (b, n, dim) -> (b, n, dim), and the attention where it is asked for. arXiv:1706.03762."""
+    if query is not key or key is not value or mask is not None or need_weights:
+        return torch._native_multi_head_attention(query, key, value, dim, heads, weight, bias, out_weight, out_bias, mask, need_weights, *rest)
+    q, k, v = _linear(query, weight, bias).unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    return _linear(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2), out_weight, out_bias), None
+
+
+_IN_INFERENCE = {torch.ops.aten.linear.default: _linear, torch.ops.aten._native_multi_head_attention.default: _attention}

@@ -97,6 +97,14 @@ def test_texts(space):
     np.testing.assert_allclose(both, expected, atol=1e-5)
 
 
+def test_linear_layers_run_on_onednn(space, sounds, onednn_calls):
+    space.encode("audio", sounds[1:2])
+    assert {(288, 96), (1152, 384), (384, 1536)} <= {weight for _, weight in onednn_calls}
+    onednn_calls.clear()
+    space.encode("text", ["a dog barks"])
+    assert [weight for _, weight in onednn_calls] == 12 * [*4 * [(768, 768)], (3072, 768), (768, 3072)]
+
+
 def test_converted_once_and_checked(folder, space, monkeypatch, capsys):
     monkeypatch.setenv("EXMCR_WEIGHTS", str(folder))
     source, target = folder / "630k-fusion-best.pt", folder / "630k-fusion-best.safetensors"

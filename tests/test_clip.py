@@ -61,6 +61,15 @@ def test_equals_open_clip(space, folder, pictures):
     np.testing.assert_allclose(space.encode("text", TEXTS[:1]), texts.numpy()[:1], atol=1e-6)
 
 
+def test_linear_layers_run_on_onednn(space, pictures, onednn_calls):
+    block = [(2304, 768), (768, 768), (3072, 768), (768, 3072)]
+    space.encode("image", pictures[:2])
+    assert [weight for _, weight in onednn_calls] == 12 * block
+    onednn_calls.clear()
+    space.encode("text", TEXTS)  # two batches
+    assert len(onednn_calls) == 2 * 12 * len(block)
+
+
 def test_bfloat16_keeps_the_neighbours_and_is_part_of_the_fingerprint(folder, space, pictures):
     half = load_space("clip", checkpoint=folder / "clip.safetensors", device="cpu", precision="bfloat16")
     assert (half.encode("image", pictures) * space.encode("image", pictures)).sum(axis=1).min() > 0.999

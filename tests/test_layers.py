@@ -1,10 +1,10 @@
-"""The layers of training against torch's own: values, gradients, running statistics."""
+"""The layers of training and of frozen encoders against torch's own: values, gradients, running statistics."""
 
 import pytest
 import torch
 from torch import nn
 
-from exmcr.layers import TrainingLayers, packed, product
+from exmcr.layers import InferenceLayers, TrainingLayers, packed, product
 from exmcr.projectors import Projector
 
 
@@ -77,8 +77,82 @@ def test_unit_rows_and_their_gradient(eps):
     of_right = torch.autograd.grad((right * weight).sum(), x)[0]
     with TrainingLayers():
         found = nn.functional.normalize(x, dim=-1, eps=eps)
+        columns = nn.functional.normalize(x, dim=0)
     assert type(found.grad_fn).__name__ == "NormalizeBackward" and torch.allclose(found, right)
     assert torch.allclose(torch.autograd.grad((found * weight).sum(), x)[0], of_right)
-    with TrainingLayers():
-        assert torch.equal(nn.functional.normalize(x, dim=0), nn.functional.normalize(x, dim=0))
-        assert nn.functional.normalize(x, dim=0).norm(dim=0).allclose(torch.ones(4, dtype=torch.float64))
+    assert torch.allclose(columns.norm(dim=0), torch.ones(4, dtype=torch.float64)), "other axes are left to torch"
+
+
+class Encoder(nn.Module):
+    """Attention and linear layers in the ways that encoders call them."""
+
+    def __init__(self, batch_first):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(64, 4, batch_first=batch_first)
+        self.plain, self.no_bias = nn.Linear(64, 96), nn.Linear(96, 64, bias=False)
+        self.strided = nn.Parameter(torch.randn(64, 32))
+
+    def forward(self, x, mask):
+        x = x + self.attention(x, x, x, need_weights=False, attn_mask=mask)[0]
+        x = self.no_bias(nn.functional.gelu(self.plain(x)))
+        return nn.functional.linear(x, self.strided.T)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_frozen_encoder_is_the_same_through_onednn(batch_first, masked, onednn_calls):
+    torch.manual_seed(0)
+    net, x = Encoder(batch_first).eval().requires_grad_(False), torch.randn(24, 40, 64)
+    mask = torch.full((40 if batch_first else 24,) * 2, -torch.inf).triu(1) if masked else None
+    exact = net.double()(x.double(), mask if mask is None else mask.double())
+    net.float()
+    with torch.inference_mode(), InferenceLayers():
+        found, again = net(x, mask), net(x, mask)
+    torch.testing.assert_close(found.double(), exact, atol=1e-5, rtol=0)
+    assert torch.equal(found, again)
+    assert [weight for _, weight in onednn_calls] == 2 * [(192, 64), (64, 64), (96, 64), (64, 96), (32, 64)]
+
+
+def test_two_dimensions_and_one(onednn_calls):
+    torch.manual_seed(0)
+    layer = nn.Linear(1024, 1024)
+    with torch.inference_mode(), InferenceLayers():
+        for x in (torch.randn(70, 1024), torch.randn(1024, 70).T, torch.randn(1024), torch.randn(2, 3, 5, 1024)):
+            expected = x.double() @ layer.weight.double().T + layer.bias.double()
+            torch.testing.assert_close(layer(x).double(), expected, atol=1e-5, rtol=0)
+    assert len(onednn_calls) == 4
+
+
+@pytest.mark.parametrize("kind", ["gradient", "float64", "autocast", "small", "no rows"])
+def test_what_inference_layers_leave_to_torch(kind, onednn_calls):
+    torch.manual_seed(0)
+    net, x = Encoder(True).eval(), torch.randn(24, 40, 64)
+    if kind == "float64":
+        net, x = net.double(), x.double()
+    if kind in ("small", "no rows"):
+        x = x[:2, :5] if kind == "small" else x[:0]
+    with torch.inference_mode(kind != "gradient"), torch.autocast("cpu", torch.bfloat16, enabled=kind == "autocast"):
+        expected = net(x, None)
+        with InferenceLayers():
+            found = net(x, None)
+    if kind == "gradient":
+        found.sum().backward()
+        assert net.plain.weight.grad.abs().max() > 0
+    torch.testing.assert_close(found, expected, atol=0 if kind == "float64" else 1e-5, rtol=0)
+    assert not onednn_calls
+
+
+def test_attention_over_other_tokens_and_attention_that_is_returned(onednn_calls):
+    torch.manual_seed(0)
+    attention, x, other = Encoder(True).eval().attention, torch.randn(24, 40, 64), torch.randn(24, 9, 64)
+    for query, keys, wanted in [(x, other, False), (x, x, True), (x, other, True)]:
+        with torch.inference_mode():
+            expected = attention(query, keys, keys, need_weights=wanted)
+            with InferenceLayers():
+                found = attention(query, keys, keys, need_weights=wanted)
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+def test_shapes_that_do_not_fit_are_errors(onednn_calls):
+    with torch.inference_mode(), InferenceLayers(), pytest.raises(RuntimeError):
+        nn.functional.linear(torch.randn(500, 64), torch.randn(64, 65))

@@ -99,6 +99,15 @@ def test_text_tower_is_clips(space):
     np.testing.assert_allclose(space.encode("text", texts[:1]), features[:1], atol=1e-5)
 
 
+def test_linear_layers_run_on_onednn(space, clouds, onednn_calls):
+    block = [(1152, 384), (384, 384), (1536, 384), (384, 1536)]
+    space.encode("points", clouds[:1])
+    assert [weight for _, weight in onednn_calls] == [(384, 256), (384, 128), *12 * block]
+    onednn_calls.clear()
+    space.encode("text", ["BBQ"])
+    assert len(onednn_calls) == 12 * 4
+
+
 def test_normalisation_is_named_and_fingerprinted(ulip_weights, space, clouds):
     centred = load_space("ulip2", checkpoint=ulip_weights, normalisation="unit_sphere", device="cpu")
     assert centred.fingerprint != space.fingerprint

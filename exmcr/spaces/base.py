@@ -2,8 +2,10 @@
 
 A new space is one file with one subclass of `Space`, and one line in exmcr/spaces/__init__.py."""
 
+import contextlib
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,24 @@ class Space(ABC):
         if vectors.shape != (len(items), self.dim):
             raise RuntimeError(f"space '{self.name}' returned {vectors.shape} for {len(items)} items of {modality}")
         return unit(vectors, f"space '{self.name}', {modality}")
+
+
+def in_batches(items: list, size: int, device: str, prepare: Callable, encode: Callable) -> np.ndarray:
+    """encode(prepare(part)) -> (n, dim) for parts of `size` items, as float32 (n, dim): how a frozen network of torch is run.
+
+    `encode` is the network alone, which on a CPU runs in exmcr.layers.InferenceLayers; everything before it belongs to `prepare`."""
+    import torch
+
+    from exmcr.layers import InferenceLayers
+
+    faster = InferenceLayers() if torch.device(device).type == "cpu" else contextlib.nullcontext()
+    vectors = []
+    with torch.inference_mode():
+        for start in range(0, len(items), size):
+            prepared = prepare(items[start : start + size])
+            with faster:
+                vectors.append(encode(prepared).float().cpu())
+    return torch.cat(vectors).numpy()
 
 
 def unit(vectors: np.ndarray, what: str = "vectors") -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from exmcr import checkpoints, weights
 from exmcr.errors import ConfigError
 from exmcr.media import Sound
-from exmcr.spaces.base import Space, digest
+from exmcr.spaces.base import Space, digest, in_batches
 
 RATE = 48_000  # Hz, what CLAP was trained on
 LENGTH = 480_000  # samples: 10 s; shorter sound is repeated, longer is cropped
@@ -61,18 +61,12 @@ class Clap(Space):
         """Sounds or strings -> float32 (n, 512)."""
         import torch
 
-        vectors = []
         on_cpu = torch.device(self.device).type == "cpu"
-        size = self.batch_size or (2 if modality == "audio" and on_cpu else 16)
-        for start in range(0, len(items), size):
-            part = items[start : start + size]
-            with torch.inference_mode():
-                if modality == "audio":
-                    found = self.network.get_audio_embedding([self._features(sound) for sound in part])
-                else:
-                    found = self.network.get_text_embedding(self._tokens(part))
-            vectors.append(found.float().cpu())
-        return torch.cat(vectors).numpy()
+        if modality == "audio":
+            prepare, encode = lambda part: [self._features(sound) for sound in part], self.network.get_audio_embedding
+        else:
+            prepare, encode = self._tokens, self.network.get_text_embedding
+        return in_batches(items, self.batch_size or (2 if modality == "audio" and on_cpu else 16), self.device, prepare, encode)
 
     def _tokens(self, texts: list) -> dict:
         # Always a list: a bare string would lose its batch dimension.

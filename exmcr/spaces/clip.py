@@ -8,7 +8,7 @@ import numpy as np
 
 from exmcr import checkpoints, weights
 from exmcr.errors import ConfigError
-from exmcr.spaces.base import Space, digest
+from exmcr.spaces.base import Space, digest, in_batches
 
 
 class Clip(Space):
@@ -70,16 +70,12 @@ class Clip(Space):
         from PIL import Image
 
         if modality == "image":
-            prepare = lambda part: torch.stack([self.preprocess(Image.fromarray(image)) for image in part])
+            prepare = lambda part: torch.stack([self.preprocess(Image.fromarray(image)) for image in part]).to(self.device)
             encode = self.model.encode_image
         else:
-            prepare, encode = self.tokenize, self.model.encode_text
-        vectors = []
-        half = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
-        for start in range(0, len(items), self.batch_size):
-            with torch.inference_mode(), half:
-                vectors.append(encode(prepare(items[start : start + self.batch_size]).to(self.device)).float().cpu())
-        return torch.cat(vectors).numpy()
+            prepare, encode = lambda part: self.tokenize(part).to(self.device), self.model.encode_text
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            return in_batches(items, self.batch_size, self.device, prepare, encode)
 
 
 def _check_names(model: str, tag: str) -> dict:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from exmcr import checkpoints, points, weights
 from exmcr.errors import ConfigError
-from exmcr.spaces.base import Space, digest
+from exmcr.spaces.base import Space, digest, in_batches
 from exmcr.spaces.pointbert import GROUP_SIZE, PointBERT, group
 
 NORMALISATIONS = {"as_stored": lambda cloud: cloud, "unit_sphere": points.unit_sphere}
@@ -87,14 +87,15 @@ class Ulip2(Space):
 
     def encode_batch(self, modality: str, items: list) -> np.ndarray:
         """Clouds float32 (p, 3), images uint8 (H, W, 3) or strings -> float32 (n, 512)."""
-        encode = {"points": self._points, "image": self._images, "text": self._texts}[modality]
+        prepare, encode = {
+            "points": (self._groups, lambda groups: self.network.encode_points(*groups)),
+            "image": (self._pixels, self.network.encode_image),
+            "text": (lambda texts: self._tokenize(texts).to(self.device), self.network.encode_text),
+        }[modality]
         on_cpu = torch.device(self.device).type == "cpu"
-        size = self.batch_size or (1 if modality == "points" and on_cpu else 32)
-        with torch.inference_mode():
-            parts = [encode(items[k : k + size]).cpu() for k in range(0, len(items), size)]
-        return torch.cat(parts).numpy()
+        return in_batches(items, self.batch_size or (1 if modality == "points" and on_cpu else 32), self.device, prepare, encode)
 
-    def _points(self, clouds: list) -> Tensor:
+    def _groups(self, clouds: list) -> tuple[Tensor, Tensor]:
         groups, centres = [None] * len(clouds), [None] * len(clouds)
         # A group needs 32 points. Repeating the points of a smaller cloud changes nothing: groups are reduced by maxima.
         clouds = [cloud if len(cloud) >= GROUP_SIZE else np.resize(cloud, (GROUP_SIZE, 3)) for cloud in map(self.normalise, clouds)]
@@ -105,15 +106,12 @@ class Ulip2(Space):
             stack = torch.from_numpy(np.stack([clouds[k] for k in indices])).to(self.device)
             for k, *pair in zip(indices, *group(stack)):
                 groups[k], centres[k] = pair
-        return self.network.encode_points(torch.stack(groups), torch.stack(centres))
+        return torch.stack(groups), torch.stack(centres)
 
-    def _images(self, images: list) -> Tensor:
+    def _pixels(self, images: list) -> Tensor:
         from PIL import Image
 
-        return self.network.encode_image(torch.stack([self._prepare_images(Image.fromarray(i)) for i in images]).to(self.device))
-
-    def _texts(self, texts: list) -> Tensor:
-        return self.network.encode_text(self._tokenize(texts).to(self.device))
+        return torch.stack([self._prepare_images(Image.fromarray(i)) for i in images]).to(self.device)
 
 
 def _find(checkpoint: str | Path | None) -> Path:
