@@ -8,7 +8,7 @@ Four choices carry the speed and the accuracy:
   as fast as the BLAS behind torch.mm on AMD, where that BLAS leaves AVX-512 alone. A tile of keys is brought into the order
   in which oneDNN reads it once for many tiles of queries.
 - On a CPU, oneDNN turns scores into weights while they are in its registers. It has no exp to offer, but a sigmoid, which is
-  exp(x) to 4e-8 where x < -17: scores are shifted to below that. Two sums per tile are all that is left between the products.
+  exp(x) to 2e-7 where x < -15: scores are shifted to below that. Their sum is all that is left between the products.
 - The maximum is tracked, not assumed. For unit rows exp((s - 0.5) / tau) cannot overflow down to tau 0.007, but a query
   with no near key would underflow to 0 / 0 there, and smaller tau or longer rows overflow. The shift of a query moves only
   when a tile exceeds what it left room for, a few times per query; otherwise nothing accumulated is ever rescaled.
@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 from exmcr.errors import ConfigError
-from exmcr.layers import on_onednn, packed, product
+from exmcr.layers import keep_memory, on_onednn, packed, product
 
 # Rows of queries, rows of keys. CPU: 8 MB of scores stay in the shared cache between the passes, and ~10 ms of products
 # hide the start of a parallel region. Long in keys, because the second product adds into (queries, dv) once per tile.
@@ -37,17 +37,19 @@ from exmcr.layers import on_onednn, packed, product
 CPU_TILE, CUDA_TILE = (1024, 2048), (16384, 8192)
 QUERY_TILES = 16  # query tiles that share one reading of the bank: a bank on disk is read n / (16 * 1024) times
 BLOCK = 32768  # rows of a bank in memory at once (64 MB at 512-d), twice with the prefetched next block
-MARGIN, SMALL = 30.0, 4e-8  # nats; a sum of weights below which each is exp(x) to float32. 13 nats between them, for scores yet to come
+# Nats from the largest score seen to the shift, and a sum of weights below which each is exp(x) to float32. Of the 87 nats to the end
+# of float32, 23 are for scores yet to come, and 49 for the weights below; their squares begin to lose digits at a 500th of the largest.
+MARGIN, SMALL = 38.0, 2.0**-22
 HEADROOM = 30.0  # bits: weights < 2^30, their squares over 2^24 keys < 2^84, far from 2^127
 
 
 class Aggregated(NamedTuple):
     """values      list of float32 (n, dv), one per value bank, unit rows when normalize=True
-    neighbours  float32 (n,), effective number of neighbours 1 / sum(w^2), between 1 and the number of keys
+    neighbours  float32 (n,), effective number of neighbours 1 / sum(w^2), between 1 and the number of keys; None if not asked for
     log_mass    float32 (n,), log sum exp(q.k / tau) in nats"""
 
     values: list
-    neighbours: np.ndarray | torch.Tensor
+    neighbours: np.ndarray | torch.Tensor | None
     log_mass: np.ndarray | torch.Tensor
 
 
@@ -59,13 +61,14 @@ class TopK(NamedTuple):
     indices: np.ndarray | torch.Tensor
 
 
-def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=None, precision="float32",
+def aggregate(queries, keys, values, tau, *, normalize=True, neighbours=False, tile=None, device=None, precision="float32",
               group=None, progress=None) -> Aggregated:
     """softmax(queries keys^T / tau) values, then unit rows.
 
     queries    (n, d), keys (m, d): unit rows; arrays, memory-maps or tensors of any float type, computed in float32
     values     (m, dv), or a list of such banks that share the weights; `keys` itself (the same object) is read once
     tau        temperature, > 0; 0.01 in the paper
+    neighbours whether to count them: one more pass over the weights, 3 % of the time
     tile       (queries, keys) per tile; None takes the tuned one of the device
     device     None: CUDA when there is one, else CPU. The result is on the CPU, as numpy if the queries are numpy
     precision  "float32", or "tf32" for the GEMM inputs on CUDA (10 bits of mantissa: lossless for float16 banks)
@@ -88,12 +91,12 @@ def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=N
         names.append(next((name for name, known in banks.items() if known is bank), f"values[{index}]"))
         banks[names[-1]] = bank
     out = [torch.empty(len(queries), bank.shape[1]) for bank in values]
-    neighbours, log_mass = torch.empty(len(queries)), torch.empty(len(queries))
+    counts, log_mass = torch.empty(len(queries)) if neighbours else None, torch.empty(len(queries))
 
     kind = _FusedSoftmax if on_onednn(torch.empty(0, device=device)) else _Softmax
 
     def start(rows):
-        return kind(rows, [bank.shape[1] for bank in values], tau)
+        return kind(rows, [bank.shape[1] for bank in values], tau, neighbours)
 
     with matmul_precision(precision):
         for begin, softmax in sweep(start, queries, banks, names, tile, device, progress, kind.lay_out):
@@ -110,10 +113,11 @@ def aggregate(queries, keys, values, tau, *, normalize=True, tile=None, device=N
                         raise ConfigError("a weighted mean of the values is zero or infinite: it has no direction")
                     mean /= norm
                 result[begin:end] = mean
-            neighbours[begin:end] = (softmax.total.square() / softmax.squares).clamp(min=1)  # 1 up to rounding
+            if neighbours:
+                counts[begin:end] = (softmax.total.square() / softmax.squares).clamp(min=1)  # 1 up to rounding
             log_mass[begin:end] = (softmax.total.log2() + softmax.shift) * math.log(2)
     plain = _like(queries)
-    return Aggregated([plain(result) for result in out], plain(neighbours), plain(log_mass))
+    return Aggregated([plain(result) for result in out], plain(counts) if neighbours else None, plain(log_mass))
 
 
 def topk(queries, keys, k, *, tile=None, device=None, precision="float32", progress=None) -> TopK:
@@ -137,11 +141,11 @@ def topk(queries, keys, k, *, tile=None, device=None, precision="float32", progr
 class _Softmax:
     """Running softmax of one tile of queries: everything is relative to 2^shift, row by row."""
 
-    def __init__(self, queries, widths, tau):
+    def __init__(self, queries, widths, tau, squares):
         self.queries, self.alpha = queries, math.log2(math.e) / tau
         self.shift = queries.new_full((len(queries),), -math.inf)
         self.total = torch.zeros_like(self.shift, dtype=torch.float64)
-        self.squares = torch.zeros_like(self.total)
+        self.squares = torch.zeros_like(self.total) if squares else None
         self.weighted = [queries.new_zeros(len(queries), width) for width in widths]
 
     @staticmethod
@@ -151,7 +155,8 @@ class _Softmax:
     def add(self, first, keys, values):
         weights, sums = self._weigh(keys)
         self.total += sums
-        self.squares += torch.linalg.vector_norm(weights, dim=1).double().square()
+        if self.squares is not None:
+            self.squares += torch.linalg.vector_norm(weights, dim=1).double().square()
         self.weighted = [product(weights, value, add=old) for value, old in zip(values, self.weighted)]
 
     def _weigh(self, keys):
@@ -167,7 +172,8 @@ class _Softmax:
         factor = (self.shift - shift).exp2()
         self.shift = shift
         self.total *= factor
-        self.squares *= factor.double().square()
+        if self.squares is not None:
+            self.squares *= factor.double().square()
         self.weighted = [weighted * factor[:, None] for weighted in self.weighted]
 
     def reduce(self, group):
@@ -177,18 +183,18 @@ class _Softmax:
         if (shift == -math.inf).any():
             raise ConfigError("nothing to aggregate: no rank of the group has keys")
         self._move(shift)
-        for part in [self.total, self.squares, *self.weighted]:
+        for part in [self.total, *([] if self.squares is None else [self.squares]), *self.weighted]:
             distributed.all_reduce(part, distributed.ReduceOp.SUM, group)
 
 
 class _FusedSoftmax(_Softmax):
-    """The same, with weights that oneDNN makes as it writes the product: sigmoid(x) is exp(x) to 4e-8 where x < -17.
+    """The same, with weights that oneDNN makes as it writes the product: sigmoid(x) is exp(x) to 2e-7 where x < -15.
 
     A last column of the queries holds -shift and one of the keys holds 1, so that the product is x = q.k / tau - shift; the
     shift lies MARGIN nats above the largest score seen, and a tile whose weights sum to more than SMALL moves it."""
 
-    def __init__(self, queries, widths, tau):
-        super().__init__(queries, widths, tau)
+    def __init__(self, queries, widths, tau, squares):
+        super().__init__(queries, widths, tau, squares)
         self.queries = torch.cat([queries / tau, queries.new_zeros(len(queries), 1)], dim=1)
 
     @staticmethod
@@ -237,6 +243,7 @@ def sweep(start, queries, banks, names, tile, device, progress, lay_out=None):
     start(rows) makes the state of a tile, tile after tile; state.add(first, keys, values) shows it the keys first:first + len(keys)
     and the rows that the banks called `names` have for them. lay_out(keys, values, rows of a query tile) makes of a tile of keys
     what all states are shown, once for all of them."""
+    keep_memory()
     done, total = 0, max(1, len(queries) * len(banks["keys"]))
     step = tile[0] * QUERY_TILES
     resident = None

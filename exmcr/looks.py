@@ -63,7 +63,7 @@ def neighbours(project: Project) -> pd.DataFrame:
     for leaf in project.leaves:
         p = project.embeddings.pools(leaf)
         for centre, (queries, keys) in {"overlap": (p.o_leaf, p.x_leaf), "leaf": (p.x_leaf, p.o_leaf), "base": (p.y_base, p.o_base)}.items():
-            spread = aggregate(queries[:CENTRE_QUERIES], keys, keys, tau).neighbours
+            spread = aggregate(queries[:CENTRE_QUERIES], keys, keys, tau, neighbours=True).neighbours
             rows += [(leaf["name"], centre, float(n)) for n in spread]
     return pd.DataFrame(rows, columns=["leaf", "centre", "neighbours"])
 

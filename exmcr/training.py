@@ -12,7 +12,7 @@ from exmcr.aggregate import matmul_precision
 from exmcr.checkpoints import state_digest
 from exmcr.errors import ConfigError
 from exmcr.gpu import Feed, Graph
-from exmcr.layers import TrainingLayers
+from exmcr.layers import TrainingLayers, keep_memory
 from exmcr.projectors import Projector
 
 Quadruples = dict[str, torch.Tensor]
@@ -98,7 +98,7 @@ def train(model: torch.nn.Module, pool: Quadruples, settings: dict, seed: int, *
     if on_gpu and group is None:
         advance = Graph(advance, generator)
     if not on_gpu:
-        _keep_memory()
+        keep_memory()
     with distributed.use(group), matmul_precision("tf32" if on_gpu else "float32"):
         for epoch in trange(len(history), epochs, initial=len(history), total=epochs, desc="epochs", disable=not progress):
             order = torch.randperm(n, generator=generator, device=device)
@@ -117,13 +117,6 @@ def train(model: torch.nn.Module, pool: Quadruples, settings: dict, seed: int, *
                 _store(checkpoint, key, model, optimizer, generator, history)
     model.eval()
     return history
-
-
-def _keep_memory() -> None:
-    """Have glibc keep what a step frees for the next one: 7 MB a step go back to the system and come again otherwise, page by page.
-
-    It gives free memory back above twice the largest block of at most 32 MB that was ever freed (mallopt(3)): this is one."""
-    torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
 def _share(batch: Quadruples, group) -> Quadruples:

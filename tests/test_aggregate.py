@@ -2,6 +2,7 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import torch
 
 from exmcr import aggregate as module
-from exmcr.aggregate import aggregate, topk
+from exmcr.aggregate import topk
 from exmcr.errors import ConfigError
+
+aggregate = partial(module.aggregate, neighbours=True)
 
 
 def unit(n, d=48, seed=0):
@@ -106,13 +109,21 @@ def test_scores_past_float32_are_an_error():
 
 @pytest.mark.usefixtures("kernel")
 def test_keys_come_nearer_tile_by_tile():
-    """Scores rise by 0.2 a tile: 20 nats, more than the room that a shift leaves, so that it moves again and again."""
+    """Scores rise by 0.25 a tile: 25 nats, more than the room that a shift leaves, so that it moves again and again."""
     queries = unit(6, seed=1)
-    keys = np.concatenate([height * queries for height in np.arange(-1, 1.01, 0.2, dtype=np.float32)])
+    keys = np.concatenate([height * queries for height in np.arange(-1, 1.01, 0.25, dtype=np.float32)])
     result = aggregate(queries, keys, keys, 0.01, tile=(4, 6), device="cpu")
     mean, neighbours, log_mass = reference(queries, keys, keys, 0.01)
     assert np.abs(result.values[0] - mean).max() < 3e-5 and np.allclose(result.neighbours, neighbours, rtol=1e-4)
     assert np.abs(result.log_mass - log_mass).max() < 1e-4
+
+
+@pytest.mark.usefixtures("kernel")
+def test_neighbours_are_counted_only_when_asked_for():
+    queries, keys = unit(60, seed=1), unit(900, seed=2)
+    counted, plain = aggregate(queries, keys, keys, 0.01, device="cpu"), module.aggregate(queries, keys, keys, 0.01, device="cpu")
+    assert plain.neighbours is None
+    assert np.array_equal(plain.values[0], counted.values[0]) and np.array_equal(plain.log_mass, counted.log_mass)
 
 
 def test_same_result_without_onednn(monkeypatch):
