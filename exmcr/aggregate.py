@@ -8,7 +8,7 @@ Four choices carry the speed and the accuracy:
   as fast as the BLAS behind torch.mm on AMD, where that BLAS leaves AVX-512 alone. A tile of keys is brought into the order
   in which oneDNN reads it once for many tiles of queries.
 - On a CPU, oneDNN turns scores into weights while they are in its registers. It has no exp to offer, but a sigmoid, which is
-  exp(x) to 2e-7 where x < -15: scores are shifted to below that. Their sum is all that is left between the products.
+  exp(x) to 4e-7 where x < -15: scores are shifted to below that. Their sum is all that is left between the products.
 - The maximum is tracked, not assumed. For unit rows exp((s - 0.5) / tau) cannot overflow down to tau 0.007, but a query
   with no near key would underflow to 0 / 0 there, and smaller tau or longer rows overflow. The shift of a query moves only
   when a tile exceeds what it left room for, a few times per query; otherwise nothing accumulated is ever rescaled.
@@ -16,8 +16,8 @@ Four choices carry the speed and the accuracy:
 
 There is no mode that keeps the top k only. On the mini banks (notebooks/02_pair.ipynb draws it) the 256 heaviest keys hold over
 99.5 % of the weight on average, so it would be nearly harmless; but exact search needs the first product and a selection, and
-`topk` with k = 256 alone takes 1.5 times as long as the whole `aggregate`, with k = 32 as long (2048 x 50,000, one core). What a
-cut would discard is 1 - sum of exp(scores / tau - log_mass) over the kept keys: `topk` and `log_mass` give it exactly.
+`topk` alone takes as long as the whole `aggregate` or longer. What a cut would discard is 1 - sum of exp(scores / tau - log_mass)
+over the kept keys: `topk` and `log_mass` give it exactly.
 """
 
 import math
@@ -37,10 +37,11 @@ from exmcr.layers import keep_memory, on_onednn, packed, product
 CPU_TILE, CUDA_TILE = (1024, 2048), (16384, 8192)
 QUERY_TILES = 16  # query tiles that share one reading of the bank: a bank on disk is read n / (16 * 1024) times
 BLOCK = 32768  # rows of a bank in memory at once (64 MB at 512-d), twice with the prefetched next block
-# Nats from the largest score seen to the shift, and a sum of weights below which each is exp(x) to float32. Of the 87 nats to the end
-# of float32, 23 are for scores yet to come, and 49 for the weights below; their squares begin to lose digits at a 500th of the largest.
+# _FusedSoftmax: nats from the largest score seen to the shift, and a sum of weights below which each is exp(x) to 4e-7. Of the 87 nats
+# of float32, 23 are for scores yet to come, 15 are where a sigmoid is no exp, 49 are for smaller weights (their squares: 11, a 300th).
 MARGIN, SMALL = 38.0, 2.0**-22
-HEADROOM = 30.0  # bits: weights < 2^30, their squares over 2^24 keys < 2^84, far from 2^127
+# _Softmax, in bits: weights < 2^30, their squares over 2^24 keys < 2^84, far from 2^127.
+HEADROOM = 30.0
 
 
 class Aggregated(NamedTuple):
@@ -103,7 +104,7 @@ def aggregate(queries, keys, values, tau, *, normalize=True, neighbours=False, t
             if group is not None:
                 softmax.reduce(group)
             end = begin + len(softmax.queries)
-            if not softmax.total.isfinite().all():
+            if not (softmax.total.isfinite() & (softmax.total > 0)).all():
                 raise ConfigError(f"scores / tau exceed float32 for a query in rows {begin}:{end}: are the rows of unit norm?")
             for result, weighted in zip(out, softmax.weighted):
                 mean = (weighted / softmax.total[:, None]).float()
@@ -188,7 +189,7 @@ class _Softmax:
 
 
 class _FusedSoftmax(_Softmax):
-    """The same, with weights that oneDNN makes as it writes the product: sigmoid(x) is exp(x) to 2e-7 where x < -15.
+    """The same, with weights that oneDNN makes as it writes the product: sigmoid(x) is exp(x) to 4e-7 where x < -15.
 
     A last column of the queries holds -shift and one of the keys holds 1, so that the product is x = q.k / tau - shift; the
     shift lies MARGIN nats above the largest score seen, and a tile whose weights sum to more than SMALL moves it."""
@@ -203,14 +204,18 @@ class _FusedSoftmax(_Softmax):
 
     def _weigh(self, keys):
         if self.shift[0] > -math.inf:
-            weights = product(self.queries, keys, then="sigmoid")
-            sums = weights.sum(dim=1)
+            weights, sums = self._weights(keys)
             if not (sums > SMALL).any():
                 return weights, sums
         self.queries[:, -1] = 0
         peak = product(self.queries, keys).amax(dim=1)
         self._move(torch.maximum((peak + MARGIN) * math.log2(math.e), self.shift))
         self.queries[:, -1] = self.shift * -math.log(2)
+        weights, sums = self._weights(keys)
+        # Still too large: scores past 1e8 nats, which float32 cannot shift exactly. What is no exp counts as NaN.
+        return weights, torch.where(sums > SMALL, math.nan, sums)
+
+    def _weights(self, keys):
         weights = product(self.queries, keys, then="sigmoid")
         return weights, weights.sum(dim=1)
 

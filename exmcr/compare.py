@@ -32,7 +32,7 @@ BRIDGE = 10  # base items whose mean stands for a vector of a space that is not 
 BOOTSTRAP = 1000
 # What methods are made of; among them methods that others call.
 SHARED = ("aggregate", "layers", "objectives", "pairs", "pipeline", "projectors", "training", "methods/networks", "methods/baselines",
-          "methods/exmcr", "methods/relative", "methods/ridge", "methods/xbt")  # fmt: skip
+          "methods/exmcr", "methods/relative", "methods/ridge", "methods/xbt", "spaces/base")  # fmt: skip
 
 
 # ---- from maps to similarities

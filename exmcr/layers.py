@@ -1,6 +1,6 @@
 """Linear layers and batch normalisation as training runs them: the same functions, faster on a CPU, and over ranks.
 
-`with TrainingLayers():` replaces two functions of torch for any model whatsoever; parameters, names and values stay.
+`with TrainingLayers():` replaces three functions of torch for any model whatsoever; parameters, names and values stay.
 
 - Linear layers go through oneDNN. On a CPU torch sends float32 products of a training step to its BLAS, which on AMD leaves
   AVX-512 alone: oneDNN is more than twice as fast on one core, and training is mostly products.
@@ -11,6 +11,7 @@
 `with InferenceLayers():` brings linear layers to oneDNN where frozen encoders run."""
 
 import torch
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -21,8 +22,9 @@ _onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends
 
 
 def on_onednn(tensor: torch.Tensor) -> bool:
-    """Whether products of this tensor go to oneDNN: float32 on a CPU."""
-    return _onednn is not None and tensor.device.type == "cpu" and tensor.dtype == torch.float32
+    """Whether products of this tensor go to oneDNN: float32 on a CPU, dense."""
+    dense = tensor.layout == torch.strided and not tensor.is_nested
+    return _onednn is not None and tensor.device.type == "cpu" and tensor.dtype == torch.float32 and dense
 
 
 def product(left: torch.Tensor, right: torch.Tensor, add: torch.Tensor | None = None, bias: torch.Tensor | None = None, then: str = "none") -> torch.Tensor:
@@ -59,6 +61,7 @@ class Linear(torch.autograd.Function):
         return product(x, weight, bias=bias)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
         need = ctx.needs_input_grad
@@ -90,6 +93,7 @@ class BatchNorm(torch.autograd.Function):
         return torch.addcmul(bias - mean * gain, x, gain)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad):
         x, mean, scale, weight = ctx.saved_tensors
         of_bias = grad.sum(0)
@@ -114,6 +118,7 @@ class Normalize(torch.autograd.Function):
         return unit
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad):
         unit, norm = ctx.saved_tensors
         along = (grad * unit).sum(dim=1, keepdim=True) * ctx.own

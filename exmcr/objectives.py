@@ -9,6 +9,7 @@ import math
 from functools import cache
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from exmcr import distributed
 from exmcr.config import TERMS
@@ -77,6 +78,7 @@ class _Contrast(torch.autograd.Function):
         return distributed.total(loss, group) / (2 * m * LOG2_E)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, of_loss):
         grad, a, every = ctx.saved_tensors
         factor = of_loss * ctx.scale

@@ -101,10 +101,12 @@ def test_long_rows_do_not_overflow():
 
 
 @pytest.mark.usefixtures("kernel")
-def test_scores_past_float32_are_an_error():
-    rows = 1e25 * unit(10, seed=1)
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("length, tau", [(1e25, 0.01), (1, 1e-10), (1, 1e-38)])
+def test_scores_past_float32_are_an_error(length, tau, normalize):
+    rows = length * unit(10, d=512, seed=1)
     with pytest.raises(ConfigError, match="unit norm"):
-        aggregate(rows, rows, rows, 0.01, device="cpu")
+        aggregate(rows, rows, rows, tau, normalize=normalize, device="cpu")
 
 
 @pytest.mark.usefixtures("kernel")
@@ -267,8 +269,10 @@ def shard(rank, port, folder):
     for case, cut in enumerate((400, 999, 1001)):
         mine = slice(None, cut) if rank == 0 else slice(cut, None)
         for tau in (0.01, 0.001):
-            result = aggregate(queries, keys[mine], [keys[mine], values[mine]], tau, tile=(16, 128), device="cpu",
-                               group=torch.distributed.group.WORLD)
+            inputs = queries, keys[mine], [keys[mine], values[mine]], tau
+            settings = {"tile": (16, 128), "device": "cpu", "group": torch.distributed.group.WORLD}
+            result, uncounted = aggregate(*inputs, **settings), module.aggregate(*inputs, **settings)
+            assert all(map(np.array_equal, result.values, uncounted.values)) and uncounted.neighbours is None
             np.savez(folder / f"{case}-{tau}-{rank}.npz", *result.values, result.neighbours, result.log_mass)
     torch.distributed.destroy_process_group()
 

@@ -1,8 +1,10 @@
 """The comparison end to end, on a project of random items whose truth is known."""
 
 import json
+import re
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -206,3 +208,12 @@ def test_the_command_prints_the_table_and_draws_the_figure(made, outcome, monkey
     assert main(["compare", *QUICK]) == 0
     assert capsys.readouterr().out.startswith("| method | source |")
     assert (made.root / "reports/figures/compare.png").is_file()
+
+
+def test_what_a_method_takes_from_another_is_part_of_what_its_fits_are_known_by():
+    folder = Path(compare.__file__).parent / "methods"
+    called = {name for path in folder.glob("*.py") if path.stem not in ("__init__", "registry")
+              for found in re.findall(r"^from exmcr\.methods(?:\.(\w+))? import (.+)$", path.read_text(), re.MULTILINE)
+              for name in ([found[0]] if found[0] else found[1].split(", ")) if (folder / f"{name}.py").is_file()}  # fmt: skip
+    assert "relative" in called, "exmcr+ takes the description of ASIF"
+    assert {f"methods/{name}" for name in called} <= set(compare.SHARED)
