@@ -10,7 +10,6 @@ library's own network as it is, without exmcr.layers:
   encoder alone   on prepared tensors, one by one or 16 at a time, whichever is faster: the limit if loading were free
 """
 
-import time
 import warnings
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import random_encoders
 import record
 import soundfile
 import torch
-from aggregate import row
+from aggregate import row, seconds
 from PIL import Image
 
 from exmcr.spaces import load_space
@@ -75,12 +74,6 @@ def bare(space, modality: str):
 
     return mel, lambda mels, longer, waves: net.get_audio_embedding(
         [{"mel_fusion": m, "longer": flag, "waveform": w} for m, flag, w in zip(mels, longer, waves)])
-
-
-def seconds(run) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def measure(space, quick: bool, folder: str) -> list[dict]:

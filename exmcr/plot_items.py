@@ -45,7 +45,7 @@ def item(axis, row, raw) -> None:
     axis.set(xticks=[], yticks=[])
 
 
-def gallery(queries: list, answers: list[list], right: list[list[bool]] | None, load, title: str, path=None):
+def gallery(queries: list, answers: list[list], right: list[list[bool | None]] | None, load, title: str, path=None):
     """Queries (rows of the item table) on the left, their best answers to the right; green is right, red is wrong, grey cannot be told.
 
     With right=None the lines just show items."""
