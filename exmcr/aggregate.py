@@ -3,10 +3,12 @@
 This is how unpaired banks become pseudo pairs (arXiv 2310.08884, "various modality-centric data"; arXiv 2305.14381).
 Queries and keys are cut into tiles, which pass one after another: scores, weights, their sums, product with the values.
 
-Four choices carry the speed and the accuracy:
+Five choices carry the speed and the accuracy:
 - On a CPU both products go to oneDNN, which torch itself uses for compiled linear layers: in float32 it is about twice
   as fast as the BLAS behind torch.mm on AMD, where that BLAS leaves AVX-512 alone. A tile of keys is brought into the order
   in which oneDNN reads it once for many tiles of queries.
+- On a CPU every thread has query tiles of its own, and works through the keys without waiting for the others: threads that share
+  every single product meet dozens of times a second, and all wait for the last one.
 - On a CPU, oneDNN turns scores into weights while they are in its registers. It has no exp to offer, but a sigmoid, which is
   exp(x) to 4e-7 where x < -15: scores are shifted to below that. Their sum is all that is left between the products.
 - The maximum is tracked, not assumed. For unit rows exp((s - 0.5) / tau) cannot overflow down to tau 0.007, but a query
@@ -31,12 +33,12 @@ import torch
 from exmcr.errors import ConfigError
 from exmcr.layers import keep_memory, on_onednn, packed, product
 
-# Rows of queries, rows of keys. CPU: 8 MB of scores stay in the shared cache between the passes, and ~10 ms of products
-# hide the start of a parallel region. Long in keys, because the second product adds into (queries, dv) once per tile.
-# Smaller tiles lose to these starts, larger ones to memory. GPU: launches and one synchronisation per tile hide.
-CPU_TILE, CUDA_TILE = (1024, 2048), (16384, 8192)
-QUERY_TILES = 16  # query tiles that share one reading of the bank: a bank on disk is read n / (16 * 1024) times
-BLOCK = 32768  # rows of a bank in memory at once (64 MB at 512-d), twice with the prefetched next block
+# Rows of queries, rows of keys, at most. CPU: 12 MB of scores for each thread; smaller tiles lose to what a call costs, and of larger
+# ones glibc gives the memory back each time, since a thread's heap has 64 MB. GPU: launches and one synchronisation per tile hide.
+CPU_TILE, CUDA_TILE = (1536, 2048), (16384, 8192)
+QUERY_TILES = 16  # query tiles that share one reading of the bank: a bank on disk is read n / (16 * 1536) times
+BLOCK = 16384  # rows of a bank in memory at once (32 MB at 512-d), twice with the prefetched next block, and once more laid out
+FEWEST = 64  # queries of a tile, below which a thread of its own does not pay
 # _FusedSoftmax: nats from the largest score seen to the shift, and a sum of weights below which each is exp(x) to 4e-7. Of the 87 nats
 # of float32, 23 are for scores yet to come, 15 are where a sigmoid is no exp, 49 are for smaller weights (their squares: 11, a 300th).
 MARGIN, SMALL = 38.0, 2.0**-22
@@ -96,11 +98,11 @@ def aggregate(queries, keys, values, tau, *, normalize=True, neighbours=False, t
 
     kind = _FusedSoftmax if on_onednn(torch.empty(0, device=device)) else _Softmax
 
-    def start(rows):
+    def start(begin, rows):
         return kind(rows, [bank.shape[1] for bank in values], tau, neighbours)
 
     with matmul_precision(precision):
-        for begin, softmax in sweep(start, queries, banks, names, tile, device, progress, kind.lay_out):
+        for begin, softmax in sweep(start, queries, banks, names, tile, device, progress, kind.lay_out, _agreed_threads(device, group)):
             if group is not None:
                 softmax.reduce(group)
             end = begin + len(softmax.queries)
@@ -131,7 +133,7 @@ def topk(queries, keys, k, *, tile=None, device=None, precision="float32", progr
         raise ConfigError(f"k is between 1 and the number of keys, {len(keys)}, not {k}")
     scores, indices = torch.empty(len(queries), k), torch.empty(len(queries), k, dtype=torch.int64)
     with matmul_precision(precision):
-        for begin, best in sweep(lambda rows: _Best(rows, k), queries, {"keys": keys}, [], tile, device, progress, _Best.lay_out):
+        for begin, best in sweep(lambda begin, rows: _Best(rows, k), queries, {"keys": keys}, [], tile, device, progress):
             end = begin + len(best.queries)
             scores[begin:end], order = best.scores.sort(dim=1, descending=True)
             indices[begin:end] = best.indices.gather(1, order)
@@ -158,7 +160,8 @@ class _Softmax:
         self.total += sums
         if self.squares is not None:
             self.squares += torch.linalg.vector_norm(weights, dim=1).double().square()
-        self.weighted = [product(weights, value, add=old) for value, old in zip(values, self.weighted)]
+        for value, weighted in zip(values, self.weighted):
+            weighted += product(weights, value)
 
     def _weigh(self, keys):
         scores = product(self.queries, keys)
@@ -175,7 +178,8 @@ class _Softmax:
         self.total *= factor
         if self.squares is not None:
             self.squares *= factor.double().square()
-        self.weighted = [weighted * factor[:, None] for weighted in self.weighted]
+        for weighted in self.weighted:
+            weighted *= factor[:, None]
 
     def reduce(self, group):
         """Sum over ranks, each of which has seen its own keys. Shifts differ by rank: align them to the largest."""
@@ -228,10 +232,6 @@ class _Best:
         self.scores = queries.new_full((len(queries), k), -math.inf)
         self.indices = torch.zeros(len(queries), k, dtype=torch.int64, device=queries.device)
 
-    @staticmethod
-    def lay_out(keys, values, rows):
-        return packed(keys, rows), values
-
     def add(self, first, keys, values):
         scores = product(self.queries, keys)
         # Selection is slower than the GEMM; after the first tiles few rows still find a better key.
@@ -242,33 +242,67 @@ class _Best:
         self.indices[rows] = at.gather(1, order)
 
 
-def sweep(start, queries, banks, names, tile, device, progress, lay_out=None):
+def keys_packed(keys, values, rows):
+    """Keys as `product` reads them fastest, values as they are."""
+    return packed(keys, rows), values
+
+
+def sweep(start, queries, banks, names, tile, device, progress, lay_out=keys_packed, threads=None):
     """Yield (first query, state) for every tile of queries, after its state has seen every key.
 
-    start(rows) makes the state of a tile, tile after tile; state.add(first, keys, values) shows it the keys first:first + len(keys)
-    and the rows that the banks called `names` have for them. lay_out(keys, values, rows of a query tile) makes of a tile of keys
-    what all states are shown, once for all of them."""
+    start(first query, rows) makes the state of a tile; state.add(first, keys, values) shows it the keys first:first + len(keys) and
+    the rows that the banks called `names` have for them. lay_out(keys, values, rows of a query tile) makes of a tile of keys what
+    all states are shown, once for all of them. On a CPU so many threads show (None: as many as torch uses), each to states of its own."""
     keep_memory()
     done, total = 0, max(1, len(queries) * len(banks["keys"]))
-    step = tile[0] * QUERY_TILES
+    step = _share(len(queries), tile[0] * QUERY_TILES)
+    threads = threads or _agreed_threads(device, None)
     resident = None
     if device.type == "cuda" and sum(b.shape[0] * b.shape[1] * 4 for b in banks.values()) < torch.cuda.mem_get_info(device)[0] / 2:
         resident = list(_blocks(banks, device))  # keys and values fit: they cross the bus once
     for block in range(0, len(queries), step):
         rows = _rows(queries, block, min(block + step, len(queries)), device, "queries")
-        states = [start(part) for part in rows.split(tile[0])]
-        for first, parts in resident or _blocks(banks, device):
-            keys, values = parts["keys"], [parts[name] for name in names]
-            for j in range(0, len(keys), tile[1]):
-                part = keys[j : j + tile[1]], [value[j : j + tile[1]] for value in values]
-                part = part if lay_out is None else lay_out(*part, tile[0])
-                for state in states:
-                    state.add(first + j, *part)
-            done += len(rows) * len(keys)
-            if progress is not None:
-                progress(done, total)
+        size = min(tile[0], max(FEWEST, _share(len(rows), tile[0], threads)))
+        states = [start(block + i * size, part) for i, part in enumerate(rows.split(size))]
+        count = min(threads, len(states))
+        with _threads(count, threads // count) as pool:
+            side_by_side = map if count == 1 else pool.map
+            for first, parts in resident or _blocks(banks, device):
+                keys, values = parts["keys"], [parts[name] for name in names]
+                tiles = [(first + j, *lay_out(keys[j : j + tile[1]], [value[j : j + tile[1]] for value in values], size))
+                         for j in range(0, len(keys), tile[1])]  # fmt: skip
+                for _ in side_by_side(lambda own: [state.add(*part) for part in tiles for state in own], [states[i::count] for i in range(count)]):
+                    pass  # but for the first error of a thread, raised here
+                done += len(rows) * len(keys)
+                if progress is not None:
+                    progress(done, total)
         for i, state in enumerate(states):
-            yield block + i * tile[0], state
+            yield block + i * size, state
+
+
+def _agreed_threads(device, group):
+    """Threads side by side. Ranks take the fewest of any of them, since all must cut the queries into the same tiles."""
+    count = torch.tensor(torch.get_num_threads() if device.type == "cpu" else 1, device=device)
+    if group is not None:
+        torch.distributed.all_reduce(count, torch.distributed.ReduceOp.MIN, group)
+    return int(count)
+
+
+def _share(n, most, of=1):
+    """Size of parts as equal as can be, of `most` at most, their number a multiple of `of`."""
+    parts = -(-n // (most * of)) * of
+    return -(-n // parts) if n else 1
+
+
+@contextmanager
+def _threads(count, cores):
+    """A pool of `count` threads, in each of which torch has so many cores."""
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(cores,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)  # what a thread sets for itself is also what later threads begin with
 
 
 def _blocks(banks, device):
@@ -285,7 +319,7 @@ def _blocks(banks, device):
                 part.record_stream(main)
         return first, parts
 
-    with ThreadPoolExecutor(1) as reader:
+    with _threads(1, 1) as reader:
         ahead = reader.submit(read, 0)
         for first in range(0, len(banks["keys"]), BLOCK):
             ready = ahead.result()

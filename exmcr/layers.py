@@ -1,8 +1,8 @@
 """Linear layers and batch normalisation as training runs them: the same functions, faster on a CPU, and over ranks.
 
-`with TrainingLayers():` replaces three functions of torch for any model whatsoever; parameters, names and values stay.
+`with TrainingLayers():` replaces four functions of torch for any model whatsoever; parameters, names and values stay.
 
-- Linear layers go through oneDNN. On a CPU torch sends float32 products of a training step to its BLAS, which on AMD leaves
+- Linear layers and products of matrices go through oneDNN. On a CPU torch sends float32 products of a training step to its BLAS, which on AMD leaves
   AVX-512 alone: oneDNN is more than twice as fast on one core, and training is mostly products.
 - Batch normalisation and unit rows in a few passes over memory; torch's backward on a CPU is several times as slow. Statistics are
   those of all ranks of exmcr.distributed.current(), forward and backward, so that ranks that share a batch compute what one
@@ -126,10 +126,12 @@ class Normalize(torch.autograd.Function):
 
 
 class TrainingLayers(TorchFunctionMode):
-    """Inside it `functional.linear`, `batch_norm` and `normalize` are those above, where they apply: 2-d input, in training."""
+    """Inside it `functional.linear`, `batch_norm`, `normalize` and the `@` of matrices are those above, where they apply: 2-d input, in training."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if func in _MATMUL and all(torch.is_tensor(x) and x.ndim == 2 and on_onednn(x) for x in args):
+            return Linear.apply(args[0], args[1].T, None)
         if func is functional.linear and args[0].ndim == 2 and args[0].device.type == "cpu":
             return Linear.apply(args[0], args[1], args[2] if len(args) > 2 else kwargs.get("bias"))
         if func is functional.batch_norm and args[0].ndim == 2 and (args[0].device.type == "cpu" or distributed.current() is not None):
@@ -137,6 +139,9 @@ class TrainingLayers(TorchFunctionMode):
         if func is functional.normalize and _over_rows(*args, **kwargs):
             return Normalize.apply(args[0], kwargs.get("eps", 1e-12))
         return func(*args, **kwargs)
+
+
+_MATMUL = {torch.Tensor.matmul, torch.matmul}  # the former is also `@`
 
 
 def _over_rows(x, p=2.0, dim=1, eps=1e-12, out=None):

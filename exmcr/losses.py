@@ -9,11 +9,13 @@ alignment, uniformity              arXiv:2005.10242; in both modalities and acro
 geodesic_mixup  arXiv:2203.03897   hard negatives on the arc between the two modalities
 off_diagonal    arXiv:2305.07437   keeps what an older similarity matrix said about non-matching pairs (Mod-X)"""
 
+import math
+
 import torch
 from scipy.stats import beta as beta_distribution
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, normalize
 
-from exmcr.objectives import infonce, intra
+from exmcr.objectives import dense, intra
 
 Quadruples = dict[str, torch.Tensor]
 
@@ -70,8 +72,8 @@ def uniformity(a: torch.Tensor, b: torch.Tensor | None = None, t: float = 2.0) -
     b = a if b is None else b
     # |a - b|^2 = 2 - 2 a.b on the sphere
     exponent = -t * (2 - 2 * a @ b.T)
-    off = ~torch.eye(n, dtype=torch.bool, device=a.device)
-    return exponent[off].logsumexp(dim=0) - torch.log(torch.tensor(float(n * (n - 1)), device=a.device, dtype=a.dtype))
+    itself = torch.eye(n, dtype=torch.bool, device=a.device)
+    return exponent.masked_fill(itself, -torch.inf).logsumexp(dim=(0, 1)) - math.log(n * (n - 1))
 
 
 def slerp(a: torch.Tensor, b: torch.Tensor, share: torch.Tensor | float) -> torch.Tensor:
@@ -128,6 +130,10 @@ def _pairs(x, o, batch: Quadruples, settings: dict):
     return [(left[term[0]], right[term[2]]) for term in settings["terms"]]
 
 
+def _dense(x, o, batch, settings):
+    return dense(x, o, batch["o_base"], batch["y_base"], settings["tau2"], settings["terms"])
+
+
 def _mean(values):
     values = list(values)
     return sum(values) / len(values)
@@ -141,9 +147,8 @@ def _result(x_l, batch, settings, inter):
 def symile_loss(projector, batch: Quadruples, settings: dict, weight: float = 1.0) -> dict[str, torch.Tensor]:
     """Dense InfoNCE plus Symile over the triple (x', o^B, y^B). Retrieval stays pairwise, so the pairwise terms stay too."""
     x_l, x, o = _project(projector, batch, settings)
-    tau = settings["tau2"]
-    inter = _mean(infonce(p, b, tau) for p, b in _pairs(x, o, batch, settings))
-    return _result(x_l, batch, settings, inter + weight * symile(x, batch["o_base"], batch["y_base"], tau))
+    third = symile(x, batch["o_base"], batch["y_base"], settings["tau2"])
+    return _result(x_l, batch, settings, _dense(x, o, batch, settings) + weight * third)
 
 
 def cwcl_loss(projector, batch: Quadruples, settings: dict) -> dict[str, torch.Tensor]:
@@ -158,22 +163,19 @@ def align_uniform_loss(projector, batch: Quadruples, settings: dict, weight: flo
     x_l, x, o = _project(projector, batch, settings)
     pairs = _pairs(x, o, batch, settings)
     extra = _mean(alignment(p, b) + uniformity(p, b) for p, b in pairs) + _mean(uniformity(p) for p in (x, o))
-    return _result(x_l, batch, settings, _mean(infonce(p, b, settings["tau2"]) for p, b in pairs) + weight * extra)
+    return _result(x_l, batch, settings, _dense(x, o, batch, settings) + weight * extra)
 
 
 def geodesic_loss(projector, batch: Quadruples, settings: dict, weight: float = 0.1) -> dict[str, torch.Tensor]:
     """Dense InfoNCE plus multi-modal mixup over the same pairs. The weight is the paper's to be tuned, 0.01 to 1 [assumed]."""
     x_l, x, o = _project(projector, batch, settings)
-    tau = settings["tau2"]
-    pairs = _pairs(x, o, batch, settings)
-    return _result(x_l, batch, settings, _mean(infonce(p, b, tau) + weight * geodesic_mixup(p, b, tau) for p, b in pairs))
+    mixed = _mean(geodesic_mixup(p, b, settings["tau2"]) for p, b in _pairs(x, o, batch, settings))
+    return _result(x_l, batch, settings, _dense(x, o, batch, settings) + weight * mixed)
 
 
 def mod_x_loss(projector, batch: Quadruples, settings: dict, weight: float = 1.0) -> dict[str, torch.Tensor]:
     """Dense InfoNCE plus Mod-X: the extended space (x', o^B) is to keep what the frozen leaf says about (x, o) off the
     diagonal. There is no older model to distil here; the leaf is the one whose knowledge extending may cost."""
     x_l, x, o = _project(projector, batch, settings)
-    tau = settings["tau2"]
-    inter = _mean(infonce(p, b, tau) for p, b in _pairs(x, o, batch, settings))
-    kept = off_diagonal(x @ batch["o_base"].T, batch["x_leaf"] @ batch["o_leaf"].T, tau)
-    return _result(x_l, batch, settings, inter + weight * kept)
+    kept = off_diagonal(x @ batch["o_base"].T, batch["x_leaf"] @ batch["o_leaf"].T, settings["tau2"])
+    return _result(x_l, batch, settings, _dense(x, o, batch, settings) + weight * kept)

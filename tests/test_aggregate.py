@@ -2,6 +2,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +47,14 @@ def kernel(request, monkeypatch):
     """Weights made inside oneDNN's product, and by torch after it (as on a GPU)."""
     if request.param == "torch":
         monkeypatch.setattr("exmcr.layers._onednn", None)
+
+
+@pytest.fixture
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("kernel")
@@ -260,9 +270,48 @@ def test_errors():
             aggregate(bad[646:655], keys, keys, 0.01, device="cpu")
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5], indirect=True)
+@pytest.mark.parametrize("n", [1, 64, 65, 700])
+def test_threads_share_the_queries(threads, n, monkeypatch):
+    used, add = set(), module._Softmax.add
+    monkeypatch.setattr(module._Softmax, "add", lambda self, *shown: (used.add((threading.get_ident(), torch.get_num_threads())), add(self, *shown)))
+    queries, keys, values = unit(n, seed=1), unit(1003, seed=2), unit(1003, d=20, seed=3)
+    result = aggregate(queries, keys, values, 0.05, tile=(200, 101), device="cpu")
+    assert np.abs(result.values[0] - reference(queries, keys, values, 0.05)[0]).max() < 1e-5
+    found = topk(queries, keys, 5, tile=(200, 101), device="cpu")
+    assert np.allclose(found.scores, np.sort(queries @ keys.T)[:, :-6:-1], atol=1e-6)
+    tiles = min(threads, -(-n // module.FEWEST))
+    assert {cores for _, cores in used} == {threads // tiles} and len(used) <= 2 * tiles  # two readings of the bank, a pool for each
+    assert (threading.get_ident() in {thread for thread, _ in used}) == (tiles == 1)
+    assert torch.get_num_threads() == threads
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == threads
+
+
+@pytest.mark.parametrize("threads", [2], indirect=True)
+def test_an_error_in_a_thread_is_raised(threads, monkeypatch):
+    def fails(self, first, keys, values):
+        if first >= 300:
+            raise MemoryError(f"at {first}")
+
+    monkeypatch.setattr(module._Softmax, "add", fails)
+    with pytest.raises(MemoryError, match="at 300"):
+        module.aggregate(unit(300, seed=1), unit(1003, seed=2), unit(1003, seed=3), 0.01, device="cpu")
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("n", [0, 1, 63, 1536, 1537, 20_000])
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_parts_are_as_equal_as_can_be(n, threads):
+    size = module._share(n, 1536, threads)
+    parts = [len(part) for part in torch.empty(n).split(size)] if n else []
+    assert sum(parts) == n and size <= 1536 and (not n or len(parts) <= -(-n // (1536 * threads)) * threads)
+    assert n < threads or len(parts) % threads == 0
+
+
 def shard(rank, port, folder):
     """One of two processes; the third case leaves the second process without keys."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(1 + rank)  # ranks need not have as many cores
     torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
     module.BLOCK = 300
     queries, keys, values = unit(50, seed=1), unit(1001, seed=2), unit(1001, d=16, seed=3)

@@ -37,6 +37,21 @@ def test_a_projector_is_the_same_inside_and_out(dtype, bound):
         assert torch.allclose(one, other, atol=bound), name
 
 
+@pytest.mark.parametrize("form", [lambda a, b: a @ b, lambda a, b: a.matmul(b), torch.matmul])
+def test_products_of_matrices(form, onednn_calls):
+    torch.manual_seed(0)
+    a, b, of = torch.randn(5, 7, requires_grad=True), torch.randn(3, 7, requires_grad=True).T, torch.randn(5, 3)
+    expected = torch.autograd.grad((a @ b * of).sum(), (a, b))
+    with TrainingLayers():
+        found = form(a, b)
+    assert len(onednn_calls) == 1 and torch.allclose(found, a @ b, atol=1e-6)
+    for one, other in zip(torch.autograd.grad((found * of).sum(), (a, b)), expected, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+    with TrainingLayers():
+        wide, row = form(a.double(), b.double()), form(a, b[:, 0])
+    assert len(onednn_calls) == 3 and torch.equal(wide, a.double() @ b.double()) and torch.equal(row, a @ b[:, 0])  # left to torch
+
+
 def test_evaluation_and_other_shapes_are_left_to_torch():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).eval()

@@ -47,19 +47,16 @@ def ranks_by_tiles(queries, gallery, positive, *, tile=None, device=None, progre
     if not np.diff(positive.indptr).all():
         raise ValueError(f"{int((np.diff(positive.indptr) == 0).sum())} queries have no right answer in the gallery")
 
-    def states(make):
-        begins = iter(range(0, len(queries), tile[0]))
-
-        def start(rows):
-            begin = next(begins)
-            return make(rows, positive[begin : begin + len(rows)], begin)
+    def states(kind, *known):
+        def start(begin, rows):
+            return kind(rows, positive[begin : begin + len(rows)], *(part[begin] for part in known))
 
         return sweep(start, queries, {"keys": gallery}, [], tile, device, progress)
 
     with matmul_precision("float32"):
-        right = {begin: state.found for begin, state in states(lambda rows, part, begin: _Right(rows, part))}
+        right = {begin: state.found for begin, state in states(_Right)}
         ranks = []
-        for _, state in states(lambda rows, part, begin: _Wrong(rows, part, right[begin])):
+        for _, state in states(_Wrong, right):
             ranks += state.ranks()
     return ranks
 
