@@ -38,7 +38,7 @@ from exmcr.layers import keep_memory, on_onednn, packed, product
 CPU_TILE, CUDA_TILE = (1536, 2048), (16384, 8192)
 QUERY_TILES = 16  # query tiles that share one reading of the bank: a bank on disk is read n / (16 * 1536) times
 BLOCK = 16384  # rows of a bank in memory at once (32 MB at 512-d), twice with the prefetched next block, and once more laid out
-FEWEST = 64  # queries of a tile, below which a thread of its own does not pay
+FEWEST = 2**24  # scores, below which threads do not pay: to begin takes them milliseconds
 # _FusedSoftmax: nats from the largest score seen to the shift, and a sum of weights below which each is exp(x) to 4e-7. Of the 87 nats
 # of float32, 23 are for scores yet to come, 15 are where a sigmoid is no exp, 49 are for smaller weights (their squares: 11, a 300th).
 MARGIN, SMALL = 38.0, 2.0**-22
@@ -102,7 +102,7 @@ def aggregate(queries, keys, values, tau, *, normalize=True, neighbours=False, t
         return kind(rows, [bank.shape[1] for bank in values], tau, neighbours)
 
     with matmul_precision(precision):
-        for begin, softmax in sweep(start, queries, banks, names, tile, device, progress, kind.lay_out, _agreed_threads(device, group)):
+        for begin, softmax in sweep(start, queries, banks, names, tile, device, progress, kind.lay_out, _threads_for(queries, keys, device, group)):
             if group is not None:
                 softmax.reduce(group)
             end = begin + len(softmax.queries)
@@ -252,17 +252,17 @@ def sweep(start, queries, banks, names, tile, device, progress, lay_out=keys_pac
 
     start(first query, rows) makes the state of a tile; state.add(first, keys, values) shows it the keys first:first + len(keys) and
     the rows that the banks called `names` have for them. lay_out(keys, values, rows of a query tile) makes of a tile of keys what
-    all states are shown, once for all of them. On a CPU so many threads show (None: as many as torch uses), each to states of its own."""
+    all states are shown, once for all of them. On a CPU so many threads show (None: as many as are worth it), each to states of its own."""
     keep_memory()
     done, total = 0, max(1, len(queries) * len(banks["keys"]))
     step = _share(len(queries), tile[0] * QUERY_TILES)
-    threads = threads or _agreed_threads(device, None)
+    threads = threads or _threads_for(queries, banks["keys"], device)
     resident = None
     if device.type == "cuda" and sum(b.shape[0] * b.shape[1] * 4 for b in banks.values()) < torch.cuda.mem_get_info(device)[0] / 2:
         resident = list(_blocks(banks, device))  # keys and values fit: they cross the bus once
     for block in range(0, len(queries), step):
         rows = _rows(queries, block, min(block + step, len(queries)), device, "queries")
-        size = min(tile[0], max(FEWEST, _share(len(rows), tile[0], threads)))
+        size = _share(len(rows), tile[0], threads)
         states = [start(block + i * size, part) for i, part in enumerate(rows.split(size))]
         count = min(threads, len(states))
         with _threads(count, threads // count) as pool:
@@ -280,9 +280,10 @@ def sweep(start, queries, banks, names, tile, device, progress, lay_out=keys_pac
             yield block + i * size, state
 
 
-def _agreed_threads(device, group):
+def _threads_for(queries, keys, device, group=None):
     """Threads side by side. Ranks take the fewest of any of them, since all must cut the queries into the same tiles."""
-    count = torch.tensor(torch.get_num_threads() if device.type == "cpu" else 1, device=device)
+    worth = device.type == "cpu" and len(queries) * len(keys) >= FEWEST
+    count = torch.tensor(torch.get_num_threads() if worth else 1, device=device)
     if group is not None:
         torch.distributed.all_reduce(count, torch.distributed.ReduceOp.MIN, group)
     return int(count)
