@@ -88,7 +88,7 @@ def seen_unseen(table: pd.DataFrame, path=None):
         axis.plot(np.arange(len(names)), 100 * values.chance_map, "k_", ms=22, label="chance")
         axis.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
         axis.set(title=f"{split} concepts", ylabel="mAP (%)")
-    axes[0].legend(frameon=False, fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside upper center", ncols=4)
     return store(figure, path)
 
 
