@@ -84,9 +84,7 @@ def rate(quick, folder):
             beside[kind].append(best(kind))
         begin[:] = time.perf_counter(), done
 
-    block, module.BLOCK = module.BLOCK, 8192  # pauses every second or so; the result of a block is the same
     ours(pause)
-    module.BLOCK = block
     reached, rows = sum(flop for flop, _ in own) / sum(took for _, took in own), []
     for kind, found in beside.items():
         around = [(before + after) / 2 for before, after in zip(found, found[1:])]
