@@ -5,6 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.metrics import average_precision_score, top_k_accuracy_score
 
+from exmcr import aggregate
 from exmcr.errors import ConfigError
 from exmcr.evaluation import retrieval, table
 
@@ -135,7 +136,9 @@ def coarse(n, d, seed):
 
 @pytest.mark.parametrize("most", [1, 5, 40], ids=["one answer", "a few", "many"])
 @pytest.mark.parametrize("tile", [(7, 16), (64, 128), None])
-def test_ranks_by_tiles_are_those_of_the_whole_matrix(most, tile):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_ranks_by_tiles_are_those_of_the_whole_matrix(most, tile, threads, monkeypatch):
+    monkeypatch.setattr(aggregate, "_threads_for", lambda *_: threads)
     rng = np.random.default_rng(most)
     queries, gallery = coarse(50, 6, 1), coarse(131, 6, 2)
     positive = np.zeros((50, 131), bool)
