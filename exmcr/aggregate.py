@@ -18,13 +18,14 @@ Five choices carry the speed and the accuracy:
 
 There is no mode that keeps the top k only. On the mini banks (notebooks/02_pair.ipynb draws it) the 256 heaviest keys hold over
 99.5 % of the weight on average, so it would be nearly harmless; but exact search needs the first product and a selection, and
-`topk` alone takes as long as the whole `aggregate` or longer. What a cut would discard is 1 - sum of exp(scores / tau - log_mass)
+`topk` alone, with k of 100, takes longer than the whole `aggregate`. What a cut would discard is 1 - sum of exp(scores / tau - log_mass)
 over the kept keys: `topk` and `log_mass` give it exactly.
 """
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ from exmcr.layers import keep_memory, on_onednn, packed, product
 # ones glibc gives the memory back each time, since a thread's heap has 64 MB. GPU: launches and one synchronisation per tile hide.
 CPU_TILE, CUDA_TILE = (1536, 2048), (16384, 8192)
 QUERY_TILES = 16  # query tiles that share one reading of the bank: a bank on disk is read n / (16 * 1536) times
-BLOCK = 16384  # rows of a bank in memory at once (32 MB at 512-d), twice with the prefetched next block, and once more laid out
+BLOCK = 16384  # rows of a bank in memory at once (32 MB at 512-d), twice with the prefetched next block; keys and values once more, laid out
 FEWEST = 2**24  # scores, below which threads do not pay: to begin takes them milliseconds
 # _FusedSoftmax: nats from the largest score seen to the shift, and a sum of weights below which each is exp(x) to 4e-7. Of the 87 nats
 # of float32, 23 are for scores yet to come, 15 are where a sigmoid is no exp, 49 are for smaller weights (their squares: 11, a 300th).
@@ -252,7 +253,8 @@ def sweep(start, queries, banks, names, tile, device, progress, lay_out=keys_pac
 
     start(first query, rows) makes the state of a tile; state.add(first, keys, values) shows it the keys first:first + len(keys) and
     the rows that the banks called `names` have for them. lay_out(keys, values, rows of a query tile) makes of a tile of keys what
-    all states are shown, once for all of them. On a CPU so many threads show (None: as many as are worth it), each to states of its own."""
+    all states are shown, once for all of them. `threads` of them work side by side on a CPU, each on states of its own (None: as many
+    as pay)."""
     keep_memory()
     done, total = 0, max(1, len(queries) * len(banks["keys"]))
     step = _share(len(queries), tile[0] * QUERY_TILES)
@@ -265,14 +267,15 @@ def sweep(start, queries, banks, names, tile, device, progress, lay_out=keys_pac
         size = _share(len(rows), tile[0], threads)
         states = [start(block + i * size, part) for i, part in enumerate(rows.split(size))]
         count = min(threads, len(states))
-        with _threads(count, threads // count) as pool:
+        with _pool(count, max(1, torch.get_num_threads() // count)) as pool, closing(_blocks(banks, device)) as blocks:
             side_by_side = map if count == 1 else pool.map
-            for first, parts in resident or _blocks(banks, device):
+            for first, parts in resident or blocks:
                 keys, values = parts["keys"], [parts[name] for name in names]
                 tiles = [(first + j, *lay_out(keys[j : j + tile[1]], [value[j : j + tile[1]] for value in values], size))
                          for j in range(0, len(keys), tile[1])]  # fmt: skip
-                for _ in side_by_side(lambda own: [state.add(*part) for part in tiles for state in own], [states[i::count] for i in range(count)]):
+                for _ in side_by_side(partial(_show, tiles, torch.is_inference_mode_enabled()), [states[i::count] for i in range(count)]):
                     pass  # but for the first error of a thread, raised here
+                del tiles  # before the next ones are laid out
                 done += len(rows) * len(keys)
                 if progress is not None:
                     progress(done, total)
@@ -280,8 +283,15 @@ def sweep(start, queries, banks, names, tile, device, progress, lay_out=keys_pac
             yield block + i * size, state
 
 
+def _show(tiles, inference, states):
+    with torch.inference_mode(inference):  # a thread does not begin in the mode of its caller
+        for part in tiles:
+            for state in states:
+                state.add(*part)
+
+
 def _threads_for(queries, keys, device, group=None):
-    """Threads side by side. Ranks take the fewest of any of them, since all must cut the queries into the same tiles."""
+    """Threads side by side: 1 where they do not pay. Ranks take the fewest of any of them, since all must cut the queries alike."""
     worth = device.type == "cpu" and len(queries) * len(keys) >= FEWEST
     count = torch.tensor(torch.get_num_threads() if worth else 1, device=device)
     if group is not None:
@@ -290,13 +300,13 @@ def _threads_for(queries, keys, device, group=None):
 
 
 def _share(n, most, of=1):
-    """Size of parts as equal as can be, of `most` at most, their number a multiple of `of`."""
+    """Size of n things' parts, of `most` at most and as equal as can be, so that `of` workers have equally many if n is not small."""
     parts = -(-n // (most * of)) * of
     return -(-n // parts) if n else 1
 
 
 @contextmanager
-def _threads(count, cores):
+def _pool(count, cores):
     """A pool of `count` threads, in each of which torch has so many cores."""
     before = torch.get_num_threads()
     try:
@@ -320,7 +330,7 @@ def _blocks(banks, device):
                 part.record_stream(main)
         return first, parts
 
-    with _threads(1, 1) as reader:
+    with _pool(1, 1) as reader:
         ahead = reader.submit(read, 0)
         for first in range(0, len(banks["keys"]), BLOCK):
             ready = ahead.result()

@@ -130,7 +130,7 @@ class TrainingLayers(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if func in _MATMUL and all(torch.is_tensor(x) and x.ndim == 2 and on_onednn(x) for x in args):
+        if func in _MATMUL and len(args) == 2 and not kwargs and all(torch.is_tensor(x) and x.ndim == 2 and on_onednn(x) for x in args):
             return Linear.apply(args[0], args[1].T, None)
         if func is functional.linear and args[0].ndim == 2 and args[0].device.type == "cpu":
             return Linear.apply(args[0], args[1], args[2] if len(args) > 2 else kwargs.get("bias"))

@@ -1,3 +1,4 @@
+import gc
 import os
 import socket
 import subprocess
@@ -275,14 +276,23 @@ def test_errors():
 @pytest.mark.parametrize("n", [1, 19, 20, 700])
 def test_threads_share_the_queries(threads, n, monkeypatch):
     used, add = set(), module._Softmax.add
-    monkeypatch.setattr(module._Softmax, "add", lambda self, *shown: (used.add((threading.get_ident(), torch.get_num_threads())), add(self, *shown)))
+    tiles = threads if n * 1003 >= module.FEWEST else 1
+    meet = threading.Barrier(tiles, timeout=60)
+
+    def watched(self, *shown):
+        me = threading.get_ident(), torch.get_num_threads()
+        if len(used) < tiles and me not in used:
+            meet.wait()  # all of them are at work at once
+            used.add(me)
+        add(self, *shown)
+
+    monkeypatch.setattr(module._Softmax, "add", watched)
     queries, keys, values = unit(n, seed=1), unit(1003, seed=2), unit(1003, d=20, seed=3)
     result = aggregate(queries, keys, values, 0.05, tile=(200, 101), device="cpu")
     assert np.abs(result.values[0] - reference(queries, keys, values, 0.05)[0]).max() < 1e-5
     found = topk(queries, keys, 5, tile=(200, 101), device="cpu")
     assert np.allclose(found.scores, np.sort(queries @ keys.T)[:, :-6:-1], atol=1e-6)
-    tiles = threads if n * 1003 >= module.FEWEST else 1
-    assert {cores for _, cores in used} == {threads // tiles} and len(used) <= 2 * tiles  # two readings of the bank, a pool for each
+    assert {cores for _, cores in used} == {threads // tiles} and len(used) == tiles
     assert (threading.get_ident() in {thread for thread, _ in used}) == (tiles == 1)
     assert torch.get_num_threads() == threads
     with ThreadPoolExecutor(1) as later:
@@ -296,23 +306,37 @@ def test_an_error_in_a_thread_is_raised(threads, monkeypatch):
             raise MemoryError(f"at {first}")
 
     monkeypatch.setattr(module._Softmax, "add", fails)
-    with pytest.raises(MemoryError, match="at 300"):
+    with pytest.raises(MemoryError, match="at 300") as caught:  # holds the frames
         module.aggregate(unit(300, seed=1), unit(1003, seed=2), unit(1003, seed=3), 0.01, device="cpu")
-    assert torch.get_num_threads() == threads
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == torch.get_num_threads() == threads
+    torch.set_num_threads(threads + 1)
+    del caught
+    gc.collect()
+    assert torch.get_num_threads() == threads + 1, "nothing sets it afterwards"
 
 
-@pytest.mark.parametrize("n", [0, 1, 63, 1536, 1537, 20_000])
+@pytest.mark.parametrize("threads", [1, 3], indirect=True)
+def test_in_inference_mode(threads):
+    queries, keys = unit(100, seed=1), unit(1003, seed=2)
+    plain, best = module.aggregate(queries, keys, keys, 0.05, device="cpu"), topk(queries, keys, 5, device="cpu")
+    with torch.inference_mode():
+        found, again = module.aggregate(queries, keys, keys, 0.05, device="cpu"), topk(queries, keys, 5, device="cpu")
+    assert np.array_equal(found.values[0], plain.values[0]) and np.array_equal(again.indices, best.indices)
+
+
+@pytest.mark.parametrize("n", [0, 1, 9, 63, 1536, 1537, 20_000])
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_parts_are_as_equal_as_can_be(n, threads):
     size = module._share(n, 1536, threads)
     parts = [len(part) for part in torch.empty(n).split(size)] if n else []
     assert sum(parts) == n and size <= 1536 and (not n or len(parts) <= -(-n // (1536 * threads)) * threads)
-    assert n < threads or len(parts) % threads == 0
+    assert n < threads**2 or len(parts) % threads == 0
 
 
 def shard(rank, port, folder):
     """One of two processes; the third case leaves the second process without keys."""
-    torch.set_num_threads(1 + rank)  # ranks need not have as many cores
+    torch.set_num_threads(2 + rank)  # ranks need not have as many cores
     torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
     module.BLOCK, module.FEWEST = 300, 10_000  # the larger shards are worth threads
     queries, keys, values = unit(50, seed=1), unit(1001, seed=2), unit(1001, d=16, seed=3)

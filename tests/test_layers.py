@@ -49,6 +49,8 @@ def test_products_of_matrices(form, onednn_calls):
         assert torch.allclose(one, other, atol=1e-6)
     with TrainingLayers():
         wide, row = form(a.double(), b.double()), form(a, b[:, 0])
+        named, out = torch.matmul(input=a, other=b), torch.matmul(a.detach(), b.detach(), out=torch.empty(5, 3))
+    assert torch.equal(named, a @ b) and torch.equal(out, a @ b)
     assert len(onednn_calls) == 3 and torch.equal(wide, a.double() @ b.double()) and torch.equal(row, a @ b[:, 0])  # left to torch
 
 
