@@ -162,7 +162,7 @@ class _Softmax:
         if self.squares is not None:
             self.squares += torch.linalg.vector_norm(weights, dim=1).double().square()
         for value, weighted in zip(values, self.weighted):
-            weighted += product(weights, value)
+            product(weights, value, add=weighted)
 
     def _weigh(self, keys):
         scores = product(self.queries, keys)

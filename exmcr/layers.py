@@ -31,12 +31,14 @@ def product(left: torch.Tensor, right: torch.Tensor, add: torch.Tensor | None = 
     """left right^T (+ add) (+ bias), (n, k), (m, k) -> (n, m), without gradient. float32 on a CPU goes to oneDNN.
 
     right  a tensor, or what `packed` made of it
+    add    (n, m): what the product is added to, in place, and what is returned
     then   "sigmoid": of every entry, as it is written (without `add`)"""
     if not on_onednn(left) or 0 in (*left.shape, *right.shape):
         found = left @ right.T if add is None else add.addmm_(left, right.T)
         found = found if bias is None else found + bias
         return found.sigmoid_() if then == "sigmoid" else found
-    return _onednn(left, right, bias, then, [], "") if add is None else _onednn.binary(left, add, right, bias, "add")
+    found = _onednn(left, right, bias, then, [], "")
+    return found if add is None else add.add_(found)
 
 
 def packed(right: torch.Tensor, rows: int) -> torch.Tensor:
@@ -126,7 +128,7 @@ class Normalize(torch.autograd.Function):
 
 
 class TrainingLayers(TorchFunctionMode):
-    """Inside it `functional.linear`, `batch_norm`, `normalize` and the `@` of matrices are those above, where they apply: 2-d input, in training."""
+    """Inside it `functional.linear`, `batch_norm`, `normalize` and the `@` of matrices are those above where they apply: 2-d, in training."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}

@@ -33,7 +33,13 @@ def infonce(a: torch.Tensor, b: torch.Tensor, tau: float) -> torch.Tensor:
 def dense(x: torch.Tensor, o: torch.Tensor, o_base: torch.Tensor, y_base: torch.Tensor, tau: float, terms=TERMS) -> torch.Tensor:
     """The dense inter-space loss: mean InfoNCE over {x', o'} times {o^B, y^B} (all unit vectors, (n, d)) -> scalar."""
     weights = _weights(tuple(terms), x.dtype, x.device)
-    return _Contrast.apply(torch.stack([x, o]), torch.stack([o_base, y_base]), weights, tau, distributed.current())
+    left, right = (_in_use(side, {term[place] for term in terms}) for side, place in (("xo", 0), ("oy", 2)))
+    return _Contrast.apply(torch.stack([x, o])[left], torch.stack([o_base, y_base])[right], weights[left][:, right], tau, distributed.current())
+
+
+def _in_use(side, named):
+    """Which of the two on a side to index: what is in no term is not even computed. Both as `...`, which copies nothing backwards."""
+    return ... if len(named) == 2 else slice(side.index(*named), side.index(*named) + 1)
 
 
 @cache  # made once: a copy to the device could not be part of a CUDA graph

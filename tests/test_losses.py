@@ -291,6 +291,7 @@ def test_a_term_that_is_left_out_has_no_part(name):
     settings = SETTINGS | {"terms": ["x-o", "o-o"]}
     one, other = (DROP_INS[name](projector, batch | {"y_base": units(20, 6, seed).float()}, settings)["total"] for seed in (8, 9))
     assert one == other != DROP_INS[name](projector, batch, SETTINGS)["total"]
+    assert torch.isfinite(DROP_INS[name](projector, batch | {"y_base": torch.full((20, 6), float("nan"))}, settings)["total"])
 
 
 def test_too_few_rows_are_errors():

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,9 +59,10 @@ def kept(folder: Path) -> Counter:
     return found
 
 
-def test_two_processes_one_of_them_killed_leave_the_project_of_one(tmp_path, monkeypatch, capsys):
+def test_two_processes_one_of_them_killed_leave_the_project_of_one(tmp_path, monkeypatch, capsys, request):
     one, other = tmp_path / "one", tmp_path / "two"
     one.mkdir()
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
     torch.set_num_threads(1)  # as in the processes: sums by another number of threads have other last bits
     params = toy_spaces.install(one, monkeypatch)
     (one / "params.yaml").write_text(yaml.safe_dump(params))
