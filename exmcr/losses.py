@@ -15,7 +15,7 @@ import torch
 from scipy.stats import beta as beta_distribution
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, normalize
 
-from exmcr.objectives import dense, intra
+from exmcr.objectives import inter, intra, project
 
 Quadruples = dict[str, torch.Tensor]
 
@@ -116,22 +116,10 @@ def _kept_rows(new, old, tau):
     return (divergence * right).mean()
 
 
-def _project(projector, batch: Quadruples, settings: dict):
-    """f_l(x), and x' and o' in the base: as in training.ex_mcr_loss."""
-    x_l = projector.intra(batch["x_leaf"])
-    o_l = projector.intra(batch["o_leaf"]) if settings["overlap_through_fl"] else batch["o_leaf"]
-    x, o = projector.inter(torch.cat([x_l, o_l])).chunk(2)
-    return x_l, x, o
-
-
-def _pairs(x, o, batch: Quadruples, settings: dict):
+def _pairs(ours, batch: Quadruples, settings: dict):
     """(projected, base) for each of the chosen terms."""
-    left, right = {"x": x, "o": o}, {"o": batch["o_base"], "y": batch["y_base"]}
+    left, right = dict(zip("xo", ours, strict=True)), {"o": batch["o_base"], "y": batch["y_base"]}
     return [(left[term[0]], right[term[2]]) for term in settings["terms"]]
-
-
-def _dense(x, o, batch, settings):
-    return dense(x, o, batch["o_base"], batch["y_base"], settings["tau2"], settings["terms"])
 
 
 def _mean(values):
@@ -139,43 +127,43 @@ def _mean(values):
     return sum(values) / len(values)
 
 
-def _result(x_l, batch, settings, inter):
+def _result(x_l, batch, settings, crossing):
     closed = intra(x_l, batch["o_leaf"])
-    return {"intra": closed, "inter": inter, "total": inter + settings["lambda"] * closed}
+    return {"intra": closed, "inter": crossing, "total": crossing + settings["lambda"] * closed}
 
 
 def symile_loss(projector, batch: Quadruples, settings: dict, weight: float = 1.0) -> dict[str, torch.Tensor]:
     """Dense InfoNCE plus Symile over the triple (x', o^B, y^B). Retrieval stays pairwise, so the pairwise terms stay too."""
-    x_l, x, o = _project(projector, batch, settings)
-    third = symile(x, batch["o_base"], batch["y_base"], settings["tau2"])
-    return _result(x_l, batch, settings, _dense(x, o, batch, settings) + weight * third)
+    x_l, ours = project(projector, batch, settings)
+    third = symile(ours[0], batch["o_base"], batch["y_base"], settings["tau2"])
+    return _result(x_l, batch, settings, inter(ours, batch, settings) + weight * third)
 
 
 def cwcl_loss(projector, batch: Quadruples, settings: dict) -> dict[str, torch.Tensor]:
     """Ex-MCR's dense loss with CWCL in place of InfoNCE; the base is the frozen side that says what is similar."""
-    x_l, x, o = _project(projector, batch, settings)
-    return _result(x_l, batch, settings, _mean(cwcl(p, b, settings["tau2"]) for p, b in _pairs(x, o, batch, settings)))
+    x_l, ours = project(projector, batch, settings)
+    return _result(x_l, batch, settings, _mean(cwcl(p, b, settings["tau2"]) for p, b in _pairs(ours, batch, settings)))
 
 
 def align_uniform_loss(projector, batch: Quadruples, settings: dict, weight: float = 1.0) -> dict[str, torch.Tensor]:
     """Dense InfoNCE plus alignment, cross-modal uniformity, and uniformity of what is projected (CUAXU of arXiv:2405.18570;
     the base's own uniformity is left out, it cannot change). Equal weights [assumed]."""
-    x_l, x, o = _project(projector, batch, settings)
-    pairs = _pairs(x, o, batch, settings)
-    extra = _mean(alignment(p, b) + uniformity(p, b) for p, b in pairs) + _mean(uniformity(p) for p in (x, o))
-    return _result(x_l, batch, settings, _dense(x, o, batch, settings) + weight * extra)
+    x_l, ours = project(projector, batch, settings)
+    pairs = _pairs(ours, batch, settings)
+    extra = _mean(alignment(p, b) + uniformity(p, b) for p, b in pairs) + _mean(uniformity(p) for p in ours)
+    return _result(x_l, batch, settings, inter(ours, batch, settings) + weight * extra)
 
 
 def geodesic_loss(projector, batch: Quadruples, settings: dict, weight: float = 0.1) -> dict[str, torch.Tensor]:
     """Dense InfoNCE plus multi-modal mixup over the same pairs. The weight is the paper's to be tuned, 0.01 to 1 [assumed]."""
-    x_l, x, o = _project(projector, batch, settings)
-    mixed = _mean(geodesic_mixup(p, b, settings["tau2"]) for p, b in _pairs(x, o, batch, settings))
-    return _result(x_l, batch, settings, _dense(x, o, batch, settings) + weight * mixed)
+    x_l, ours = project(projector, batch, settings)
+    mixed = _mean(geodesic_mixup(p, b, settings["tau2"]) for p, b in _pairs(ours, batch, settings))
+    return _result(x_l, batch, settings, inter(ours, batch, settings) + weight * mixed)
 
 
 def mod_x_loss(projector, batch: Quadruples, settings: dict, weight: float = 1.0) -> dict[str, torch.Tensor]:
     """Dense InfoNCE plus Mod-X: the extended space (x', o^B) is to keep what the frozen leaf says about (x, o) off the
     diagonal. There is no older model to distil here; the leaf is the one whose knowledge extending may cost."""
-    x_l, x, o = _project(projector, batch, settings)
-    kept = off_diagonal(x @ batch["o_base"].T, batch["x_leaf"] @ batch["o_leaf"].T, settings["tau2"])
-    return _result(x_l, batch, settings, _dense(x, o, batch, settings) + weight * kept)
+    x_l, ours = project(projector, batch, settings)
+    kept = off_diagonal(ours[0] @ batch["o_base"].T, batch["x_leaf"] @ batch["o_leaf"].T, settings["tau2"])
+    return _result(x_l, batch, settings, inter(ours, batch, settings) + weight * kept)

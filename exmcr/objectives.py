@@ -10,18 +10,20 @@ from functools import cache
 
 import torch
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import mse_loss
 
 from exmcr import distributed
 from exmcr.config import TERMS
-from exmcr.layers import product
+from exmcr.layers import joined, product, turned
 
 LOG2_E = math.log2(math.e)
+SPAN = 120  # bits: 2^-SPAN and its inverse are numbers of float32 like any other
 
 
 def intra(x_l: torch.Tensor, o_l: torch.Tensor) -> torch.Tensor:
     """Mean squared distance between f_l(x) and o inside the leaf: (n, d), (n, d) -> scalar."""
     group = distributed.current()
-    own = (x_l - o_l).square().sum() / (len(x_l) * distributed.size(group))
+    own = mse_loss(x_l, o_l, reduction="sum") / (len(x_l) * distributed.size(group))
     return own if group is None else own + (distributed.total(own.detach().clone(), group) - own.detach())
 
 
@@ -30,11 +32,26 @@ def infonce(a: torch.Tensor, b: torch.Tensor, tau: float) -> torch.Tensor:
     return _Contrast.apply(a[None], b[None], a.new_ones(1, 1), tau, distributed.current())
 
 
-def dense(x: torch.Tensor, o: torch.Tensor, o_base: torch.Tensor, y_base: torch.Tensor, tau: float, terms=TERMS) -> torch.Tensor:
-    """The dense inter-space loss: mean InfoNCE over {x', o'} times {o^B, y^B} (all unit vectors, (n, d)) -> scalar."""
-    weights = _weights(tuple(terms), x.dtype, x.device)
+def project(projector: torch.nn.Module, batch: dict[str, torch.Tensor], settings: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    """f_l(x) in the leaf, (n, d_leaf), and x' and o' in the base, (2, n, d_base), of a batch of quadruples.
+
+    settings: overlap_through_fl, whether o passes f_l."""
+    x_l = projector.intra(batch["x_leaf"])
+    o_l = projector.intra(batch["o_leaf"]) if settings["overlap_through_fl"] else batch["o_leaf"]
+    # Both modalities in one pass, so that BatchNorm sees the mixture it will see in use.
+    return x_l, projector.inter(joined(x_l, o_l)).view(2, len(x_l), -1)
+
+
+def inter(ours: torch.Tensor, batch: dict[str, torch.Tensor], settings: dict) -> torch.Tensor:
+    """The inter-space loss of a batch whose x' and o' are `ours` (2, n, d) -> scalar. settings: tau2, terms."""
+    return dense(ours, torch.stack([batch["o_base"], batch["y_base"]]), settings["tau2"], settings["terms"])
+
+
+def dense(ours: torch.Tensor, base: torch.Tensor, tau: float, terms=TERMS) -> torch.Tensor:
+    """The dense inter-space loss: mean InfoNCE over {x', o'} times {o^B, y^B}, unit vectors, (2, n, d) each -> scalar."""
+    weights = _weights(tuple(terms), ours.dtype, ours.device)
     left, right = (_in_use(side, {term[place] for term in terms}) for side, place in (("xo", 0), ("oy", 2)))
-    return _Contrast.apply(torch.stack([x, o])[left], torch.stack([o_base, y_base])[right], weights[left][:, right], tau, distributed.current())
+    return _Contrast.apply(ours[left], base[right], weights[left][:, right], tau, distributed.current())
 
 
 def _in_use(side, named):
@@ -61,23 +78,14 @@ class _Contrast(torch.autograd.Function):
         every = distributed.gathered(b, group)
         m = every.shape[1]
         own = slice(distributed.rank(group) * n, (distributed.rank(group) + 1) * n)  # where the matches of these rows are
-        # In bits rather than nats: exp2 is several times as fast as exp on a CPU.
-        logits = product(a.reshape(p * n, d) * (LOG2_E / tau), every.reshape(q * m, d)).view(p, n, q, m)
-        loss = -2 * (weights * logits[..., own].diagonal(dim1=1, dim2=3).sum(2)).sum()
-
-        # The largest logit is taken off first, so that the mass is at least 1 at any temperature.
-        peak = logits.amax(dim=3, keepdim=True)
-        grad = (logits - peak).exp2_()
-        mass = grad.sum(dim=3, keepdim=True)
-        loss += (weights * (mass.log2() + peak).sum(dim=(1, 3))).sum()
-        grad *= weights[:, None, :, None] / mass
-
-        peak = distributed.total(logits.amax(dim=1, keepdim=True), group, largest=True)
-        logits.sub_(peak).exp2_()
-        mass = distributed.total(logits.sum(dim=1, keepdim=True), group)
-        loss += (weights * (mass.log2() + peak)[..., own].sum(dim=(1, 3))).sum()
-        grad.addcmul_(logits, weights[:, None, :, None] / mass)
-
+        # In bits rather than nats: exp2 is several times as fast as exp on a CPU. Of unit vectors, no logit is larger than `most`.
+        most = LOG2_E / tau
+        near = 2 * most < SPAN
+        off = a.new_full((q * m,), -most) if near else None
+        logits = product(a.reshape(p * n, d) * most, every.reshape(q * m, d), bias=off).view(p, n, q, m)
+        matches = logits[..., own].diagonal(dim1=1, dim2=3).sum(2)
+        row, column, grad = (_softmax_near if near else _softmax)(logits, weights[:, None, :, None], group)
+        loss = (weights * (row.sum(dim=(1, 3)) + column[..., own].sum(dim=(1, 3)) - 2 * matches)).sum()
         grad[..., own].diagonal(dim1=1, dim2=3).sub_(2 * weights[:, :, None])
         ctx.save_for_backward(grad.view(p * n, q * m), a, every)
         ctx.scale, ctx.group, ctx.own = 1 / (2 * m * tau), group, own
@@ -90,8 +98,28 @@ class _Contrast(torch.autograd.Function):
         factor = of_loss * ctx.scale
         of_a = of_b = None
         if ctx.needs_input_grad[0]:
-            of_a = (product(grad, every.reshape(grad.shape[1], -1).T) * factor).view_as(a)
+            of_a = product(grad, every.reshape(grad.shape[1], -1).T).mul_(factor).view_as(a)
         if ctx.needs_input_grad[1]:
-            of_b = (product(grad.T, a.reshape(grad.shape[0], -1).T) * factor).view_as(every)
+            of_b = product(turned(grad), a.reshape(grad.shape[0], -1).T).mul_(factor).view_as(every)
             of_b = distributed.total(of_b, ctx.group)[:, ctx.own]
         return of_a, of_b, None, None, None
+
+
+def _softmax(logits, weights, group):
+    """Logits (p, n, q, m) in bits, overwritten -> log2 of the mass of every row (p, n, q, 1) and column (p, 1, q, m), and
+    weights (softmax over rows + softmax over columns). The largest of each is taken off first, so that its mass is at least 1."""
+    peak = logits.amax(dim=3, keepdim=True)
+    grad = (logits - peak).exp2_()
+    mass = grad.sum(dim=3, keepdim=True)
+    row = mass.log2() + peak
+    grad *= weights / mass
+    peak = distributed.total(logits.amax(dim=1, keepdim=True), group, largest=True)
+    mass = distributed.total(logits.sub_(peak).exp2_().sum(dim=1, keepdim=True), group)
+    return row, mass.log2() + peak, grad.addcmul_(logits, weights / mass)
+
+
+def _softmax_near(logits, weights, group):
+    """As _softmax, of logits from -SPAN to 0: they need no peaks, so one exponential serves rows and columns."""
+    logits.exp2_()
+    row, column = logits.sum(dim=3, keepdim=True), distributed.total(logits.sum(dim=1, keepdim=True), group)
+    return row.log2(), column.log2(), logits.mul_(weights / row + weights / column)

@@ -27,13 +27,8 @@ def ex_mcr_loss(projector: Projector, batch: Quadruples, settings: dict) -> dict
     """The Ex-MCR objective on one batch: {"intra", "inter", "total"}. arXiv:2310.08884.
 
     settings: tau2 (InfoNCE temperature), lambda (weight of intra), terms, overlap_through_fl (whether o passes f_l)."""
-    x_l = projector.intra(batch["x_leaf"])
-    o_l = projector.intra(batch["o_leaf"]) if settings["overlap_through_fl"] else batch["o_leaf"]
-    # Both modalities in one pass, so that BatchNorm sees the mixture it will see in use.
-    crossed = projector.inter(torch.cat([x_l, o_l]))
-    x, o = crossed.chunk(2)
-    inter = objectives.dense(x, o, batch["o_base"], batch["y_base"], settings["tau2"], settings["terms"])
-    intra = objectives.intra(x_l, batch["o_leaf"])
+    x_l, ours = objectives.project(projector, batch, settings)
+    inter, intra = objectives.inter(ours, batch, settings), objectives.intra(x_l, batch["o_leaf"])
     return {"intra": intra, "inter": inter, "total": inter + settings["lambda"] * intra}
 
 
@@ -41,7 +36,7 @@ def add_noise(batch: Quadruples, variance: float, generator: torch.Generator) ->
     """C-MCR's semantic completion: normalize(e + N(0, variance)) on every embedding. arXiv:2305.14381, section 3.2."""
     if variance == 0:
         return batch
-    noisy = {k: torch.randn(v.shape, generator=generator, device=v.device, dtype=v.dtype).mul_(variance**0.5).add_(v) for k, v in batch.items()}
+    noisy = {k: torch.empty_like(v).normal_(0, variance**0.5, generator=generator).add_(v) for k, v in batch.items()}
     return {k: v.div_(torch.linalg.vector_norm(v, dim=1, keepdim=True).clamp_(min=1e-12)) for k, v in noisy.items()}
 
 
@@ -92,7 +87,9 @@ def train(model: torch.nn.Module, pool: Quadruples, settings: dict, seed: int, *
         _add_gradients(model, group)
         optimizer.step()
         for name, value in losses.items():
-            sums.setdefault(name, torch.zeros_like(value, requires_grad=False)).add_(value.detach())
+            if name not in sums:
+                sums[name] = torch.zeros_like(value, requires_grad=False)
+            sums[name].add_(value.detach())
 
     feed = Feed(pool, device)
     if on_gpu and group is None:

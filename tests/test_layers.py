@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from exmcr.aggregate import SMALL
-from exmcr.layers import InferenceLayers, TrainingLayers, packed, product
+from exmcr.layers import InferenceLayers, TrainingLayers, joined, packed, product, turned
 from exmcr.projectors import Projector
 
 
@@ -35,6 +35,37 @@ def test_a_projector_is_the_same_inside_and_out(dtype, bound):
         assert (one.grad - other.grad).abs().max() < bound * 10, name
     for (name, one), other in zip(nets[0].named_buffers(), nets[1].buffers(), strict=True):
         assert torch.allclose(one, other, atol=bound), name
+
+
+@pytest.mark.parametrize("n, m", [(1, 1), (5, 3), (256, 300), (320, 257), (512, 1024), (250, 512), (0, 4)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_turned(n, m, dtype):
+    x = torch.randn(n, m, dtype=dtype)
+    for given in (x, x.T.contiguous().T, torch.randn(n, 2 * m, dtype=dtype)[:, ::2]):
+        found = turned(given)
+        assert torch.equal(found, given.T) and found.is_contiguous()
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_rows_that_want_no_gradient_are_not_followed(fixed, onednn_calls):
+    """And the weights learn from all rows."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4))
+    x, rest = torch.randn(3, 6, requires_grad=True), torch.randn(7, 6, requires_grad=not fixed)
+    wanted = [x, *net.parameters()] + ([] if fixed else [rest])
+    expected = torch.autograd.grad(net(torch.cat([x, rest])).square().sum(), wanted)
+    with TrainingLayers():
+        both = joined(x, rest)
+        out = net(both)
+    assert torch.equal(both, torch.cat([x, rest]))
+    onednn_calls.clear()
+    found = torch.autograd.grad(out.square().sum(), wanted)
+    assert [left for left, _ in onednn_calls if left[1] == 5] == [(3 if fixed else 10, 5)]
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    elsewhere = torch.autograd.grad(net(joined(x, rest)).square().sum(), wanted)  # outside, as on a GPU
+    for one, other in zip(elsewhere, expected, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("form", [lambda a, b: a @ b, lambda a, b: a.matmul(b), torch.matmul])
@@ -72,6 +103,9 @@ def test_product(n, m, k):
     assert torch.allclose(product(left.T.contiguous().T, right.T.contiguous().T), left @ right.T, atol=1e-5)
     old = torch.randn(n, m)
     assert torch.allclose(product(left, right, add=old.clone()), left @ right.T + old, atol=1e-5)
+    assert torch.allclose(product(left, right, add=old.clone(), bias=bias), left @ right.T + old + bias, atol=1e-5)
+    assert product(left, right, add=old, bias=bias) is old, "in place"
+    old = torch.randn(n, m)
     assert torch.allclose(product(left, right, then="sigmoid"), (left @ right.T).sigmoid(), atol=1e-6)
     for laid_out in (packed(right, 8), packed(right.T.contiguous().T, 8)) if n else ():
         assert torch.allclose(product(left, laid_out), left @ right.T, atol=1e-5)
