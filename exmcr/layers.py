@@ -4,7 +4,7 @@
 
 - Linear layers and products of matrices go through oneDNN. On a CPU torch sends float32 products of a training step to its BLAS, which on AMD leaves
   AVX-512 alone: oneDNN is more than twice as fast on one core, and training is mostly products.
-- Unit rows in a few passes over memory.
+- Unit rows and their gradient in a few passes over memory: torch makes a tensor of every step of it.
 - Between ranks, batch normalisation: its statistics are those of all ranks of exmcr.distributed.current(), forward and backward, so
   that ranks that share a batch compute what one process would with the whole batch. (torch's SyncBatchNorm does that for GPUs only.)
 
@@ -28,14 +28,14 @@ def on_onednn(tensor: torch.Tensor) -> bool:
 
 
 def product(left: torch.Tensor, right: torch.Tensor, add: torch.Tensor | None = None, bias: torch.Tensor | None = None, then: str = "none") -> torch.Tensor:
-    """left right^T (+ add) (+ bias), (n, k), (m, k) -> (n, m), without gradient. float32 on a CPU goes to oneDNN.
+    """left right^T (+ add or bias), (n, k), (m, k) -> (n, m), without gradient. float32 on a CPU goes to oneDNN.
 
     right  a tensor, or what `packed` made of it
-    add    (n, m): what the product is added to, in place, and what is returned
-    then   "sigmoid": of every entry, as it is written (without `add`)"""
+    add    (n, m): what the product is added to, in place, and what is returned; alone
+    then   "sigmoid": of every entry, as it is written"""
     if not on_onednn(left) or 0 in (*left.shape, *right.shape):
         if add is not None:
-            return add.addmm_(left, right.T) if bias is None else add.addmm_(left, right.T).add_(bias)
+            return add.addmm_(left, right.T)
         found = left @ right.T if bias is None else torch.addmm(bias, left, right.T)
         return found.sigmoid_() if then == "sigmoid" else found
     found = _onednn(left, right, bias, then, [], "")
@@ -69,11 +69,19 @@ def turned(x: torch.Tensor) -> torch.Tensor:
 
 
 def joined(x: torch.Tensor, fixed: torch.Tensor) -> torch.Tensor:
-    """torch.cat([x, fixed]). Where `fixed` wants no gradient, a linear layer inside TrainingLayers that reads this computes none for it."""
+    """torch.cat([x, fixed]). Where `fixed` wants no gradient, a linear layer inside TrainingLayers that reads this computes none for it.
+
+    What comes back from that layer reaches x past the tensor that is returned here: a hook or retain_grad on it sees nothing."""
     both = torch.cat([x, fixed])
-    if x.requires_grad and not fixed.requires_grad:
-        both.followed = x
+    if both.requires_grad and not fixed.requires_grad:
+        both.followed = x, x._version, both.grad_fn
     return both
+
+
+def _followed(both: torch.Tensor) -> torch.Tensor | None:
+    """The x of `joined`, unless either has been changed in place since."""
+    x, version, made_by = getattr(both, "followed", (None, None, None))
+    return x if x is not None and x._version == version and both.grad_fn is made_by else None
 
 
 class Linear(torch.autograd.Function):
@@ -83,7 +91,7 @@ class Linear(torch.autograd.Function):
     def forward(ctx, x, weight, bias, rows=None):
         rows = x if rows is None else rows
         ctx.save_for_backward(rows, weight)
-        ctx.followed = len(x)
+        ctx.rows = len(x)
         return product(rows, weight, bias=bias)
 
     @staticmethod
@@ -94,7 +102,7 @@ class Linear(torch.autograd.Function):
         # Smallest first, while the gradient is in the cache. oneDNN takes a transposed left side too, but copies it on one core.
         of_bias = grad.sum(0) if need[2] else None
         of_weight = product(turned(grad), rows.T) if need[1] else None
-        of_x = product(grad[: ctx.followed], weight.T) if need[0] else None
+        of_x = product(grad[: ctx.rows], weight.T) if need[0] else None
         return of_x, of_weight, of_bias, None
 
 
@@ -107,9 +115,9 @@ class BatchNorm(torch.autograd.Function):
     def forward(ctx, x, weight, bias, running_mean, running_var, momentum, eps, group):
         n = len(x) * distributed.size(group)
         mean, variance = torch.batch_norm_update_stats(x, None, None, momentum)
-        if group is not None:  # each rank holds the same number of rows
-            own, mean = mean, distributed.total(mean.clone(), group) / distributed.size(group)
-            variance = distributed.total(variance + (own - mean).square_(), group) / distributed.size(group)
+        # Each rank holds the same number of rows.
+        own, mean = mean, distributed.total(mean.clone(), group) / distributed.size(group)
+        variance = distributed.total(variance + (own - mean).square_(), group) / distributed.size(group)
         scale = (variance + eps).rsqrt_()
         if running_mean is not None:
             running_mean.lerp_(mean, momentum)
@@ -162,8 +170,8 @@ class TrainingLayers(TorchFunctionMode):
             return Linear.apply(args[0], args[1].T, None)
         if func is functional.linear and args[0].ndim == 2 and args[0].device.type == "cpu":
             bias = args[2] if len(args) > 2 else kwargs.get("bias")
-            followed = getattr(args[0], "followed", None)
-            return Linear.apply(args[0], args[1], bias) if followed is None else Linear.apply(followed, args[1], bias, args[0].detach())
+            x = _followed(args[0])
+            return Linear.apply(args[0], args[1], bias) if x is None else Linear.apply(x, args[1], bias, args[0].detach())
         if func is functional.batch_norm and args[0].ndim == 2 and distributed.current() is not None:
             return _batch_norm(*args, **kwargs)
         if func is functional.normalize and _over_rows(*args, **kwargs):

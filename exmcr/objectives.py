@@ -28,7 +28,9 @@ def intra(x_l: torch.Tensor, o_l: torch.Tensor) -> torch.Tensor:
 
 
 def infonce(a: torch.Tensor, b: torch.Tensor, tau: float) -> torch.Tensor:
-    """Symmetric InfoNCE of n matching pairs of unit vectors (n, d), (n, d) at temperature tau -> scalar."""
+    """Symmetric InfoNCE of n matching pairs of unit vectors (n, d), (n, d) at temperature tau -> scalar.
+
+    Rows that are several times longer than 1 make it infinite in float32."""
     return _Contrast.apply(a[None], b[None], a.new_ones(1, 1), tau, distributed.current())
 
 
@@ -78,8 +80,8 @@ class _Contrast(torch.autograd.Function):
         every = distributed.gathered(b, group)
         m = every.shape[1]
         own = slice(distributed.rank(group) * n, (distributed.rank(group) + 1) * n)  # where the matches of these rows are
-        # In bits rather than nats: exp2 is several times as fast as exp on a CPU. Of unit vectors, no logit is larger than `most`.
-        most = LOG2_E / tau
+        # In bits rather than nats: exp2 is several times as fast as exp on a CPU.
+        most = LOG2_E / tau  # the largest logit that unit vectors can have; less that, all are from -2 most to 0
         near = 2 * most < SPAN
         off = a.new_full((q * m,), -most) if near else None
         logits = product(a.reshape(p * n, d) * most, every.reshape(q * m, d), bias=off).view(p, n, q, m)

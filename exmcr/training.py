@@ -36,7 +36,7 @@ def add_noise(batch: Quadruples, variance: float, generator: torch.Generator) ->
     """C-MCR's semantic completion: normalize(e + N(0, variance)) on every embedding. arXiv:2305.14381, section 3.2."""
     if variance == 0:
         return batch
-    noisy = {k: torch.empty_like(v).normal_(0, variance**0.5, generator=generator).add_(v) for k, v in batch.items()}
+    noisy = {k: torch.empty_like(v, memory_format=torch.contiguous_format).normal_(0, variance**0.5, generator=generator).add_(v) for k, v in batch.items()}
     return {k: v.div_(torch.linalg.vector_norm(v, dim=1, keepdim=True).clamp_(min=1e-12)) for k, v in noisy.items()}
 
 

@@ -6,21 +6,34 @@ import pytest
 import torch
 from torch import nn
 
+from exmcr import layers
 from exmcr.aggregate import SMALL
 from exmcr.layers import InferenceLayers, TrainingLayers, joined, packed, product, turned
 from exmcr.projectors import Projector
 
 
-def test_gradients_are_those_of_the_values():
+@pytest.fixture(params=["alone", "a group of one"])
+def between_ranks(request, monkeypatch):
+    """Batch normalisation as between ranks, or as torch has it."""
+    if request.param == "alone":
+        return False
+    monkeypatch.setattr(layers.distributed, "current", lambda: "this process")
+    monkeypatch.setattr(layers.distributed, "size", lambda group=None: 1)
+    monkeypatch.setattr(layers.distributed, "total", lambda tensor, group=None, largest=False: tensor)
+    return True
+
+
+def test_gradients_are_those_of_the_values(between_ranks):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2, bias=False)).double()
     x = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
     with TrainingLayers():
+        assert type(net[:2](x).grad_fn).__name__.startswith("BatchNorm") == between_ranks
         assert torch.autograd.gradcheck(lambda v, *_: net(v), (x, *net.parameters()))
 
 
 @pytest.mark.parametrize("dtype, bound", [(torch.float64, 1e-12), (torch.float32, 2e-5)])
-def test_a_projector_is_the_same_inside_and_out(dtype, bound):
+def test_a_projector_is_the_same_inside_and_out(dtype, bound, between_ranks):
     torch.manual_seed(0)
     nets = [Projector(24, 16, 40).to(dtype) for _ in range(2)]
     nets[1].load_state_dict(nets[0].state_dict())
@@ -37,7 +50,7 @@ def test_a_projector_is_the_same_inside_and_out(dtype, bound):
         assert torch.allclose(one, other, atol=bound), name
 
 
-@pytest.mark.parametrize("n, m", [(1, 1), (5, 3), (256, 300), (320, 257), (512, 1024), (250, 512), (0, 4)])
+@pytest.mark.parametrize("n, m", [(1, 1), (5, 3), (32, 2048), (256, 300), (320, 257), (512, 1024), (250, 512), (0, 4)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_turned(n, m, dtype):
     x = torch.randn(n, m, dtype=dtype)
@@ -85,7 +98,7 @@ def test_products_of_matrices(form, onednn_calls):
     assert len(onednn_calls) == 3 and torch.equal(wide, a.double() @ b.double()) and torch.equal(row, a @ b[:, 0])  # left to torch
 
 
-def test_evaluation_and_other_shapes_are_left_to_torch():
+def test_evaluation_and_other_shapes_are_left_to_torch(between_ranks):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).eval()
     x, deep = torch.randn(6, 4), torch.randn(2, 5, 4)
@@ -103,9 +116,8 @@ def test_product(n, m, k):
     assert torch.allclose(product(left.T.contiguous().T, right.T.contiguous().T), left @ right.T, atol=1e-5)
     old = torch.randn(n, m)
     assert torch.allclose(product(left, right, add=old.clone()), left @ right.T + old, atol=1e-5)
-    assert torch.allclose(product(left, right, add=old.clone(), bias=bias), left @ right.T + old + bias, atol=1e-5)
-    assert product(left, right, add=old, bias=bias) is old, "in place"
-    old = torch.randn(n, m)
+    into = old.clone()
+    assert product(left, right, add=into) is into, "in place"
     assert torch.allclose(product(left, right, then="sigmoid"), (left @ right.T).sigmoid(), atol=1e-6)
     for laid_out in (packed(right, 8), packed(right.T.contiguous().T, 8)) if n else ():
         assert torch.allclose(product(left, laid_out), left @ right.T, atol=1e-5)
@@ -135,6 +147,35 @@ def test_unit_rows_and_their_gradient(eps):
     assert type(found.grad_fn).__name__ == "NormalizeBackward" and torch.allclose(found, right)
     assert torch.allclose(torch.autograd.grad((found * weight).sum(), x)[0], of_right)
     assert torch.allclose(columns.norm(dim=0), torch.ones(4, dtype=torch.float64)), "other axes are left to torch"
+
+
+CHANGES = {
+    "nothing": lambda h, both: both,
+    "the joined rows": lambda h, both: both.mul_(3),
+    "a ReLU in place": lambda h, both: both.relu_(),
+    "the rows that were joined": lambda h, both: (h.mul_(3), both)[1],
+    "detached": lambda h, both: both.detach_(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_done_to_joined_rows_before_a_layer_counts(change):
+    x, rest, net = torch.randn(3, 6, requires_grad=True), torch.randn(7, 6), nn.Linear(6, 4)
+
+    def of_x(join):
+        h = x * 2
+        out = net(CHANGES[change](h, join(h, rest))).square().sum()
+        return torch.autograd.grad(out, [x, net.weight], allow_unused=True)
+
+    expected = of_x(lambda h, rest: torch.cat([h, rest]))
+    with TrainingLayers():
+        found = of_x(joined)
+    for one, other in zip(found, expected, strict=True):
+        assert one is other is None or torch.allclose(one, other, atol=1e-4)
+    with TrainingLayers():
+        with torch.no_grad():
+            both = joined(x, rest)
+        assert torch.autograd.grad(net(both).sum(), x, allow_unused=True)[0] is None
 
 
 class Encoder(nn.Module):

@@ -75,7 +75,8 @@ def test_gradients_are_those_of_the_values(tau, monkeypatch):
     for span in (objectives.SPAN, 0):  # 0: with the largest logits taken off, as at low temperatures
         monkeypatch.setattr(objectives, "SPAN", span)
         assert torch.autograd.gradcheck(lambda *v: objectives.infonce(*v, tau), (a, b))
-        assert torch.autograd.gradcheck(lambda *v: objectives.dense(*v, tau), (ours, base))
+        for terms in (objectives.TERMS, ["x-o", "x-y"], ["x-o", "o-o"], ["x-o", "o-o", "o-y"]):
+            assert torch.autograd.gradcheck(lambda *v: objectives.dense(*v, tau, terms), (ours, base))
 
 
 @pytest.mark.parametrize("tau", [2 * objectives.LOG2_E / objectives.SPAN * 1.01, 0.05, 1.0])

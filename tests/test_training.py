@@ -235,11 +235,11 @@ def shared_pool(dtype):
     return {k: normalize(torch.randn(60, 8, generator=generator, dtype=torch.float64), dim=1).to(dtype) for k in pairs.PARTS}
 
 
-def shared_run(dtype, group, checkpoint=None, loss=training.ex_mcr_loss):
+def shared_run(dtype, group, checkpoint=None, loss=training.ex_mcr_loss, tau2=QUICK["tau2"]):
     """What one process and each of two do alike. The second of the two starts from other weights and must not mind."""
     torch.manual_seed(0 if group is None else torch.distributed.get_rank(group))
     projector = Projector(8, 8, 16).to(dtype)
-    settings = QUICK | {"batch": 20, "steps": 7}
+    settings = QUICK | {"batch": 20, "steps": 7, "tau2": tau2}
     history = training.train(projector, shared_pool(dtype), settings, 1, progress=False, device=torch.device("cpu"), group=group,
                              checkpoint=checkpoint, loss=loss)  # fmt: skip
     return history, projector.state_dict()
@@ -254,6 +254,7 @@ def one_of_two(folder):
         rank = distributed.rank(group)
         for dtype in (torch.float32, torch.float64):
             torch.save(shared_run(dtype, group), folder / f"{dtype}-{rank}.pt")
+        torch.save(shared_run(torch.float64, group, tau2=0.01), folder / f"cold-{rank}.pt")
         try:
             shared_run(torch.float64, group, folder / "c.ckpt", interrupted_after(4))
         except Interrupted:
@@ -279,6 +280,11 @@ def test_two_processes_train_as_one(tmp_path):
             if dtype == torch.float64:
                 assert all(torch.allclose(state[k], weights[k], atol=1e-7) for k in state), "weights and running statistics"
                 assert same(weights, torch.load(tmp_path / f"resumed-{rank}.pt")[1]), "an interrupted run goes on to the same bits"
+    history, state = shared_run(torch.float64, None, tau2=0.01)
+    for rank in (0, 1):
+        its, weights = torch.load(tmp_path / f"cold-{rank}.pt")
+        assert np.allclose([r["total"] for r in history], [r["total"] for r in its], rtol=0, atol=1e-10)
+        assert all(torch.allclose(state[k], weights[k], atol=1e-7) for k in state), "at a temperature that needs the largest logits taken off"
     assert "21" in (tmp_path / "uneven-1").read_text() and (tmp_path / "uneven-0").exists()
 
 
