@@ -1,6 +1,6 @@
 """How fast the projectors train, against the loop that one writes first.
 
-    python benchmarks/train.py                 both parts, recorded in results.csv and RESULTS.md (about 3 minutes without a GPU)
+    python benchmarks/train.py                 both parts, recorded in results.csv and RESULTS.md (about 4 minutes without a GPU)
     python benchmarks/train.py --only cpu      or gpu
     python benchmarks/train.py --quick         fewer rounds, printed only
 
@@ -52,9 +52,11 @@ def mini_pool():
 
 
 def mini(loop, steps):
-    """Milliseconds per step of the mini profile on the CPU."""
-    timed(loop, mini_pool(), MINI, 10)
-    return timed(loop, mini_pool(), MINI, steps)
+    """Milliseconds per step of the mini profile on the CPU, after as many steps that only warm up: a process that touches its
+    memory for the first time can be slow for seconds."""
+    pool = mini_pool()
+    timed(loop, pool, MINI, steps)
+    return timed(loop, pool, MINI, steps)
 
 
 def shapes(batch):
@@ -68,7 +70,7 @@ def shapes(batch):
 
 def cpu(quick, folder):
     """Steps of the mini profile (512-d, batch 512) on the CPU, beside the eager loop and beside the products of a step alone."""
-    steps, rounds = (20, 2) if quick else (40, 5)
+    steps, rounds = (20, 2) if quick else (80, 5)
     operands = [(torch.randn(m, k), torch.randn(n, k)) for m, k, n in shapes(MINI["batch"])]
     flop = sum(2 * m * k * n for m, k, n in shapes(MINI["batch"]))
 
