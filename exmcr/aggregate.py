@@ -32,7 +32,7 @@ import numpy as np
 import torch
 
 from exmcr.errors import ConfigError
-from exmcr.layers import keep_memory, on_onednn, packed, product
+from exmcr.layers import add_product, keep_memory, on_onednn, packed, product
 
 # Rows of queries, rows of keys, at most. CPU: 12 MB of scores for each thread; smaller tiles lose to what a call costs, and of larger
 # ones glibc gives the memory back each time, since a thread's heap has 64 MB. GPU: launches and one synchronisation per tile hide.
@@ -162,7 +162,7 @@ class _Softmax:
         if self.squares is not None:
             self.squares += torch.linalg.vector_norm(weights, dim=1).double().square()
         for value, weighted in zip(values, self.weighted):
-            product(weights, value, add=weighted)
+            add_product(weighted, weights, value)
 
     def _weigh(self, keys):
         scores = product(self.queries, keys)

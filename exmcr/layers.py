@@ -27,19 +27,20 @@ def on_onednn(tensor: torch.Tensor) -> bool:
     return _onednn is not None and tensor.device.type == "cpu" and tensor.dtype == torch.float32 and dense
 
 
-def product(left: torch.Tensor, right: torch.Tensor, add: torch.Tensor | None = None, bias: torch.Tensor | None = None, then: str = "none") -> torch.Tensor:
-    """left right^T (+ add or bias), (n, k), (m, k) -> (n, m), without gradient. float32 on a CPU goes to oneDNN.
+def product(left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None = None, then: str = "none") -> torch.Tensor:
+    """left right^T (+ bias), (n, k), (m, k) -> (n, m), without gradient. float32 on a CPU goes to oneDNN.
 
     right  a tensor, or what `packed` made of it
-    add    (n, m): what the product is added to, in place, and what is returned; alone
     then   "sigmoid": of every entry, as it is written"""
     if not on_onednn(left) or 0 in (*left.shape, *right.shape):
-        if add is not None:
-            return add.addmm_(left, right.T)
         found = left @ right.T if bias is None else torch.addmm(bias, left, right.T)
         return found.sigmoid_() if then == "sigmoid" else found
-    found = _onednn(left, right, bias, then, [], "")
-    return found if add is None else add.add_(found)
+    return _onednn(left, right, bias, then, [], "")
+
+
+def add_product(into: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """into (n, m) += left right^T, in place; otherwise as `product`."""
+    return into.add_(product(left, right)) if on_onednn(left) else into.addmm_(left, right.T)
 
 
 def packed(right: torch.Tensor, rows: int) -> torch.Tensor:

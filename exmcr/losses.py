@@ -15,7 +15,7 @@ import torch
 from scipy.stats import beta as beta_distribution
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, normalize
 
-from exmcr.objectives import inter, intra, project
+from exmcr.objectives import inter, intra, project, total
 
 Quadruples = dict[str, torch.Tensor]
 
@@ -128,8 +128,7 @@ def _mean(values):
 
 
 def _result(x_l, batch, settings, crossing):
-    closed = intra(x_l, batch["o_leaf"])
-    return {"intra": closed, "inter": crossing, "total": crossing + settings["lambda"] * closed}
+    return total(crossing, intra(x_l, batch["o_leaf"]), settings)
 
 
 def symile_loss(projector, batch: Quadruples, settings: dict, weight: float = 1.0) -> dict[str, torch.Tensor]:

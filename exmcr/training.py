@@ -13,6 +13,7 @@ from exmcr.checkpoints import state_digest
 from exmcr.errors import ConfigError
 from exmcr.gpu import Feed, Graph
 from exmcr.layers import TrainingLayers, keep_memory
+from exmcr.noise import add_noise
 from exmcr.projectors import Projector
 
 Quadruples = dict[str, torch.Tensor]
@@ -28,16 +29,7 @@ def ex_mcr_loss(projector: Projector, batch: Quadruples, settings: dict) -> dict
 
     settings: tau2 (InfoNCE temperature), lambda (weight of intra), terms, overlap_through_fl (whether o passes f_l)."""
     x_l, ours = objectives.project(projector, batch, settings)
-    inter, intra = objectives.inter(ours, batch, settings), objectives.intra(x_l, batch["o_leaf"])
-    return {"intra": intra, "inter": inter, "total": inter + settings["lambda"] * intra}
-
-
-def add_noise(batch: Quadruples, variance: float, generator: torch.Generator) -> Quadruples:
-    """C-MCR's semantic completion: normalize(e + N(0, variance)) on every embedding. arXiv:2305.14381, section 3.2."""
-    if variance == 0:
-        return batch
-    noisy = {k: torch.empty_like(v, memory_format=torch.contiguous_format).normal_(0, variance**0.5, generator=generator).add_(v) for k, v in batch.items()}
-    return {k: v.div_(torch.linalg.vector_norm(v, dim=1, keepdim=True).clamp_(min=1e-12)) for k, v in noisy.items()}
+    return objectives.total(objectives.inter(ours, batch, settings), objectives.intra(x_l, batch["o_leaf"]), settings)
 
 
 def train(model: torch.nn.Module, pool: Quadruples, settings: dict, seed: int, *, loss: Callable = ex_mcr_loss, checkpoint: Path | None = None,

@@ -8,7 +8,7 @@ from torch import nn
 
 from exmcr import layers
 from exmcr.aggregate import SMALL
-from exmcr.layers import InferenceLayers, TrainingLayers, joined, packed, product, turned
+from exmcr.layers import InferenceLayers, TrainingLayers, add_product, joined, packed, product, turned
 from exmcr.projectors import Projector
 
 
@@ -37,6 +37,8 @@ def test_a_projector_is_the_same_inside_and_out(dtype, bound, between_ranks):
     torch.manual_seed(0)
     nets = [Projector(24, 16, 40).to(dtype) for _ in range(2)]
     nets[1].load_state_dict(nets[0].state_dict())
+    for net in nets:
+        net.requires_grad_(True)  # the biases before batch normalisation too
     x, target = 3 * torch.randn(50, 24, dtype=dtype), torch.randn(50, 16, dtype=dtype)
     for _ in range(3):
         nets[0].zero_grad()
@@ -118,13 +120,13 @@ def test_product(n, m, k):
     assert torch.allclose(product(left, right, bias=bias), left @ right.T + bias, atol=1e-5)
     assert torch.allclose(product(left.T.contiguous().T, right.T.contiguous().T), left @ right.T, atol=1e-5)
     old = torch.randn(n, m)
-    assert torch.allclose(product(left, right, add=old.clone()), left @ right.T + old, atol=1e-5)
+    assert torch.allclose(add_product(old.clone(), left, right), left @ right.T + old, atol=1e-5)
     into = old.clone()
-    assert product(left, right, add=into) is into, "in place"
+    assert add_product(into, left, right) is into, "in place"
     assert torch.allclose(product(left, right, then="sigmoid"), (left @ right.T).sigmoid(), atol=1e-6)
     for laid_out in (packed(right, 8), packed(right.T.contiguous().T, 8)) if n else ():
         assert torch.allclose(product(left, laid_out), left @ right.T, atol=1e-5)
-        assert torch.allclose(product(left, laid_out, add=old.clone()), left @ right.T + old, atol=1e-5)
+        assert torch.allclose(add_product(old.clone(), left, laid_out), left @ right.T + old, atol=1e-5)
 
 
 def test_sigmoid_is_exp_far_below_zero():

@@ -97,6 +97,32 @@ def test_matrices_of_f_m_start_xavier_uniform():
         assert abs(matrix.std() / (bound / 3**0.5) - 1) < 0.01
 
 
+@pytest.mark.parametrize("make", [lambda: Projector(12, 8, 16), lambda: CMCR(12, 8, 8, 16), lambda: CMCR(12, 8, 8, small=True)])
+def test_what_is_not_trained_has_no_gradient(make):
+    """A bias before batch normalisation: in training it moves nothing and nothing moves it."""
+    torch.manual_seed(0)
+    net = make().double().train()
+    frozen = [name for name, parameter in net.named_parameters() if not parameter.requires_grad]
+    assert len(frozen) == (2 if isinstance(net, CMCR) and net.small else 4)
+    assert all(name.endswith("0.bias") for name in frozen)
+    x = [torch.randn(20, 12, dtype=torch.float64)]
+    x += [torch.randn(20, 8, dtype=torch.float64)] if isinstance(net, CMCR) else []
+    weight = torch.randn(20, 8, dtype=torch.float64)
+
+    def value():
+        out = net(*x)
+        return sum((one * weight).sum() for one in (out if isinstance(out, tuple) else (out,)))
+
+    net.requires_grad_(True)
+    of = torch.autograd.grad(value(), [net.get_parameter(name) for name in frozen])
+    assert all(float(grad.abs().max()) < 1e-12 for grad in of)
+    before = value()
+    with torch.no_grad():
+        for name in frozen:
+            net.get_parameter(name).add_(torch.randn(()))
+    assert torch.allclose(value(), before, atol=1e-12)
+
+
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_saved_and_loaded_weights_are_the_same_bits(trained, tmp_path, suffix):
     path = tmp_path / "new folder" / f"p{suffix}"

@@ -168,15 +168,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_stored(small, tmp_pa
     assert not (tmp_path / "c.ckpt").exists()
 
 
-def test_noise_keeps_unit_norm_and_has_the_stated_variance():
-    batch = {"x_leaf": torch.nn.functional.normalize(torch.randn(2000, 64), dim=1)}
-    noisy = training.add_noise(batch, 0.004, torch.Generator().manual_seed(0))["x_leaf"]
-    assert torch.allclose(noisy.norm(dim=1), torch.ones(2000), atol=1e-5)
-    # |e + n| is about sqrt(1 + 64 s^2), so the cosine to e is one over that.
-    assert float((noisy * batch["x_leaf"]).sum(1).mean()) == pytest.approx((1 + 64 * 0.004) ** -0.5, abs=0.01)
-    assert training.add_noise(batch, 0, torch.Generator())["x_leaf"] is batch["x_leaf"]
-
-
 @pytest.mark.parametrize("through", [False, True])
 def test_the_loss_is_the_formula(small, through):
     torch.manual_seed(0)
@@ -199,7 +190,7 @@ def test_the_loss_is_the_formula(small, through):
 
 
 def test_training_is_that_of_a_plain_loop(small):
-    """In float64, because AdamW divides gradients that are zero up to rounding by themselves."""
+    """In float64, where the noise is that of torch, as the plain loop's is, and rounding does not add up over the steps."""
     pool = {k: v.double() for k, v in small.items()}
     nets = []
     for _ in range(2):
@@ -215,7 +206,7 @@ def test_training_is_that_of_a_plain_loop(small):
 def test_the_loss_and_its_gradient_in_float32_are_those_of_a_plain_loop():
     torch.manual_seed(0)
     batch = {k: normalize(torch.randn(96, 64), dim=1) for k in pairs.PARTS}
-    projector = Projector(64, 64, 128).train()
+    projector = Projector(64, 64, 128).train().requires_grad_(True)
     found = []
     for loss, layers in ((eager.loss, torch.enable_grad()), (training.ex_mcr_loss, TrainingLayers())):
         projector.zero_grad()
