@@ -1,7 +1,8 @@
 """The training loop as one writes it first: what exmcr.training is measured against, and tested against.
 
 Torch's own layers, AdamW as it comes, a matrix of logits for each of the four pairs, cross entropy both ways, noise by randn of
-every embedding. Batches are drawn and terms are weighted as exmcr.training does, so that both take the same steps."""
+every embedding. Batches are drawn and terms are weighted as exmcr.training does, so that both take the same steps (in float32 on a CPU, where
+exmcr.noise draws otherwise, only without noise). The projector is the library's, so biases without effect are not trained here either."""
 
 import torch
 from torch.nn.functional import cross_entropy, normalize

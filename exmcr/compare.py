@@ -31,8 +31,8 @@ from exmcr.spaces.base import digest, unit
 BRIDGE = 10  # base items whose mean stands for a vector of a space that is not the base
 BOOTSTRAP = 1000
 # What methods are made of; among them methods that others call.
-SHARED = ("aggregate", "layers", "objectives", "pairs", "pipeline", "projectors", "training", "methods/networks", "methods/baselines",
-          "methods/exmcr", "methods/relative", "methods/ridge", "methods/xbt", "spaces/base")  # fmt: skip
+SHARED = ("aggregate", "layers", "noise", "objectives", "pairs", "pipeline", "projectors", "training", "methods/networks",
+          "methods/baselines", "methods/exmcr", "methods/relative", "methods/ridge", "methods/xbt", "spaces/base")  # fmt: skip
 
 
 # ---- from maps to similarities

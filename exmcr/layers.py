@@ -39,7 +39,7 @@ def product(left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None =
 
 
 def add_product(into: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """into (n, m) += left right^T, in place; otherwise as `product`."""
+    """into += left right^T in place, (n, m); left and right as in `product`."""
     return into.add_(product(left, right)) if on_onednn(left) else into.addmm_(left, right.T)
 
 

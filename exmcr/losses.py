@@ -15,7 +15,7 @@ import torch
 from scipy.stats import beta as beta_distribution
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, normalize
 
-from exmcr.objectives import inter, intra, project, total
+from exmcr.objectives import combined, inter, intra, project
 
 Quadruples = dict[str, torch.Tensor]
 
@@ -127,21 +127,17 @@ def _mean(values):
     return sum(values) / len(values)
 
 
-def _result(x_l, batch, settings, crossing):
-    return total(crossing, intra(x_l, batch["o_leaf"]), settings)
-
-
 def symile_loss(projector, batch: Quadruples, settings: dict, weight: float = 1.0) -> dict[str, torch.Tensor]:
     """Dense InfoNCE plus Symile over the triple (x', o^B, y^B). Retrieval stays pairwise, so the pairwise terms stay too."""
     x_l, ours = project(projector, batch, settings)
     third = symile(ours[0], batch["o_base"], batch["y_base"], settings["tau2"])
-    return _result(x_l, batch, settings, inter(ours, batch, settings) + weight * third)
+    return combined(inter(ours, batch, settings) + weight * third, intra(x_l, batch["o_leaf"]), settings)
 
 
 def cwcl_loss(projector, batch: Quadruples, settings: dict) -> dict[str, torch.Tensor]:
     """Ex-MCR's dense loss with CWCL in place of InfoNCE; the base is the frozen side that says what is similar."""
     x_l, ours = project(projector, batch, settings)
-    return _result(x_l, batch, settings, _mean(cwcl(p, b, settings["tau2"]) for p, b in _pairs(ours, batch, settings)))
+    return combined(_mean(cwcl(p, b, settings["tau2"]) for p, b in _pairs(ours, batch, settings)), intra(x_l, batch["o_leaf"]), settings)
 
 
 def align_uniform_loss(projector, batch: Quadruples, settings: dict, weight: float = 1.0) -> dict[str, torch.Tensor]:
@@ -150,14 +146,14 @@ def align_uniform_loss(projector, batch: Quadruples, settings: dict, weight: flo
     x_l, ours = project(projector, batch, settings)
     pairs = _pairs(ours, batch, settings)
     extra = _mean(alignment(p, b) + uniformity(p, b) for p, b in pairs) + _mean(uniformity(p) for p in ours)
-    return _result(x_l, batch, settings, inter(ours, batch, settings) + weight * extra)
+    return combined(inter(ours, batch, settings) + weight * extra, intra(x_l, batch["o_leaf"]), settings)
 
 
 def geodesic_loss(projector, batch: Quadruples, settings: dict, weight: float = 0.1) -> dict[str, torch.Tensor]:
     """Dense InfoNCE plus multi-modal mixup over the same pairs. The weight is the paper's to be tuned, 0.01 to 1 [assumed]."""
     x_l, ours = project(projector, batch, settings)
     mixed = _mean(geodesic_mixup(p, b, settings["tau2"]) for p, b in _pairs(ours, batch, settings))
-    return _result(x_l, batch, settings, inter(ours, batch, settings) + weight * mixed)
+    return combined(inter(ours, batch, settings) + weight * mixed, intra(x_l, batch["o_leaf"]), settings)
 
 
 def mod_x_loss(projector, batch: Quadruples, settings: dict, weight: float = 1.0) -> dict[str, torch.Tensor]:
@@ -165,4 +161,4 @@ def mod_x_loss(projector, batch: Quadruples, settings: dict, weight: float = 1.0
     diagonal. There is no older model to distil here; the leaf is the one whose knowledge extending may cost."""
     x_l, ours = project(projector, batch, settings)
     kept = off_diagonal(ours[0] @ batch["o_base"].T, batch["x_leaf"] @ batch["o_leaf"].T, settings["tau2"])
-    return _result(x_l, batch, settings, inter(ours, batch, settings) + weight * kept)
+    return combined(inter(ours, batch, settings) + weight * kept, intra(x_l, batch["o_leaf"]), settings)

@@ -1,14 +1,16 @@
 """Gaussian noise on the rows of a batch, C-MCR's semantic completion (arXiv:2305.14381, section 3.2).
 
-On a CPU torch's generator gives one number after the other; a training step would wait a fifteenth of its time for it. Here, in one
-loop compiled by numba, numbers come from a counter, which does many at once, and the row is normalised while it is in the cache."""
+On a CPU torch's generator makes one number after the other, and a training step would spend a fifteenth of its time on them. Here number k
+depends on k alone, so that a loop makes many at once, and a row is normalised while it is in the cache. numba compiles it."""
 
 import numpy as np
 import torch
 from numba import njit
 
-_FAST = {"contract", "reassoc", "nsz", "arcp"}  # all of fastmath but the promise that nothing is infinite or not a number
-_GOLDEN, _FIRST, _SECOND = map(np.uint64, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+DRAWS = "splitmix64, erfinv"  # what seeds mean: a run that began with other draws is not continued
+
+# SplitMix64: what the counter goes up by, and the two multipliers of its mixer (Steele, Lea, Flood, OOPSLA 2014).
+_STEP, _MIX_1, _MIX_2 = map(np.uint64, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
 def _float32(*values):
@@ -24,57 +26,74 @@ _CENTRE = _float32(2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-
                    0.246640727, 1.50140941)  # fmt: skip
 _TAIL = _float32(-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406,
                  2.83297682)  # fmt: skip
-_HALF, _ONE, _LOG_2 = _float32(0.5, 1, np.log(2))
-_ROOT_HALF, _FRACTION = np.float32(0.5**0.5).view(np.int32), np.int32(2**23 - 1)  # the bits of a float32
+_HALF, _ONE, _LOG_2, _ROOT_2 = _float32(0.5, 1, np.log(2), 2**0.5)
+# A float32 as an integer: 23 bits of mantissa, above them the exponent.
+_MANTISSA, _BITS_OF_ROOT_HALF = np.int32(2**23 - 1), np.float32(0.5**0.5).view(np.int32)
 
 
+def _compiled(**options):
+    """numba.njit, kept on disk for the next process wherever a folder for that can be written."""
+
+    def compile(function):
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # "no locator available": neither beside this file nor in the user's own cache
+            return njit(**options)(function)
+
+    return compile
+
+
+@njit
+def _random_bits(seed, out):
+    """SplitMix64 from state `seed` into out, uint64."""
+    for k in range(out.size):
+        z = seed + np.uint64(k + 1) * _STEP
+        z = (z ^ (z >> np.uint64(30))) * _MIX_1
+        z = (z ^ (z >> np.uint64(27))) * _MIX_2
+        out[k] = z ^ (z >> np.uint64(31))
+
+
+# Products and sums may be contracted here, but not reordered: 1 + x must not become the sum of what x is made of.
 @njit(fastmath={"contract"})
-def _poly(x, a, b, c, d, e, f, g, h, i):
+def _polynomial(x, a, b, c, d, e, f, g, h, i):
     """a x^8 + b x^7 + ... + i, in an order in which few of the products have to wait for another (Estrin's)."""
     x2 = x * x
     x4 = x2 * x2
     return ((h * x + i) + (f * x + g) * x2) + (((d * x + e) + (b * x + c) * x2) + a * x4) * x4
 
 
-@njit
-def _random_bits(seed, out):
-    """SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) from state `seed` into out, uint64. The state only counts."""
-    for k in range(out.size):
-        z = seed + np.uint64(k + 1) * _GOLDEN
-        z = (z ^ (z >> np.uint64(30))) * _FIRST
-        z = (z ^ (z >> np.uint64(27))) * _SECOND
-        out[k] = z ^ (z >> np.uint64(31))
-
-
 @njit(fastmath={"contract"})
-def _normal(bits, uniform, log, out):
-    """N(0, 1) from int32 random bits by the inverse of its distribution function. The others are float32; uniform and log are scratch."""
-    rest = out.view(np.int32)
+def _normal(bits, x, log, out):
+    """N(0, 1) = sqrt(2) erfinv(x), x uniform in (-1, 1) from random bits, int32, into out, float32. x and log are scratch of that size.
+
+    Three loops, so that each is simple enough to be done sixteen numbers at a time."""
+    as_integer = out.view(np.int32)
     for j in range(out.size):
-        uniform[j] = (np.float32(bits[j] >> 8) + _HALF) * np.float32(2**-23)  # in (-1, 1), neither end
-        out[j] = (_ONE - uniform[j]) * (_ONE + uniform[j])
-    for j in range(out.size):  # the exponent of 1 - x^2, and what is left of it
-        above = rest[j] - _ROOT_HALF
+        x[j] = (np.float32(bits[j] >> 8) + _HALF) * np.float32(2**-23)
+        out[j] = (_ONE - x[j]) * (_ONE + x[j])
+    for j in range(out.size):  # 1 - x^2 = 2^exponent (1 + m), 1 + m in [sqrt(1/2), sqrt(2)), which is left in out
+        above = as_integer[j] - _BITS_OF_ROOT_HALF
         log[j] = np.float32(above >> 23) * _LOG_2
-        rest[j] = (above & _FRACTION) + _ROOT_HALF
+        as_integer[j] = (above & _MANTISSA) + _BITS_OF_ROOT_HALF
     for j in range(out.size):
         m = out[j] - _ONE
-        w = -(log[j] + (m - _HALF * m * m + m * m * m * _poly(m, *_LOG)))
-        centre = _poly(w - np.float32(2.5), *_CENTRE)
-        tail = _poly(np.sqrt(max(w, np.float32(0))) - np.float32(3), *_TAIL)
-        out[j] = np.float32(2**0.5) * uniform[j] * (centre if w < np.float32(5) else tail)
+        w = -(log[j] + (m - _HALF * m * m + m * m * m * _polynomial(m, *_LOG)))
+        centre = _polynomial(w - np.float32(2.5), *_CENTRE)
+        tail = _polynomial(np.sqrt(max(w, np.float32(0))) - np.float32(3), *_TAIL)
+        out[j] = _ROOT_2 * x[j] * (centre if w < np.float32(5) else tail)
 
 
-@njit(fastmath=_FAST, cache=True)
+# The sum of squares in any order, which is what lets it be done many at a time; infinity and NaN stay what they are.
+@_compiled(fastmath={"contract", "reassoc"})
 def _noisy(rows, deviation, seed, out):
-    """Rows (n, d), float32 -> out (n, d)."""
+    """normalize(rows + deviation N(0, 1)) into out, (n, d), float32. All rows draw from one stream, one after the other."""
     n, d = rows.shape
     words = np.empty((d + 1) // 2, np.uint64)
     bits = words.view(np.int32)[:d]
-    noise, uniform, log = np.empty(d, np.float32), np.empty(d, np.float32), np.empty(d, np.float32)
+    noise, x, log = np.empty(d, np.float32), np.empty(d, np.float32), np.empty(d, np.float32)
     for i in range(n):
-        _random_bits(seed + np.uint64(i * words.size) * _GOLDEN, words)
-        _normal(bits, uniform, log, noise)
+        _random_bits(seed + np.uint64(i * words.size) * _STEP, words)
+        _normal(bits, x, log, noise)
         total = np.float32(0)
         for j in range(d):
             value = rows[i, j] + deviation * noise[j]
@@ -86,17 +105,17 @@ def _noisy(rows, deviation, seed, out):
 
 
 def add_noise(batch: dict[str, torch.Tensor], variance: float, generator: torch.Generator) -> dict[str, torch.Tensor]:
-    """normalize(e + N(0, variance)) of every embedding of a batch ({part: (n, d)}), each with draws of its own.
+    """normalize(e + N(0, variance)) of every embedding of a batch ({part: (n, d)}), each with draws of its own, without gradient.
 
-    float32 on a CPU takes a seed for each part from the generator, the rest its numbers. No variance gives the batch itself."""
-    return batch if variance == 0 else {part: _add(rows, variance**0.5, generator) for part, rows in batch.items()}
+    float32 on a CPU takes a seed for each part from the generator, the rest all its numbers. No variance gives the batch itself."""
+    return batch if variance == 0 else {part: _add(rows.detach(), variance**0.5, generator) for part, rows in batch.items()}
 
 
 def _add(rows, deviation, generator):
+    out = torch.empty_like(rows, memory_format=torch.contiguous_format)
     if rows.device.type == "cpu" and rows.dtype == torch.float32:
-        seed = torch.empty((), dtype=torch.int64).random_(generator=generator)
-        out = torch.empty(rows.shape)
-        _noisy(rows.detach().contiguous().numpy(), np.float32(deviation), np.uint64(seed.item()), out.numpy())
+        seed = torch.empty((), dtype=torch.int64, device="cpu").random_(generator=generator)
+        _noisy(rows.contiguous().numpy(), np.float32(deviation), np.uint64(seed.item()), out.numpy())
         return out
-    noisy = torch.empty_like(rows, memory_format=torch.contiguous_format).normal_(0, deviation, generator=generator).add_(rows)
-    return noisy.div_(torch.linalg.vector_norm(noisy, dim=1, keepdim=True).clamp_(min=1e-12))
+    out.normal_(0, deviation, generator=generator).add_(rows)
+    return out.div_(torch.linalg.vector_norm(out, dim=1, keepdim=True).clamp_(min=1e-12))

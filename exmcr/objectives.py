@@ -11,7 +11,6 @@ from functools import cache
 import torch
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import mse_loss
-from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from exmcr import distributed
 from exmcr.config import TERMS
@@ -28,9 +27,9 @@ def intra(x_l: torch.Tensor, o_l: torch.Tensor) -> torch.Tensor:
     return own if group is None else own + (distributed.total(own.detach().clone(), group) - own.detach())
 
 
-def total(inter: torch.Tensor, intra: torch.Tensor, settings: dict) -> dict[str, torch.Tensor]:
-    """{"intra", "inter", "total"}, which is inter + lambda intra: what a loss of training.train returns. settings: lambda."""
-    return {"intra": intra, "inter": inter, "total": inter + settings["lambda"] * intra}
+def combined(crossing: torch.Tensor, closing: torch.Tensor, settings: dict) -> dict[str, torch.Tensor]:
+    """What a loss of training.train returns: {"inter": crossing, "intra": closing, "total": crossing + lambda closing}, scalars."""
+    return {"intra": closing, "inter": crossing, "total": crossing + settings["lambda"] * closing}
 
 
 def infonce(a: torch.Tensor, b: torch.Tensor, tau: float) -> torch.Tensor:
@@ -57,8 +56,6 @@ def inter(ours: torch.Tensor, batch: dict[str, torch.Tensor], settings: dict) ->
 
 def dense(ours: torch.Tensor, base: torch.Tensor, tau: float, terms=TERMS) -> torch.Tensor:
     """The dense inter-space loss: mean InfoNCE over {x', o'} times {o^B, y^B}, unit vectors, (2, n, d) each -> scalar."""
-    if has_torch_function_unary(ours):  # a mode is on, TrainingLayers: it need not look at each of the operations here
-        return handle_torch_function(dense, (ours,), ours, base, tau, terms)
     weights = _weights(tuple(terms), ours.dtype, ours.device)
     left, right = (_in_use(side, {term[place] for term in terms}) for side, place in (("xo", 0), ("oy", 2)))
     return _Contrast.apply(ours[left], base[right], weights[left][:, right], tau, distributed.current())

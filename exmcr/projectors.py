@@ -24,7 +24,8 @@ class Block(nn.Module):
         self.net2 = nn.Sequential(nn.Linear(hidden, out), nn.BatchNorm1d(out))
         for layer in (self.net1[0], self.net2[0]):
             nn.init.xavier_uniform_(layer.weight)
-            layer.bias.requires_grad_(False)  # batch normalisation takes off again what it adds: its gradient is zero
+            # The authors' files have a bias here. In training batch normalisation subtracts it again, so its gradient is zero.
+            layer.bias.requires_grad_(False)
 
     def forward(self, x):
         return self.net2(self.net1(x).relu_())
@@ -102,7 +103,7 @@ class CMCRSmallHead(nn.Module):
         super().__init__()
         self.net = nn.Sequential(nn.Linear(dim, out), nn.BatchNorm1d(out))
         nn.init.xavier_uniform_(self.net[0].weight)
-        self.net[0].bias.requires_grad_(False)  # as in Block
+        self.net[0].bias.requires_grad_(False)  # subtracted again, as in Block
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return normalize(self.net(normalize(x, dim=-1)).relu(), dim=-1)

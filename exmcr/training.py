@@ -13,7 +13,7 @@ from exmcr.checkpoints import state_digest
 from exmcr.errors import ConfigError
 from exmcr.gpu import Feed, Graph
 from exmcr.layers import TrainingLayers, keep_memory
-from exmcr.noise import add_noise
+from exmcr.noise import DRAWS, add_noise
 from exmcr.projectors import Projector
 
 Quadruples = dict[str, torch.Tensor]
@@ -29,7 +29,7 @@ def ex_mcr_loss(projector: Projector, batch: Quadruples, settings: dict) -> dict
 
     settings: tau2 (InfoNCE temperature), lambda (weight of intra), terms, overlap_through_fl (whether o passes f_l)."""
     x_l, ours = objectives.project(projector, batch, settings)
-    return objectives.total(objectives.inter(ours, batch, settings), objectives.intra(x_l, batch["o_leaf"]), settings)
+    return objectives.combined(objectives.inter(ours, batch, settings), objectives.intra(x_l, batch["o_leaf"]), settings)
 
 
 def train(model: torch.nn.Module, pool: Quadruples, settings: dict, seed: int, *, loss: Callable = ex_mcr_loss, checkpoint: Path | None = None,
@@ -63,7 +63,7 @@ def train(model: torch.nn.Module, pool: Quadruples, settings: dict, seed: int, *
     per_epoch = max(1, n // batch_size)
     epochs = -(-settings["steps"] // per_epoch)
     history: list[dict] = []
-    key = repr((sorted((k, str(v)) for k, v in settings.items()), seed, n, _sample_digest(pool)))
+    key = repr((sorted((k, str(v)) for k, v in settings.items()), seed, n, DRAWS, _sample_digest(pool)))
     if checkpoint and checkpoint.is_file():
         history = _resume(checkpoint, key, model, optimizer, generator, device)
     step = sum(record["steps"] for record in history)

@@ -217,3 +217,10 @@ def test_what_a_method_takes_from_another_is_part_of_what_its_fits_are_known_by(
               for name in ([found[0]] if found[0] else found[1].split(", ")) if (folder / f"{name}.py").is_file()}  # fmt: skip
     assert "relative" in called, "exmcr+ takes the description of ASIF"
     assert {f"methods/{name}" for name in called} <= set(compare.SHARED)
+
+
+def test_what_training_is_made_of_is_part_of_it_too():
+    source = (Path(compare.__file__).parent / "training.py").read_text()
+    found = re.findall(r"^from exmcr(?:\.(\w+))? import (.+)$", source, re.MULTILINE)
+    used = {name for module, names in found for name in ([module] if module else names.split(", "))}
+    assert "noise" in used and used - set(compare.SHARED) == {"distributed", "gpu", "checkpoints", "errors"}, "these change no number of one process on a CPU"

@@ -44,7 +44,7 @@ def cmcr_loss(model: CMCR, batch: dict[str, torch.Tensor], settings: dict) -> di
     y, o_base = model.base(torch.cat([batch["y_base"], batch["o_base"]])).chunk(2)
     inter = objectives.infonce(o_leaf, o_base, settings["tau2"]) + objectives.infonce(x, y, settings["tau2"])
     intra = (objectives.intra(x, o_leaf) + objectives.intra(y, o_base)) / 2
-    return objectives.total(inter, intra, settings)
+    return objectives.combined(inter, intra, settings)
 
 
 def fit(pools: Pools, seed: int = 0, *, form: str = "clap-clip", settings: dict | None = None, progress: bool = False) -> Maps:
