@@ -1,18 +1,18 @@
-# make repro   environment, data, mini spaces, projectors, evaluation, figures
-# make test    unit tests and every notebook on tiny fixtures, no network
-# make lab     JupyterLab on the notebooks
-# make compare every method on frozen embeddings, side by side (reports/compare.md)
-# make downstream  C-MCR's other two tasks: where the sound comes from, whether it fits (reports/downstream.csv)
-# make bench   the performance claims, measured on this machine (benchmarks/RESULTS.md)
-# make ablate  Ex-MCR's ablations on validation concepts, JOBS=2 at once; goes on where it was stopped
-# make lock    after editing pyproject.toml: resolve and hash the versions again
+# make repro    environment, data, mini spaces, projectors, evaluation, figures
+# make test     linters, types, import contracts, unit tests, every notebook on the toy corpus; no network
+# make lab      JupyterLab on the notebooks
+# make compare  every method on frozen embeddings, side by side (reports/compare.md)
+# make ablate   ablations of Ex-MCR on validation concepts, JOBS=2 at a time; resumes where it was stopped
+# make bench    the performance claims, measured on this machine (benchmarks/RESULTS.md)
+# make lock     after an edit of pyproject.toml: resolve and hash the versions again
 PYTHON ?= python3
-# The system's own certificate store, so that networks with a certificate of their own work too.
+# The certificate store of the system, so that networks with a certificate of their own work too.
 export UV_SYSTEM_CERTS ?= 1
 export PYTHONUTF8 = 1
 BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lab lock env bench compare downstream ablate
+.PHONY: repro test lint lab lock env bench compare ablate
 env: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml
@@ -25,38 +25,40 @@ env: .venv/.ready
 
 repro: env
 	@rm -f reports/stopped.txt
-	@# The reason of a stop is repeated at the end, below what dvc says of it.
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro || { cat reports/stopped.txt >&2 2>/dev/null; exit 1; }
+	@# The reason for a stop is repeated at the end, below the output of dvc.
+	dvc repro || { cat reports/stopped.txt >&2 2>/dev/null; exit 1; }
 
-test: env
-	@# Two workers with a thread each: most tests are too small to use a second thread. A file's tests share what they build.
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests
-	HF_HUB_OFFLINE=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 notebooks
+lint: env
+	ruff check .
+	ruff format --check .
+	lint-imports
+	mypy
+
+test: lint
+	@# Two workers with a thread each: most tests are too small for a second thread. Tests of a file share fixtures.
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile tests
+	HF_HUB_OFFLINE=1 python -m pytest --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 notebooks
 
 lab: env
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab notebooks
+	jupyter lab notebooks
 
 compare: env
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro comparison/dvc.yaml:compare
+	dvc repro experiments/dvc.yaml:compare
 	@cat reports/compare.md
 
-downstream: env
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro comparison/dvc.yaml:downstream
-
 bench: env
-	$(BIN)/python benchmarks/aggregate.py
-	$(BIN)/python benchmarks/train.py
-	$(BIN)/python benchmarks/stages.py
-	$(BIN)/python benchmarks/encoders.py
+	python benchmarks/aggregate.py
+	python benchmarks/train.py
+	python benchmarks/stages.py
+	python benchmarks/encoders.py
 
-# One thread each: two trainings side by side are faster than two threads in one.
+# One thread each: two trainings side by side are faster than one with two threads.
 JOBS ?= 2
 ablate: export OMP_NUM_THREADS = 1
-ablate: export PATH := $(CURDIR)/$(BIN):$(PATH)
 ablate: env
 	dvc repro extract
-	dvc stage list --name-only ablation/dvc.yaml | grep -v report | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro --single-item
-	dvc repro --single-item ablation/dvc.yaml:ablate_report
+	dvc stage list --name-only experiments/dvc.yaml | grep ablate | grep -v report | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro --single-item
+	dvc repro --single-item experiments/dvc.yaml:ablate_report
 
-lock:
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --extra test pyproject.toml requirements-build.in -o requirements.lock
+lock: env
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --all-extras pyproject.toml requirements-build.in -o requirements.lock

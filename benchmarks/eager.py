@@ -27,14 +27,25 @@ def train(projector, pool, settings, seed):
     """Train `projector` in place on `pool`, where that lies. Returns the total loss of every step."""
     device = pool["x_leaf"].device
     projector.to(device).train()
-    optimizer = torch.optim.AdamW(projector.parameters(), lr=settings["lr"], weight_decay=settings["weight_decay"])
+    optimizer = torch.optim.AdamW(
+        projector.parameters(), lr=settings["lr"], weight_decay=settings["weight_decay"]
+    )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings["steps"])
     generator, found, n = torch.Generator(device).manual_seed(seed), [], len(pool["x_leaf"])
     while len(found) < settings["steps"]:
-        for rows in torch.randperm(n, generator=generator, device=device).split(settings["batch"])[: n // settings["batch"]]:
+        for rows in torch.randperm(n, generator=generator, device=device).split(settings["batch"])[
+            : n // settings["batch"]
+        ]:
             batch = {k: v[rows] for k, v in pool.items()}
-            batch = {k: normalize(v + settings["noise"] ** 0.5 * torch.randn(v.shape, generator=generator, device=device, dtype=v.dtype), dim=1)
-                     for k, v in batch.items()}  # fmt: skip
+            batch = {
+                k: normalize(
+                    v
+                    + settings["noise"] ** 0.5
+                    * torch.randn(v.shape, generator=generator, device=device, dtype=v.dtype),
+                    dim=1,
+                )
+                for k, v in batch.items()
+            }
             losses = loss(projector, batch, settings)
             optimizer.zero_grad()
             losses["total"].backward()

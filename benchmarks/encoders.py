@@ -62,18 +62,34 @@ def bare(space, modality: str):
             return lambda path: (space._prepare_images(Image.open(path))[None],), net.encode_image
         return lambda text: (space._tokenize([text]),), net.encode_text
     if modality == "text":
-        tokens = lambda text: space.tokenizer([text], padding="max_length", truncation=True, max_length=77, return_tensors="pt")
-        return lambda text: tuple(tokens(text)[key] for key in ("input_ids", "attention_mask")), \
-            lambda ids, mask: net.get_text_embedding({"input_ids": ids, "attention_mask": mask})
+        tokens = lambda text: space.tokenizer(
+            [text], padding="max_length", truncation=True, max_length=77, return_tensors="pt"
+        )
+        return lambda text: tuple(
+            tokens(text)[key] for key in ("input_ids", "attention_mask")
+        ), lambda ids, mask: net.get_text_embedding({"input_ids": ids, "attention_mask": mask})
     laion = space._laion
 
     def mel(path):
-        samples = laion.int16_to_float32(laion.float32_to_int16(soundfile.read(path, dtype="float32")[0]))
-        found = laion.get_audio_features({}, torch.from_numpy(samples), 480_000, "fusion", "repeatpad", space._config["audio_cfg"])
+        samples = laion.int16_to_float32(
+            laion.float32_to_int16(soundfile.read(path, dtype="float32")[0])
+        )
+        found = laion.get_audio_features(
+            {},
+            torch.from_numpy(samples),
+            480_000,
+            "fusion",
+            "repeatpad",
+            space._config["audio_cfg"],
+        )
         return found["mel_fusion"][None], found["longer"][None], found["waveform"][None]
 
     return mel, lambda mels, longer, waves: net.get_audio_embedding(
-        [{"mel_fusion": m, "longer": flag, "waveform": w} for m, flag, w in zip(mels, longer, waves)])
+        [
+            {"mel_fusion": m, "longer": flag, "waveform": w}
+            for m, flag, w in zip(mels, longer, waves)
+        ]
+    )
 
 
 def measure(space, quick: bool, folder: str) -> list[dict]:
@@ -85,33 +101,62 @@ def measure(space, quick: bool, folder: str) -> list[dict]:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of laion_clap's deprecated arguments
             prepared = [prepare(item) for item in items]
-            batches = [[torch.cat(column) for column in zip(*prepared[k : k + 16])] for k in range(0, len(items), 16)]
-            runs = {"ours": lambda: space.encode(modality, items), "loop": lambda: [encode(*prepare(item)) for item in items],
-                    "one by one": lambda: [encode(*item) for item in prepared], "batches": lambda: [encode(*batch) for batch in batches]}
+            batches = [
+                [torch.cat(column) for column in zip(*prepared[k : k + 16])]
+                for k in range(0, len(items), 16)
+            ]
+            runs = {
+                "ours": lambda: space.encode(modality, items),
+                "loop": lambda: [encode(*prepare(item)) for item in items],
+                "one by one": lambda: [encode(*item) for item in prepared],
+                "batches": lambda: [encode(*batch) for batch in batches],
+            }
             # The fastest of several runs, since other work only ever slows one down; in turn, so that a slow minute falls on all.
-            took = [{name: seconds(run) for name, run in runs.items()} for _ in range(1 if quick else 4)]
+            took = [
+                {name: seconds(run) for name, run in runs.items()} for _ in range(1 if quick else 4)
+            ]
         best = {name: min(one[name] for one in took) for name in runs}
-        yardsticks = {"the loop": best["loop"], "the encoder alone, nothing loaded": min(best["one by one"], best["batches"])}
+        yardsticks = {
+            "the loop": best["loop"],
+            "the encoder alone, nothing loaded": min(best["one by one"], best["batches"]),
+        }
         for name, bare_seconds in yardsticks.items():
-            rows.append(row(f"{modality}, Space.encode against {name} (claim: 0.95)", len(items) / best["ours"], "items/s",
-                            len(items) / bare_seconds, bare_seconds / best["ours"]))
+            rows.append(
+                row(
+                    f"{modality}, Space.encode against {name} (claim: 0.95)",
+                    len(items) / best["ours"],
+                    "items/s",
+                    len(items) / bare_seconds,
+                    bare_seconds / best["ours"],
+                )
+            )
     return rows
 
 
 def clip(quick, folder):
     """CLIP ViT-B/32 of open_clip, 16 items each: photographs of 640 x 480 pixels, and captions."""
-    return measure(load_space("clip", checkpoint=random_encoders.clip(Path(folder)), device="cpu"), quick, folder)
+    return measure(
+        load_space("clip", checkpoint=random_encoders.clip(Path(folder)), device="cpu"),
+        quick,
+        folder,
+    )
 
 
 def ulip2(quick, folder):
     """ULIP-2, 16 items each: clouds of 10,000 points, photographs of 640 x 480 pixels, and captions."""
-    return measure(load_space("ulip2", checkpoint=random_encoders.ulip(Path(folder)), device="cpu"), quick, folder)
+    return measure(
+        load_space("ulip2", checkpoint=random_encoders.ulip(Path(folder)), device="cpu"),
+        quick,
+        folder,
+    )
 
 
 def clap(quick, folder):
     """LAION-CLAP with fusion, 16 items each: sounds of 10 s at 48 kHz, and captions."""
     weights, tokenizer = random_encoders.clap(Path(folder)), random_encoders.tokenizer(Path(folder))
-    return measure(load_space("clap", checkpoint=weights, tokenizer=tokenizer, device="cpu"), quick, folder)
+    return measure(
+        load_space("clap", checkpoint=weights, tokenizer=tokenizer, device="cpu"), quick, folder
+    )
 
 
 PARTS = {"clip": clip, "ulip2": ulip2, "clap": clap}

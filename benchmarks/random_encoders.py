@@ -15,7 +15,10 @@ def clip(folder: Path) -> Path:
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
-    save_file(open_clip.create_model("ViT-B-32-quickgelu").state_dict(), folder / "ViT-B-32-openai.safetensors")
+    save_file(
+        open_clip.create_model("ViT-B-32-quickgelu").state_dict(),
+        folder / "ViT-B-32-openai.safetensors",
+    )
     return folder / "ViT-B-32-openai.safetensors"
 
 
@@ -25,8 +28,15 @@ def clap(folder: Path) -> Path:
 
     torch.manual_seed(0)
     network, _ = clap._build(clap._import_laion())
-    state = _with_prefix(network) | {"module.text_branch.embeddings.position_ids": torch.arange(514)[None]}
-    scalars = {"epoch": 45, "name": "fusion", "best": np.float64(0.5), "optimizer": {"param_groups": [{"lr": 1e-4}]}}
+    state = _with_prefix(network) | {
+        "module.text_branch.embeddings.position_ids": torch.arange(514)[None]
+    }
+    scalars = {
+        "epoch": 45,
+        "name": "fusion",
+        "best": np.float64(0.5),
+        "optimizer": {"param_groups": [{"lr": 1e-4}]},
+    }
     torch.save({"state_dict": state, **scalars}, folder / "630k-fusion-best.pt")
     return folder / "630k-fusion-best.pt"
 
@@ -35,9 +45,22 @@ def ulip(folder: Path) -> Path:
     from exmcr.spaces.ulip import UlipNetwork
 
     torch.manual_seed(0)
-    args = argparse.Namespace(model="ULIP_PointBERT", npoints=8192, betas=(0.9, 0.98), output_dir="./outputs", distributed=True)
-    extras = {"epoch": 249, "best_acc1": np.float64(75.1), "optimizer": {"state": {}, "param_groups": [{"lr": 1e-3}]}}
-    torch.save({"state_dict": _with_prefix(UlipNetwork()), "args": args, **extras}, folder / "pointbert_ULIP-2.pt")
+    args = argparse.Namespace(
+        model="ULIP_PointBERT",
+        npoints=8192,
+        betas=(0.9, 0.98),
+        output_dir="./outputs",
+        distributed=True,
+    )
+    extras = {
+        "epoch": 249,
+        "best_acc1": np.float64(75.1),
+        "optimizer": {"state": {}, "param_groups": [{"lr": 1e-3}]},
+    }
+    torch.save(
+        {"state_dict": _with_prefix(UlipNetwork()), "args": args, **extras},
+        folder / "pointbert_ULIP-2.pt",
+    )
     return folder / "pointbert_ULIP-2.pt"
 
 

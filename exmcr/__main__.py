@@ -1,7 +1,7 @@
-"""`python -m exmcr`: the command `exmcr`, for torchrun and wherever it is not on the path."""
+"""`python -m exmcr` is the command `exmcr`."""
 
 import sys
 
-from exmcr.cli import main
+from exmcr.commands.main import main
 
 sys.exit(main())

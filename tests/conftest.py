@@ -7,7 +7,7 @@ import shutil
 import pytest
 import random_encoders
 
-from exmcr import layers
+from exmcr.kernels import layers
 
 
 @pytest.fixture(scope="session")
@@ -49,5 +49,11 @@ def onednn_calls(monkeypatch):
     if layers._onednn is None:
         pytest.skip("this torch has no oneDNN")
     calls, product = [], layers._onednn
-    monkeypatch.setattr(layers, "_onednn", lambda x, weight, *rest: calls.append((tuple(x.shape), tuple(weight.shape))) or product(x, weight, *rest))
+    monkeypatch.setattr(
+        layers,
+        "_onednn",
+        lambda x, weight, *rest: (
+            calls.append((tuple(x.shape), tuple(weight.shape))) or product(x, weight, *rest)
+        ),
+    )
     return calls

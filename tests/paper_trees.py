@@ -10,9 +10,9 @@ import soundfile
 from PIL import Image
 
 
-def picture(path, colour="red"):
+def picture(path, color="red"):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 6), colour).save(path)
+    Image.new("RGB", (8, 6), color).save(path)
 
 
 def sound(path, seconds=1.0, rate=8000):
@@ -50,24 +50,49 @@ def record(seed):
 def make_trees(root):
     """The corpora of the block `paper` below, a few items each, in their true layouts."""
     data = root / "data/paper"
-    sentences = lambda image, n: [{"raw": f"Sentence {k} of {image}.", "sentid": 100 * image + k} for k in range(n)]
+    sentences = lambda image, n: [
+        {"raw": f"Sentence {k} of {image}.", "sentid": 100 * image + k} for k in range(n)
+    ]
     coco = [(1, "train", 2), (2, "test", 2), (3, "test", 3)]
-    images = [{"filepath": "val2014", "filename": f"{id}.jpg", "cocoid": id, "split": split, "sentences": sentences(id, n)} for id, split, n in coco]
+    images = [
+        {
+            "filepath": "val2014",
+            "filename": f"{id}.jpg",
+            "cocoid": id,
+            "split": split,
+            "sentences": sentences(id, n),
+        }
+        for id, split, n in coco
+    ]
     text(data / "coco/dataset_coco.json", json.dumps({"images": images}))
     for id in (2, 3):  # the picture of the training captions is not needed
         picture(data / f"coco/val2014/{id}.jpg")
-    text(data / "cc3m/Train_GCC-training.tsv", "".join(f"caption {k}\thttp://a\n" for k in range(9)))
+    text(
+        data / "cc3m/Train_GCC-training.tsv", "".join(f"caption {k}\thttp://a\n" for k in range(9))
+    )
     picture(data / "imagenet/train/n01/n01_1.JPEG")
     text(data / "audioset/class_labels_indices.csv", "index,mid,display_name\n0,/m/09x0r,Speech\n")
-    ids = ["aaaaaaaaaaa", "bbbbbbbbbbb", "ccccccccccc"]  # the second is in AVE, the third in AudioCaps
-    text(data / "audioset/balanced_train_segments.csv", "".join(f'{id}, 30.000, 40.000, "/m/09x0r"\n' for id in ids))
+    ids = [
+        "aaaaaaaaaaa",
+        "bbbbbbbbbbb",
+        "ccccccccccc",
+    ]  # the second is in AVE, the third in AudioCaps
+    text(
+        data / "audioset/balanced_train_segments.csv",
+        "".join(f'{id}, 30.000, 40.000, "/m/09x0r"\n' for id in ids),
+    )
     for id in ids:
         sound(data / f"audioset/balanced_train/{id}_30.wav")
     text(data / "ave/testSet.txt", "Bark&bbbbbbbbbbb&good&0&1\nBark&ddddddddddd&good&0&1\n")
     for id in ("bbbbbbbbbbb", "ddddddddddd"):
         sound(data / f"ave/audio/{id}.wav")
         picture(data / f"ave/frames/{id}.jpg")
-    table(data / "audiocaps/test.csv", ["audiocap_id", "youtube_id", "start_time", "caption"], ["1", ids[2], "30", "A hum"], ["2", ids[2], "30", "A buzz"])
+    table(
+        data / "audiocaps/test.csv",
+        ["audiocap_id", "youtube_id", "start_time", "caption"],
+        ["1", ids[2], "30", "A hum"],
+        ["2", ids[2], "30", "A buzz"],
+    )
     sound(data / f"audiocaps/test/{ids[2]}_30.wav")
     off = "OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 1 2\n3 0 1 3\n3 0 2 3\n3 1 2 3\n"
     for name in ("bed_0001", "bed_0002", "night_stand_0001"):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from exmcr import config
-from exmcr.errors import ConfigError
+from exmcr.common.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,16 +40,36 @@ MISTAKES = [
     ("seeds", [0, "1"], "seeds must be a list of integers"),
     ("leaves", [], "at least one leaf"),
     ("leaves.1.name", "audio", "names repeat"),
-    ("leaves.0.modality", "smell", "leaf 'audio': modality must be one of text, image, audio, points, is 'smell'"),
+    (
+        "leaves.0.modality",
+        "smell",
+        "leaf 'audio': modality must be one of text, image, audio, points, is 'smell'",
+    ),
     ("leaves.0.overlap", KeyError, "leaf 'audio' needs an overlap"),
     ("leaves.0.overlap", "audio", "overlap and modality are both 'audio'"),
     ("leaves.1.mini", KeyError, "leaf 'points' names no space for spaces: mini"),
     ("leaves.1.mini", "bert", "leaf 'points': unknown space 'bert'"),
     ("encoders.bert", {}, "encoders: unknown space 'bert', known: .*clip"),
-    ("encoders.clap", "630k-fusion-best", "encoders.clap must hold options by name, is '630k-fusion-best'"),
-    ("encoders.clip.tga", "openai", "encoders.clip: unknown option 'tga', known: model, tag, checkpoint, precision, device, batch_size"),
-    ("encoders.clip.precision", "float8", "encoders.clip.precision must be one of float32, bfloat16, is 'float8'"),
-    ("encoders.ulip2.normalisation", "none", "encoders.ulip2.normalisation must be one of as_stored, unit_sphere, is 'none'"),
+    (
+        "encoders.clap",
+        "630k-fusion-best",
+        "encoders.clap must hold options by name, is '630k-fusion-best'",
+    ),
+    (
+        "encoders.clip.tga",
+        "openai",
+        "encoders.clip: unknown option 'tga', known: model, tag, checkpoint, precision, device, batch_size",
+    ),
+    (
+        "encoders.clip.precision",
+        "float8",
+        "encoders.clip.precision must be one of float32, bfloat16, is 'float8'",
+    ),
+    (
+        "encoders.ulip2.normalization",
+        "none",
+        "encoders.ulip2.normalization must be one of as_stored, unit_sphere, is 'none'",
+    ),
     ("encoders.clap.batch_size", 0, "encoders.clap.batch_size must be a whole number > 0, is 0"),
     ("paper", ["coco"], "paper.0 must hold corpus, split"),
     ("paper", {"corpus": "coco"}, "paper must be a list of corpora"),
@@ -61,9 +81,9 @@ MISTAKES = [
     ("pair.tau1", True, "pair.tau1"),
     ("pair.tau1", float("nan"), "pair.tau1"),
     ("pair", KeyError, "pair.tau1"),
-    ("pair.centres", [], "pair.centres must be some of overlap, leaf, base"),
-    ("pair.centres", ["middle"], "pair.centres"),
-    ("pair.centres", "leaf", "pair.centres"),
+    ("pair.centers", [], "pair.centers must be some of overlap, leaf, base"),
+    ("pair.centers", ["middle"], "pair.centers"),
+    ("pair.centers", "leaf", "pair.centers"),
     ("train", None, "train.tau2"),
     ("train.tau2", 0, "train.tau2"),
     ("train.batch", -1, "train.batch"),
@@ -78,7 +98,9 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("path, value, message", MISTAKES, ids=[f"{p}={v!r}" for p, v, _ in MISTAKES])
+@pytest.mark.parametrize(
+    "path, value, message", MISTAKES, ids=[f"{p}={v!r}" for p, v, _ in MISTAKES]
+)
 def test_a_mistake_is_named(params, path, value, message):
     put(params, path, value)
     with pytest.raises(ConfigError, match=message):
@@ -86,27 +108,41 @@ def test_a_mistake_is_named(params, path, value, message):
 
 
 def test_all_mistakes_are_listed_in_one_error(params):
-    for path, value in (("corpora", "x"), ("leaves.0.overlap", None), ("pair.tau1", 0), ("train.lr", -1), ("pair.centres", [])):
+    for path, value in (
+        ("corpora", "x"),
+        ("leaves.0.overlap", None),
+        ("pair.tau1", 0),
+        ("train.lr", -1),
+        ("pair.centers", []),
+    ):
         put(params, path, value)
     with pytest.raises(ConfigError) as error:
         config.check(params)
     lines = str(error.value).splitlines()[1:]
     assert len(lines) == 5 and all(line.startswith("  - ") for line in lines)
-    for word in ("corpora", "overlap", "tau1", "lr", "centres"):
+    for word in ("corpora", "overlap", "tau1", "lr", "centers"):
         assert word in str(error.value)
 
 
 def test_the_params_of_the_project_are_right(params):
     config.check(params)
     assert config.base_space(params) == "mini-image-text"
-    assert [config.leaf_space(params, leaf) for leaf in params["leaves"]] == ["mini-audio-text", "mini-points"]
+    assert [config.leaf_space(params, leaf) for leaf in params["leaves"]] == [
+        "mini-audio-text",
+        "mini-points",
+    ]
 
 
 def test_the_encoders_of_the_paper_are_one_word_away(params):
     params["spaces"] = "paper"
     config.check(params)
-    assert config.base_space(params) == "clip" and [config.leaf_space(params, leaf) for leaf in params["leaves"]] == ["clap", "ulip2"]
-    assert config.encoder_options(params, "ulip2") == {"normalisation": "as_stored"} and config.encoder_options(params, "mini-points") == {}
+    assert config.base_space(params) == "clip" and [
+        config.leaf_space(params, leaf) for leaf in params["leaves"]
+    ] == ["clap", "ulip2"]
+    assert (
+        config.encoder_options(params, "ulip2") == {"normalization": "as_stored"}
+        and config.encoder_options(params, "mini-points") == {}
+    )
 
 
 def test_zero_is_allowed_where_it_means_off(params):

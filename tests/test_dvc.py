@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from exmcr.config import project_root
-from exmcr.evaluation import geometry, table
+from exmcr.evaluation import geometry
+from exmcr.evaluation import tables as table
 
 DEFINED = yaml.safe_load((project_root() / "dvc.yaml").read_text())
 PLOTS = {name: plot for entry in DEFINED["plots"] for name, plot in entry.items()}
@@ -33,4 +34,6 @@ def test_numbers_of_earlier_commits_can_be_shown():
         for entry in stage.get("outs", []) + stage.get("metrics", []):
             kept |= entry
     for path in [path for plot in PLOTS.values() for path in plot["y"]] + ["reports/metrics.json"]:
-        assert kept[path].get("cache", True), f"{path} is ignored by git: uncached, no diff could show it"
+        assert kept[path].get("cache", True), (
+            f"{path} is ignored by git: uncached, no diff could show it"
+        )

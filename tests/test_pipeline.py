@@ -14,19 +14,21 @@ import pytest
 import torch
 import toy_spaces
 import yaml
-from safetensors.torch import save_file
-
-from exmcr import config, corpora, looks, pipeline, run_notebook, smoke
-from exmcr.errors import BadItem, ConfigError
 from paper_trees import PAPER, make_trees
+from safetensors.torch import save_file
 from toy_spaces import Sounds
+
+from exmcr import config, corpora, pipeline, toy_project
+from exmcr.commands import run_notebook
+from exmcr.common.errors import BadItem, ConfigError
+from exmcr.figures import looks
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def items(tmp_path_factory):
-    return corpora.build("tiny", tmp_path_factory.mktemp("tiny")).parents[1]
+    return corpora.build("toy", tmp_path_factory.mktemp("toy")).parents[1]
 
 
 @pytest.fixture
@@ -43,16 +45,33 @@ def test_a_base_of_another_dimension_loses_only_the_methods_that_need_equal_ones
         getattr(pipeline, step)(project)
     capsys.readouterr()
     results = pipeline.evaluate(project)
-    assert "'direct' is left out of the results with the audio leaf: direct cosine needs equal dimensions, leaf has 512, base 768" in capsys.readouterr().out
+    assert (
+        "'direct' is left out of the results with the audio leaf: direct cosine needs equal dimensions, leaf has 512, base 768"
+        in capsys.readouterr().out
+    )
     by_task = results.groupby("task").method.agg(set)
     assert by_task["audio->image"] == {"lstsq", "procrustes", "hop", "exmcr"}  # 512 against 768
-    assert by_task["points->image"] == {"direct", "lstsq", "procrustes", "hop", "exmcr", "leaf"}  # 768 against 768
+    assert by_task["points->image"] == {
+        "direct",
+        "lstsq",
+        "procrustes",
+        "hop",
+        "exmcr",
+        "leaf",
+    }  # 768 against 768
     assert by_task["audio->points"] == by_task["audio->image"]
     before, after = looks.modality_gaps(project)
-    assert np.isnan(before.loc["audio", "image"]) and not np.isnan(before.loc["points", "image"]) and not after.isna().any(axis=None)
+    assert (
+        np.isnan(before.loc["audio", "image"])
+        and not np.isnan(before.loc["points", "image"])
+        and not after.isna().any(axis=None)
+    )
     loaded = pipeline.loaded_spaces(project).set_index("space")
     assert loaded.dim.to_dict() == {"wide": 768, "sounds": 512, "shapes": 768}
-    assert loaded.licence.str.startswith("not known").all() and loaded.file["sounds"] == "sounds.safetensors"
+    assert (
+        loaded.license.str.startswith("not known").all()
+        and loaded.file["sounds"] == "sounds.safetensors"
+    )
 
 
 def test_maps_are_drawn_of_spaces_of_unequal_dimensions(project, monkeypatch):
@@ -97,7 +116,10 @@ def test_wrong_weights_keep_the_shards_that_are_there(project, monkeypatch):
     wrong = (
         (None, "no weight file .*sounds.safetensors; `exmcr weights` says"),
         (whole[:500], "sounds.safetensors cannot be read; is the download complete"),
-        ((project.root / "wide.safetensors").read_bytes(), "sounds.safetensors is of another architecture than a toy"),
+        (
+            (project.root / "wide.safetensors").read_bytes(),
+            "sounds.safetensors is of another architecture than a toy",
+        ),
     )
     for content, message in wrong:
         weights.unlink() if content is None else weights.write_bytes(content)
@@ -106,23 +128,49 @@ def test_wrong_weights_keep_the_shards_that_are_there(project, monkeypatch):
         assert {path.name: path.read_bytes() for path in folder.glob("shards/*.npz")} == shards
     weights.write_bytes(whole)
     encoded.clear()
-    monkeypatch.setattr(Sounds, "encode_batch", lambda self, modality, loaded: (encoded.append(modality), encode_batch(self, modality, loaded))[1])
+    monkeypatch.setattr(
+        Sounds,
+        "encode_batch",
+        lambda self, modality, loaded: (
+            encoded.append(modality),
+            encode_batch(self, modality, loaded),
+        )[1],
+    )
     banks = pipeline.extract(project).set_index(["space", "modality", "split"]).vectors
-    assert encoded.count("audio") == sum(-(-banks["sounds", "audio", split] // 8) for split in ("train", "val", "test")) - 2
+    assert (
+        encoded.count("audio")
+        == sum(-(-banks["sounds", "audio", split] // 8) for split in ("train", "val", "test")) - 2
+    )
 
 
-@pytest.mark.parametrize("content, message", [
-    (None, "no weights 'openai' of ViT-B-32-quickgelu: neither .*ViT-B-32-openai.safetensors nor the model hub.*put that file there"),
-    (b"\x10\x00\x00\x00\x00\x00\x00\x00{", "ViT-B-32-openai.safetensors cannot be read; is the download complete"),
-    ({"visual.proj": torch.zeros(2)}, "ViT-B-32-openai.safetensors is of another architecture than ViT-B-32-quickgelu"),
-], ids=["missing", "truncated", "foreign"])  # fmt: skip
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (
+            None,
+            "no weights 'openai' of ViT-B-32-quickgelu: neither .*ViT-B-32-openai.safetensors nor the model hub.*put that file there",
+        ),
+        (
+            b"\x10\x00\x00\x00\x00\x00\x00\x00{",
+            "ViT-B-32-openai.safetensors cannot be read; is the download complete",
+        ),
+        (
+            {"visual.proj": torch.zeros(2)},
+            "ViT-B-32-openai.safetensors is of another architecture than ViT-B-32-quickgelu",
+        ),
+    ],
+    ids=["missing", "truncated", "foreign"],
+)
 def test_wrong_weights_of_clip_stop_the_first_stage(tmp_path, items, monkeypatch, content, message):
-    params = smoke.params(config.load(ROOT / "params.yaml")) | {"spaces": "paper"}
+    params = toy_project.params(config.load(ROOT / "params.yaml")) | {"spaces": "paper"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
     path = tmp_path / "ViT-B-32-openai.safetensors"
     if content is None:
-        monkeypatch.setattr("open_clip.pretrained.download_pretrained", lambda *a, **k: (_ for _ in ()).throw(OSError("offline")))
+        monkeypatch.setattr(
+            "open_clip.pretrained.download_pretrained",
+            lambda *a, **k: (_ for _ in ()).throw(OSError("offline")),
+        )
     else:
         path.write_bytes(content) if isinstance(content, bytes) else save_file(content, path)
     with pytest.raises(ConfigError, match=message):
@@ -134,27 +182,51 @@ def test_a_stage_that_stops_says_why_in_its_last_line(tmp_path, monkeypatch, cap
     params["encoders"]["clip"]["checkpoint"] = "weights/mine.safetensors"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "notebooks").mkdir()
-    for name, line in (("00_spaces", "from exmcr import pipeline; pipeline.fit_spaces(pipeline.Project(project))"), ("01_extract", "1 / 0")):
-        cells = [nbformat.v4.new_code_cell("project = 'smoke'", metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(line)]
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}}), tmp_path / f"notebooks/{name}.ipynb")
-    done = subprocess.run([sys.executable, "-m", "exmcr.run_notebook", "00_spaces"], cwd=tmp_path, capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
+    for name, line in (
+        ("00_spaces", "from exmcr import pipeline; pipeline.fit_spaces(pipeline.Project(project))"),
+        ("01_extract", "1 / 0"),
+    ):
+        cells = [
+            nbformat.v4.new_code_cell("project = 'toy'", metadata={"tags": ["parameters"]}),
+            nbformat.v4.new_code_cell(line),
+        ]
+        nbformat.write(
+            nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}}),
+            tmp_path / f"notebooks/{name}.ipynb",
+        )
+    done = subprocess.run(
+        [sys.executable, "-m", "exmcr.run_notebook", "00_spaces"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
     expected = f"00_spaces: no weight file {tmp_path}/weights/mine.safetensors; `exmcr weights` says where it comes from and where to put it"
-    assert done.returncode == 1 and done.stderr.splitlines()[-1] == expected and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 1
+        and done.stderr.splitlines()[-1] == expected
+        and "Traceback" not in done.stderr
+    )
     assert (tmp_path / "reports/stopped.txt").read_text() == expected + "\n"
-    assert "ConfigError" in (tmp_path / "reports/notebooks/00_spaces.ipynb").read_text()  # the traceback is kept there
+    assert (
+        "ConfigError" in (tmp_path / "reports/notebooks/00_spaces.ipynb").read_text()
+    )  # the traceback is kept there
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="^01_extract: ZeroDivisionError: division by zero$"):
         run_notebook.run("01_extract", tmp_path)
     assert "Traceback" in capsys.readouterr().err  # a mistake of ours shows where it was made
-    assert (tmp_path / "reports/stopped.txt").read_text() == "01_extract: ZeroDivisionError: division by zero\n"
+    assert (
+        tmp_path / "reports/stopped.txt"
+    ).read_text() == "01_extract: ZeroDivisionError: division by zero\n"
 
 
 def test_the_stage_without_a_notebook_says_why_it_stops_too(tmp_path, monkeypatch):
-    params = config.load(ROOT / "params.yaml") | {"corpora": "tiny", "sample": 0}
+    params = config.load(ROOT / "params.yaml") | {"corpora": "toy", "sample": 0}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match="^corpora: params.yaml cannot be used:\n  - sample must be") as stop:
+    with pytest.raises(
+        SystemExit, match="^corpora: params.yaml cannot be used:\n  - sample must be"
+    ) as stop:
         runpy.run_module("exmcr.corpora", run_name="__main__")
     note = tmp_path / "reports/stopped.txt"
     assert note.read_text() == f"{stop.value}\n"
@@ -165,7 +237,7 @@ def test_the_stage_without_a_notebook_says_why_it_stops_too(tmp_path, monkeypatc
 
 def test_a_damaged_file_of_the_held_out_items_is_not_asked_for(project, monkeypatch):
     load = pipeline.load_item
-    broken = "tiny/ball-black/image"
+    broken = "toy/ball-black/image"
 
     def load_item(item, data):
         if item.id == broken:
@@ -177,7 +249,11 @@ def test_a_damaged_file_of_the_held_out_items_is_not_asked_for(project, monkeypa
         getattr(pipeline, step)(project)
     results = pipeline.evaluate(project)
     pictures = results[(results.task == "audio->image") & (results.split == "all")].n_gallery
-    whole = project.items[(project.items.modality == "image") & (project.items.split == "test") & (project.items.of == "")]
+    whole = project.items[
+        (project.items.modality == "image")
+        & (project.items.split == "test")
+        & (project.items.of == "")
+    ]
     assert broken in set(whole.id) and (pictures == len(whole) - 1).all()
 
 
@@ -195,7 +271,9 @@ def test_the_corpora_of_the_paper_go_through_every_step(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     corpora.build("paper", tmp_path)
     project = pipeline.Project(tmp_path)
-    stale = project.root / "banks/wide/image/val"  # of another corpus: this one has no validation pictures
+    stale = (
+        project.root / "banks/wide/image/val"
+    )  # of another corpus: this one has no validation pictures
     imported = project.root / "banks/wide/text/val"
     for folder, note in ((stale, {}), (imported, {"source": {"file": "mine.npy"}})):
         folder.mkdir(parents=True)
@@ -206,11 +284,23 @@ def test_the_corpora_of_the_paper_go_through_every_step(tmp_path, monkeypatch):
             assert not stale.exists() and imported.exists()
             shutil.rmtree(imported)
     results = pipeline.evaluate(project).set_index(["task", "method"])
-    assert results.loc[("audio->image (ave)", "exmcr")][["n_queries", "n_gallery"]].tolist() == [2, 2]
-    assert results.loc[("points->text (modelnet40)", "leaf")][["n_queries", "n_gallery"]].tolist() == [3, 2]
-    assert ("audio->text (audiocaps)", "leaf") in results.index and ("image->text (coco)", "base") in results.index
+    assert results.loc[("audio->image (ave)", "exmcr")][["n_queries", "n_gallery"]].tolist() == [
+        2,
+        2,
+    ]
+    assert results.loc[("points->text (modelnet40)", "leaf")][
+        ["n_queries", "n_gallery"]
+    ].tolist() == [3, 2]
+    assert ("audio->text (audiocaps)", "leaf") in results.index and (
+        "image->text (coco)",
+        "base",
+    ) in results.index
     assert ("points->image (objaverse)", "hop") in results.index
     scores, _ = looks.by_concept(project, "audio->image")  # the notebooks' way to name it
     assert scores.concept.tolist() == ["Bark"]
     queries, answers, right = looks.answers(project, "points->image", n=2)
-    assert [q.id for q in queries] and all(len(line) == 2 for line in answers) and all(line.count(True) == 1 for line in right)
+    assert (
+        [q.id for q in queries]
+        and all(len(line) == 2 for line in answers)
+        and all(line.count(True) == 1 for line in right)
+    )

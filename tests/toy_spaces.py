@@ -7,9 +7,12 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from exmcr import checkpoints, config, smoke
+from exmcr import config, toy_project
+from exmcr.common import checkpoints
+from exmcr.common.hashing import digest
+from exmcr.common.paths import project_root
 from exmcr.spaces import SPACES
-from exmcr.spaces.base import Space, digest
+from exmcr.spaces.base import Space
 
 
 class Toy(Space):
@@ -23,8 +26,13 @@ class Toy(Space):
         self.fingerprint = digest(self.name, path)
 
     def encode_batch(self, modality, items):
-        seeds = [int.from_bytes(hashlib.sha256(repr((modality, item)).encode()).digest()[:4], "big") for item in items]
-        noise = np.stack([np.random.default_rng(seed).normal(size=16) for seed in seeds]).astype(np.float32)
+        seeds = [
+            int.from_bytes(hashlib.sha256(repr((modality, item)).encode()).digest()[:4], "big")
+            for item in items
+        ]
+        noise = np.stack([np.random.default_rng(seed).normal(size=16) for seed in seeds]).astype(
+            np.float32
+        )
         with torch.no_grad():
             return self.layer(torch.from_numpy(noise)).numpy()
 
@@ -43,14 +51,20 @@ class Shapes(Toy):
 
 def install(folder: Path, monkeypatch) -> dict:
     """Register the three, write their weights into `folder`, and return small params with them as `spaces: paper`."""
-    params = smoke.params(config.load(config.project_root() / "params.yaml")) | {"spaces": "paper"}
+    full = config.read(project_root() / "params.yaml")
+    params = toy_project.toy_params(full) | {"spaces": "paper"}
     for cls in (Wide, Sounds, Shapes):
         monkeypatch.setitem(SPACES, cls.name, f"{__name__}:{cls.__name__}")
-        save_file({"weight": torch.randn(cls.dim, 16, generator=torch.manual_seed(0))}, folder / f"{cls.name}.safetensors")
+        save_file(
+            {"weight": torch.randn(cls.dim, 16, generator=torch.manual_seed(0))},
+            folder / f"{cls.name}.safetensors",
+        )
     params["base"]["paper"] = "wide"
-    params["encoders"] = {name: {"checkpoint": f"{name}.safetensors"} for name in ("wide", "sounds", "shapes")}
+    params["encoders"] = {
+        name: {"checkpoint": f"{name}.safetensors"} for name in ("wide", "sounds", "shapes")
+    }
     params["leaves"][0]["paper"], params["leaves"][1]["paper"] = "sounds", "shapes"
     params["train"] |= {"steps": 2, "leaves": {}}
     params["extract"]["shard"] = 8
-    params["visualise"]["umap_items"] = 60
+    params["visualize"]["umap_items"] = 60
     return params

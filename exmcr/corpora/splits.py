@@ -8,21 +8,21 @@ image   Groups (title series, identical files) are divided. Concepts that test s
         to test, at most half of what they have, so that there is something to retrieve.
 text    A text belongs to the split of the items it describes."""
 
-import hashlib
 from collections import defaultdict
+
+from exmcr.common.hashing import stable_uniform
 
 UNSEEN_TEST, UNSEEN_VAL = 0.3, 0.2  # share of the sound concepts that are not a large family
 FAMILY = 9  # a concept with this many recordings is a large family
-QUESTIONS = 5  # test (val) recordings of one concept and package at most; the others are set aside unused
+QUESTIONS = (
+    5  # test (val) recordings of one concept and package at most; the others are set aside unused
+)
 NAME_TEST, NAME_VAL = 0.25, 0.10  # share of furniture names
 IMAGE_TEST, IMAGE_VAL = 0.06, 0.05  # share of picture groups besides those chosen by concept
 STAMP_TEST = 0.15  # the same for tuxpaint, whose captions are the cleanest
-PER_CONCEPT = 4  # picture groups of a sounding or modelled concept that go to test; half as many to val
-
-
-def chance(key: str) -> float:
-    """A fixed pseudo-random number in [0, 1) for a string."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big") / 2**56
+PER_CONCEPT = (
+    4  # picture groups of a sounding or modeled concept that go to test; half as many to val
+)
 
 
 def merge_duplicates(rows: list[dict], digests: dict[str, str]) -> None:
@@ -55,23 +55,26 @@ def assign(rows: list[dict]) -> None:
 
     for group, members in by_group.items():
         if any(m["modality"] == "points" for m in members):
-            u = chance("name:" + group)
+            u = stable_uniform("name:" + group)
             give(group, "test" if u < NAME_TEST else "val" if u < NAME_TEST + NAME_VAL else "train")
 
     _assign_audio(rows)
-    wanted = {s: {i["concept"] for i in rows if i["modality"] in ("audio", "points") and i["split"] == s} for s in ("test", "val")}
+    wanted = {
+        s: {i["concept"] for i in rows if i["modality"] in ("audio", "points") and i["split"] == s}
+        for s in ("test", "val")
+    }
 
     pictures = defaultdict(list)  # concept -> groups of pictures still to be assigned
     for group, members in by_group.items():
         if members[0]["modality"] == "image" and not members[0]["split"]:
             pictures[members[0]["concept"]].append(group)
     for concept, groups in pictures.items():
-        groups.sort(key=chance)
+        groups.sort(key=stable_uniform)
         half = (len(groups) + 1) // 2
         for_test = min(PER_CONCEPT, half) if concept in wanted["test"] else 0
         for_val = min(PER_CONCEPT // 2, len(groups) - for_test) if concept in wanted["val"] else 0
         for place, group in enumerate(groups):
-            u = chance("image:" + group)
+            u = stable_uniform("image:" + group)
             test_share = STAMP_TEST if group.startswith("tuxpaint") else IMAGE_TEST
             if place < for_test or u < test_share:
                 give(group, "test")
@@ -88,13 +91,13 @@ def _assign_audio(rows: list[dict]) -> None:
             sources[item["concept"]][item["source"]].append(item)
     for concept, of_concept in sources.items():
         recordings = len({item["group"] for items in of_concept.values() for item in items})
-        u = chance("sound:" + concept)
-        order = sorted(of_concept, key=lambda source: chance(f"{concept}:{source}"))
+        u = stable_uniform("sound:" + concept)
+        order = sorted(of_concept, key=lambda source: stable_uniform(f"{concept}:{source}"))
         held = {}
         if recordings < FAMILY and u < UNSEEN_TEST + UNSEEN_VAL:
             held = dict.fromkeys(order, "test" if u < UNSEEN_TEST else "val")
         elif len(order) == 2:
-            held = {order[0]: "test" if chance("two:" + concept) < 0.7 else "val"}
+            held = {order[0]: "test" if stable_uniform("two:" + concept) < 0.7 else "val"}
         elif len(order) > 2:
             held = {order[0]: "test", order[1]: "val"}
         for source, items in of_concept.items():

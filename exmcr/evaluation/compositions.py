@@ -12,8 +12,8 @@ import pandas as pd
 from PIL import Image
 
 from exmcr import media
-from exmcr.corpora.splits import chance
-from exmcr.errors import BadItem, ConfigError
+from exmcr.common.errors import BadItem, ConfigError
+from exmcr.common.hashing import stable_uniform
 
 CELLS, CELL = 3, 128  # a canvas is 3 x 3 cells of 128 pixels; no two things share a cell
 SMALLEST = 80  # pixels, the longer side of a thing; the largest fills its cell
@@ -55,34 +55,66 @@ def compose(pictures: list[np.ndarray], rng: np.random.Generator) -> tuple[np.nd
     for cell, picture in zip(rng.permutation(CELLS**2), pictures, strict=False):
         scale = rng.uniform(SMALLEST, CELL) / max(picture.shape[:2])
         height, width = (max(8, round(scale * length)) for length in picture.shape[:2])
-        top, left = (CELL * int(i) + int(rng.integers(CELL - length + 1)) for i, length in ((cell // CELLS, height), (cell % CELLS, width)))
-        canvas[top : top + height, left : left + width] = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+        top, left = (
+            CELL * int(i) + int(rng.integers(CELL - length + 1))
+            for i, length in ((cell // CELLS, height), (cell % CELLS, width))
+        )
+        canvas[top : top + height, left : left + width] = np.asarray(
+            Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+        )
         boxes.append((left / side, top / side, (left + width) / side, (top + height) / side))
     return canvas, boxes
 
 
-def scenes(items: pd.DataFrame, load: Callable, split: str = "test", objects: int = OBJECTS, seed: int = 0) -> list[Scene]:
+def scenes(
+    items: pd.DataFrame, load: Callable, split: str = "test", objects: int = OBJECTS, seed: int = 0
+) -> list[Scene]:
     """One composition for each sound of the split whose concept has a picture there.
 
     load(row) brings the picture of a row of the item table into memory; one that cannot be read, or is white, is passed over
     for the next. Raises ConfigError when the split has no such sound, or fewer concepts than `objects`."""
-    pictures = items[(items.modality == "image") & (items.split == split) & (items.of == "") & (items.concept != "")]
-    sounds = items[(items.modality == "audio") & (items.split == split) & items.concept.isin(set(pictures.concept))]
+    pictures = items[
+        (items.modality == "image")
+        & (items.split == split)
+        & (items.of == "")
+        & (items.concept != "")
+    ]
+    sounds = items[
+        (items.modality == "audio")
+        & (items.split == split)
+        & items.concept.isin(set(pictures.concept))
+    ]
     if not len(sounds):
-        raise ConfigError(f"no sound of split '{split}' has a picture of its concept there; corpora with both are needed")
+        raise ConfigError(
+            f"no sound of split '{split}' has a picture of its concept there; corpora with both are needed"
+        )
     if pictures.concept.nunique() < objects:
-        raise ConfigError(f"split '{split}' has pictures of {pictures.concept.nunique()} concepts, {objects} are needed on a canvas")
+        raise ConfigError(
+            f"split '{split}' has pictures of {pictures.concept.nunique()} concepts, {objects} are needed on a canvas"
+        )
     made = []
     for sound in sounds.itertuples():
         # From the item's name, not its row: another item in the table changes no canvas by its place.
-        rng = np.random.default_rng([seed, int(chance(sound.id) * 2**32)])
+        rng = np.random.default_rng([seed, int(stable_uniform(sound.id) * 2**32)])
         drawn = pictures.iloc[rng.permutation(len(pictures))]
-        own, other = drawn[drawn.concept == sound.concept], drawn[drawn.concept != sound.concept].drop_duplicates("concept")
+        own, other = (
+            drawn[drawn.concept == sound.concept],
+            drawn[drawn.concept != sound.concept].drop_duplicates("concept"),
+        )
         readable = [*_readable(own, load, 1), *_readable(other, load, objects - 1)]
         if len(readable) < objects or readable[0][0].concept != sound.concept:
             continue
         image, boxes = compose([picture for _, picture in readable], rng)
-        made.append(Scene(f"composition/{sound.id}", image, boxes[:1], sound.id, sound.concept, tuple(row.concept for row, _ in readable[1:])))
+        made.append(
+            Scene(
+                f"composition/{sound.id}",
+                image,
+                boxes[:1],
+                sound.id,
+                sound.concept,
+                tuple(row.concept for row, _ in readable[1:]),
+            )
+        )
     return made
 
 
@@ -107,10 +139,12 @@ def vggss(root: Path) -> Iterator[Scene]:
     for row in rows(root):
         if row["modality"] == "image" and known[row["group"]]:
             try:
-                image = media.load_image(Path(row["path"]))
+                image = media.images.load(Path(row["path"]))
             except BadItem:
                 continue
-            yield Scene(row["id"], image, known[row["group"]], audio[row["group"]]["id"], row["concept"])
+            yield Scene(
+                row["id"], image, known[row["group"]], audio[row["group"]]["id"], row["concept"]
+            )
 
 
 def mismatched(found: list[Scene], seed: int = 0) -> np.ndarray:
@@ -118,8 +152,14 @@ def mismatched(found: list[Scene], seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     partner = []
     for n, scene in enumerate(found):
-        silent = [m for m in rng.permutation(len(found)) if found[m].concept not in (scene.concept, *scene.others)]
+        silent = [
+            m
+            for m in rng.permutation(len(found))
+            if found[m].concept not in (scene.concept, *scene.others)
+        ]
         if not silent:
-            raise ConfigError(f"every sound fits scene {scene.id} ({n + 1} of {len(found)}); more concepts are needed")
+            raise ConfigError(
+                f"every sound fits scene {scene.id} ({n + 1} of {len(found)}); more concepts are needed"
+            )
         partner.append(int(silent[0]))
     return np.array(partner)

@@ -9,7 +9,7 @@ picture; of a composition, the greatest over its regions."""
 
 import numpy as np
 
-from exmcr.evaluation.retrieval import BOOTSTRAP
+from exmcr.evaluation.metrics import BOOTSTRAP
 
 
 def average_precision(matched: np.ndarray, mismatched: np.ndarray) -> float:
@@ -37,19 +37,33 @@ def chance(n: int) -> dict[str, float]:
     """n pairs of each kind: the expected ap of a random order, and the F1 of always saying yes."""
     total = 2 * n
     harmonic = (1 / np.arange(1, total + 1)).sum()
-    return {"ap": float((harmonic + (n - 1) * (total - harmonic) / (total - 1)) / total), "max_f1": 2 / 3}
+    return {
+        "ap": float((harmonic + (n - 1) * (total - harmonic) / (total - 1)) / total),
+        "max_f1": 2 / 3,
+    }
 
 
-def score(matched: np.ndarray, mismatched: np.ndarray, seed: int = 0) -> dict[str, tuple[float, float, float]]:
+def score(
+    matched: np.ndarray, mismatched: np.ndarray, seed: int = 0
+) -> dict[str, tuple[float, float, float]]:
     """Scores (n,) and (n,) of the same n pictures with the right sound and with a wrong one -> {metric: (value, low, high)}.
 
     low, high: 95 % bootstrap interval over pictures, both pairs of one drawn together. Raises ValueError for NaN or no pairs."""
-    if len(matched) != len(mismatched) or not len(matched) or np.isnan(matched).any() or np.isnan(mismatched).any():
-        raise ValueError(f"{len(matched)} matched and {len(mismatched)} mismatched scores: as many of each are needed, none NaN")
+    if (
+        len(matched) != len(mismatched)
+        or not len(matched)
+        or np.isnan(matched).any()
+        or np.isnan(mismatched).any()
+    ):
+        raise ValueError(
+            f"{len(matched)} matched and {len(mismatched)} mismatched scores: as many of each are needed, none NaN"
+        )
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(matched), size=(BOOTSTRAP, len(matched)))
     made = {}
     for name, metric in (("ap", average_precision), ("max_f1", max_f1)):
-        low, high = np.quantile([metric(matched[rows], mismatched[rows]) for rows in draws], [0.025, 0.975])
+        low, high = np.quantile(
+            [metric(matched[rows], mismatched[rows]) for rows in draws], [0.025, 0.975]
+        )
         made[name] = (metric(matched, mismatched), float(low), float(high))
     return made

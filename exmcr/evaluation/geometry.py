@@ -15,18 +15,31 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from exmcr import config
-from exmcr.errors import ConfigError
+from exmcr.common.errors import ConfigError
 from exmcr.media import MODALITIES
 
-NEIGHBOURS = 10
+NEIGHBORS = 10
 MOST = 1000  # rows of a pool that are measured, by a fixed draw
-COLUMNS = ["items", "stage", "from", "to", "n_from", "n_to", "gap", "alignment", "uniformity", "effective_rank", "hubness"]
+COLUMNS = [
+    "items",
+    "stage",
+    "from",
+    "to",
+    "n_from",
+    "n_to",
+    "gap",
+    "alignment",
+    "uniformity",
+    "effective_rank",
+    "hubness",
+]
 
 
 def gap(a: np.ndarray, b: np.ndarray) -> float:
     """(n, d), (m, d) -> ||mean(a) - mean(b)||."""
-    return float(np.linalg.norm(a.mean(axis=0, dtype=np.float64) - b.mean(axis=0, dtype=np.float64)))
+    return float(
+        np.linalg.norm(a.mean(axis=0, dtype=np.float64) - b.mean(axis=0, dtype=np.float64))
+    )
 
 
 def alignment(a: np.ndarray, b: np.ndarray, positive: np.ndarray) -> float:
@@ -45,14 +58,14 @@ def uniformity(a: np.ndarray) -> float:
     return float(logsumexp(exponent) - np.log(len(exponent)))
 
 
-def occurrences(similarity: np.ndarray, k: int = NEIGHBOURS) -> np.ndarray:
+def occurrences(similarity: np.ndarray, k: int = NEIGHBORS) -> np.ndarray:
     """(n, m) -> int (m,): how many of the n queries have each gallery item among their k best. Ties: the first in order."""
     k = min(k, similarity.shape[1])
     best = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
     return np.bincount(best.ravel(), minlength=similarity.shape[1])
 
 
-def hubness(similarity: np.ndarray, k: int = NEIGHBOURS) -> float:
+def hubness(similarity: np.ndarray, k: int = NEIGHBORS) -> float:
     """(n, m) -> skewness of `occurrences`: mean((N - mean)^3) / std^3; 0 when all occur equally often."""
     count = occurrences(similarity, k).astype(np.float64)
     off = count - count.mean()
@@ -81,31 +94,45 @@ def between(a: np.ndarray, b: np.ndarray, positive: np.ndarray | None = None) ->
     return {"gap": gap(a, b), "alignment": together, "hubness": hubness(a @ b.T)}
 
 
-def table(embeddings, maps: dict) -> pd.DataFrame:
-    """One row for each two modalities, before and after extension, on the training pools and on the test items.
+def table(project, maps: dict) -> pd.DataFrame:
+    """One row per ordered pair of modalities, before and after extension, on pools and test items.
 
-    embeddings: evaluation.embeddings.Embeddings; maps: leaf name -> Maps. Before: every modality in the frozen space of its
-    own (text in the base), so that what a leaf's modality shares with another space is chance. Pairs that belong together are
-    test items of one concept; pools have no such pairs."""
+    project: exmcr.project.Project; maps: {leaf name: Maps}. Before extension every modality is in
+    its own frozen space (text in the base), so that alignment across spaces is at chance. Pairs
+    that belong together are test items of one concept; pools have none.
+    """
     rows = []
     for items, split in (("pool", "train"), ("test", "test")):
-        vectors, concept = {"before": {}, "after": {}}, {}
-        for modality in MODALITIES:
-            leaf = embeddings.leaf_of(modality)
-            space = embeddings.base if leaf is None else config.leaf_space(embeddings.params, leaf)
-            if not (embeddings.root / "banks" / space / modality / split / "manifest.json").is_file():
-                continue
-            bank = embeddings.bank(space, modality, split)
-            if len(bank) < 2:
-                continue  # a single vector has no shape
-            some = np.sort(np.random.default_rng(0).permutation(len(bank))[:MOST])
-            own = np.asarray(bank.vectors)[some]
-            vectors["before"][modality], vectors["after"][modality] = own, own if leaf is None else maps[leaf["name"]].leaf(own)
-            if items == "test":
-                concept[modality] = embeddings.items.set_index("id").concept.loc[bank.ids[some]].to_numpy()
-        for stage, of in vectors.items():
+        before, after, concept = _measured(project, maps, split)
+        for stage, of in (("before", before), ("after", after)):
             single = {modality: {"n_from": len(v), **alone(v)} for modality, v in of.items()}
             for a, b in itertools.permutations(of, 2):
-                same = (concept[a][:, None] == concept[b]) & (concept[a] != "")[:, None] if items == "test" else None
-                rows.append({"items": items, "stage": stage, "from": a, "to": b, "n_to": len(of[b]), **single[a], **between(of[a], of[b], same)})
+                same = None
+                if items == "test":
+                    same = (concept[a][:, None] == concept[b]) & (concept[a] != "")[:, None]
+                names = {"items": items, "stage": stage, "from": a, "to": b, "n_to": len(of[b])}
+                rows.append(names | single[a] | between(of[a], of[b], same))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _measured(project, maps: dict, split: str) -> tuple[dict, dict, dict]:
+    """At most MOST vectors of each modality: as they are, extended, and the concepts of the items."""
+    params = project.params
+    before: dict[str, np.ndarray] = {}
+    after: dict[str, np.ndarray] = {}
+    concept: dict[str, np.ndarray] = {}
+    for modality in MODALITIES:
+        leaf = params.leaf_of(modality)
+        space = params.base_space if leaf is None else params.leaf_space(leaf)
+        if not (project.bank_path(space, modality, split) / "manifest.json").is_file():
+            continue
+        bank = project.bank(space, modality, split)
+        if len(bank) < 2:
+            continue  # a single vector has no shape
+        some = np.sort(np.random.default_rng(0).permutation(len(bank))[:MOST])
+        own = np.asarray(bank.vectors)[some]
+        before[modality] = own
+        after[modality] = own if leaf is None else maps[leaf.name].leaf(own)
+        known = project.items.set_index("id").concept
+        concept[modality] = known.reindex(bank.ids[some]).fillna("").to_numpy()
+    return before, after, concept

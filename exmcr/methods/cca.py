@@ -5,29 +5,41 @@ projection to a low-dimensional CCA subspace. The base does not stay untouched: 
 
 import numpy as np
 
-from exmcr.errors import ConfigError
-from exmcr.methods import Maps
-from exmcr.pairs import Pools
-from exmcr.spaces.base import unit
+from exmcr.common.errors import ConfigError
+from exmcr.common.vectors import unit
+from exmcr.methods.maps import Maps
+from exmcr.pairing.pools import Pools
 
 
-def cca(pools: Pools, seed: int = 0, *, dims: int = 64, shrink: float = 0.1, power: float = 1.0) -> Maps:
+def cca(
+    pools: Pools, seed: int = 0, *, dims: int = 64, shrink: float = 0.1, power: float = 1.0
+) -> Maps:
     """Both sides to the `dims` directions in which the overlap correlates most, each times its correlation ** power.
 
     shrink     covariances are C + shrink * trace(C) / d * I, so that few items do not make noise correlate [assumed]
     power      0: all directions count the same; 1: as they correlate [assumed]
-    x is centred at the mean of its own pool and the base at that of the overlap: the paper's affine shift between the clouds
+    x is centered at the mean of its own pool and the base at that of the overlap: the paper's affine shift between the clouds
     [assumed]. Raises ConfigError for more dims than the smaller space has."""
     to_leaf, to_base, correlation = canonical(pools.o_leaf, pools.o_base, dims, shrink)
-    weight = correlation ** (power / 2)  # on either side, so that products carry correlation ** power
-    own, mean = np.asarray(pools.x_leaf, np.float64).mean(axis=0), np.asarray(pools.o_base, np.float64).mean(axis=0)
-    return Maps(leaf=lambda x: unit((x - own) @ to_leaf * weight), base=lambda y: unit((y - mean) @ to_base * weight))
+    weight = correlation ** (
+        power / 2
+    )  # on either side, so that products carry correlation ** power
+    own, mean = (
+        np.asarray(pools.x_leaf, np.float64).mean(axis=0),
+        np.asarray(pools.o_base, np.float64).mean(axis=0),
+    )
+    return Maps(
+        leaf=lambda x: unit((x - own) @ to_leaf * weight),
+        base=lambda y: unit((y - mean) @ to_base * weight),
+    )
 
 
-def canonical(a: np.ndarray, b: np.ndarray, dims: int, shrink: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def canonical(
+    a: np.ndarray, b: np.ndarray, dims: int, shrink: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Matching rows a (n, d_a), b (n, d_b) -> directions (d_a, dims), (d_b, dims), and their correlations (dims,), falling.
 
-    Along them the centred rows have unit variance (by the shrunk covariance). Raises ConfigError for more dims than the smaller
+    Along them the centered rows have unit variance (by the shrunk covariance). Raises ConfigError for more dims than the smaller
     side has."""
     if not 1 <= dims <= min(a.shape[1], b.shape[1]):
         raise ConfigError(f"cca: dims is between 1 and {min(a.shape[1], b.shape[1])}, not {dims}")
@@ -37,10 +49,10 @@ def canonical(a: np.ndarray, b: np.ndarray, dims: int, shrink: float) -> tuple[n
     return white_a @ u[:, :dims], white_b @ vt[:dims].T, correlation[:dims]
 
 
-def _whitening(centred: np.ndarray, shrink: float) -> np.ndarray:
+def _whitening(centered: np.ndarray, shrink: float) -> np.ndarray:
     """C^(-1/2) of the shrunk covariance, symmetric."""
-    d = centred.shape[1]
-    covariance = centred.T @ centred / len(centred)
+    d = centered.shape[1]
+    covariance = centered.T @ centered / len(centered)
     values, vectors = np.linalg.eigh(covariance + shrink * np.trace(covariance) / d * np.eye(d))
     floor = values[-1] * 1e-10  # a direction without any variance has no correlation either
     return vectors * np.where(values > floor, np.maximum(values, floor) ** -0.5, 0) @ vectors.T

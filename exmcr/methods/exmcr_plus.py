@@ -9,12 +9,13 @@ pairs with a linear f_m, which errs elsewhere. All that was chosen on validation
 
 import numpy as np
 
-from exmcr.aggregate import aggregate
-from exmcr.errors import ConfigError
-from exmcr.methods import Maps, exmcr
+from exmcr.common.errors import ConfigError
+from exmcr.common.vectors import unit
+from exmcr.methods import exmcr
+from exmcr.methods.maps import Maps
 from exmcr.methods.relative import described
-from exmcr.pairs import Pools
-from exmcr.spaces.base import unit
+from exmcr.pairing.aggregation import aggregate
+from exmcr.pairing.pools import Pools
 
 BLOCK = 8192  # items described at once, so that memory does not grow with the banks
 
@@ -44,30 +45,55 @@ def probes(pools: Pools, keep: int, power: float, ridge: float) -> np.ndarray:
     return np.linalg.solve(covariance + ridge * np.trace(covariance) / dim * np.eye(dim), cross.T).T
 
 
-def probed(pools: Pools, *, keep: int, power: float, ridge: float, settle: float, tau: float) -> Maps:
+def probed(
+    pools: Pools, *, keep: int, power: float, ridge: float, settle: float, tau: float
+) -> Maps:
     """The part of exmcr+ that is not trained; arguments as there."""
     detectors = probes(pools, keep, power, ridge)
 
     def leaf(x: np.ndarray) -> np.ndarray:
-        near = aggregate(x, pools.x_leaf, pools.x_leaf, tau).values[0]
-        return unit(described(unit((1 - settle) * x + settle * near), pools.o_leaf, keep, power) @ detectors)
+        near = aggregate(x, pools.x_leaf, [pools.x_leaf], tau)[0]
+        return unit(
+            described(unit((1 - settle) * x + settle * near), pools.o_leaf, keep, power) @ detectors
+        )
 
     return Maps(leaf=leaf)
 
 
-def exmcr_plus(pools: Pools, seed: int = 0, *, pair: dict, train: dict, keep: int = 400, power: float = 8.0, ridge: float = 0.05,
-               settle: float = 0.6, tau: float = 0.05, share_projector: float = 0.25, steps: int = 300) -> Maps:  # fmt: skip
+def exmcr_plus(
+    pools: Pools,
+    seed: int = 0,
+    *,
+    pair: dict,
+    train: dict,
+    keep: int = 400,
+    power: float = 8.0,
+    ridge: float = 0.05,
+    settle: float = 0.6,
+    tau: float = 0.05,
+    share_projector: float = 0.25,
+    steps: int = 300,
+) -> Maps:
     """normalize((1 - share_projector) probed(x) + share_projector projector(x)); the leaf's banks are needed at use, as for the hop.
 
     keep, power     of the descriptions: the largest similarities, each ** power; on both sides
     ridge           of the probes, relative to the mean eigenvalue of the base's covariance
     settle, tau     x moves this share (0 to 1) of the way to agg(x -> X^L) at temperature tau
-    pair, train     those of Ex-MCR for this leaf; the projector differs from it in centres (x only), depth of f_m (linear), steps
+    pair, train     those of Ex-MCR for this leaf; the projector differs from it in centers (x only), depth of f_m (linear), steps
 
     Raises ConfigError for values that cannot be."""
     for name, share in (("settle", settle), ("share_projector", share_projector)):
         if not 0 <= share <= 1:
             raise ConfigError(f"exmcr+: {name} is between 0 and 1, not {share}")
-    projector = exmcr.fit(pools, seed, pair=pair | {"centres": ["leaf"]}, train=train | {"depth_inter": "linear", "steps": steps})
+    projector = exmcr.fit(
+        pools,
+        seed,
+        pair=pair | {"centers": ["leaf"]},
+        train=train | {"depth_inter": "linear", "steps": steps},
+    )
     near = probed(pools, keep=keep, power=power, ridge=ridge, settle=settle, tau=tau)
-    return Maps(leaf=lambda x: unit((1 - share_projector) * near.leaf(x) + share_projector * projector.leaf(x)))
+    return Maps(
+        leaf=lambda x: unit(
+            (1 - share_projector) * near.leaf(x) + share_projector * projector.leaf(x)
+        )
+    )

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from exmcr.methods import Maps
+from exmcr.methods.maps import Maps
 from exmcr.methods.networks import fitted, on_arrays, pseudo_pairs
-from exmcr.objectives import infonce
-from exmcr.pairs import Pools
+from exmcr.pairing.pools import Pools
+from exmcr.training.objectives import infonce
 
 
 class Universal(nn.Module):
@@ -22,7 +22,9 @@ class Universal(nn.Module):
 
     def __init__(self, dim: int, hidden: int):
         super().__init__()
-        self.shared = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+        self.shared = nn.Sequential(
+            nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim)
+        )
         nn.init.zeros_(self.shared[3].weight)
         self.token = nn.Parameter(torch.zeros(dim))
 
@@ -44,7 +46,9 @@ class Newcomer(nn.Module):
         return self.universal(self.align(x), self.token)
 
 
-def oneencoder(pools: Pools, seed: int = 0, *, hidden: int = 256, tau1: float = 0.02, **settings) -> Maps:
+def oneencoder(
+    pools: Pools, seed: int = 0, *, hidden: int = 256, tau1: float = 0.02, **settings
+) -> Maps:
     """Both steps with symmetric InfoNCE on pseudo pairs. settings: see networks.SETTINGS; they hold for either step."""
 
     def within_base(model, batch, given):
@@ -52,9 +56,24 @@ def oneencoder(pools: Pools, seed: int = 0, *, hidden: int = 256, tau1: float = 
 
     def newcomer(model, batch, given):
         target = model.universal(batch["o_base"])
-        return {"total": infonce(model(batch["x_leaf"]), target, given["tau2"]) + infonce(model(batch["o_leaf"]), target, given["tau2"])}
+        return {
+            "total": infonce(model(batch["x_leaf"]), target, given["tau2"])
+            + infonce(model(batch["o_leaf"]), target, given["tau2"])
+        }
 
     d_leaf, d_base = pools.o_leaf.shape[1], pools.o_base.shape[1]
-    universal = fitted(lambda: Universal(d_base, hidden), pseudo_pairs(pools, ["overlap", "base"], tau1), seed, within_base, settings)
-    leaf = fitted(lambda: Newcomer(universal, d_leaf, d_base), pseudo_pairs(pools, ["overlap", "leaf"], tau1), seed, newcomer, settings)
+    universal = fitted(
+        lambda: Universal(d_base, hidden),
+        pseudo_pairs(pools, ["overlap", "base"], tau1),
+        seed,
+        within_base,
+        settings,
+    )
+    leaf = fitted(
+        lambda: Newcomer(universal, d_leaf, d_base),
+        pseudo_pairs(pools, ["overlap", "leaf"], tau1),
+        seed,
+        newcomer,
+        settings,
+    )
     return Maps(leaf=on_arrays(leaf), base=on_arrays(universal))

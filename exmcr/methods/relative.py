@@ -6,11 +6,11 @@ largest of them. Neither learns anything. The base does not stay as it is: it to
 import numpy as np
 from scipy.sparse import csr_array
 
-from exmcr.aggregate import topk
-from exmcr.errors import ConfigError
-from exmcr.methods import Maps
-from exmcr.pairs import Pools
-from exmcr.spaces.base import unit
+from exmcr.common.errors import ConfigError
+from exmcr.common.vectors import unit
+from exmcr.kernels.search import topk
+from exmcr.methods.maps import Maps
+from exmcr.pairing.pools import Pools
 
 
 def relative(pools: Pools, seed: int = 0, *, anchors: int = 512) -> Maps:
@@ -22,7 +22,9 @@ def relative(pools: Pools, seed: int = 0, *, anchors: int = 512) -> Maps:
     return Maps(leaf=lambda x: unit(x @ a_leaf), base=lambda y: unit(y @ a_base))
 
 
-def asif(pools: Pools, seed: int = 0, *, keep: int = 100, power: float = 4.0, anchors: int | None = None) -> Maps:
+def asif(
+    pools: Pools, seed: int = 0, *, keep: int = 100, power: float = 4.0, anchors: int | None = None
+) -> Maps:
     """Relative to all overlap items (or `anchors` of them), but only the `keep` largest similarities, each ** power, the rest zero.
 
     keep 800 and power 8 in the paper for 1.6 M anchors [assumed]. Raises ConfigError for keep or anchors < 1."""
@@ -46,7 +48,9 @@ def described(vectors: np.ndarray, anchors: np.ndarray, keep: int, power: float)
     weights = np.maximum(best.scores.astype(np.float64), 1e-6) ** power
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
     starts = np.arange(0, weights.size + 1, weights.shape[1])
-    return csr_array((weights.ravel(), best.indices.ravel(), starts), shape=(len(vectors), len(anchors)))
+    return csr_array(
+        (weights.ravel(), best.indices.ravel(), starts), shape=(len(vectors), len(anchors))
+    )
 
 
 def _draw(pools: Pools, anchors: int, seed: int) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""A regularised linear map, the mapping of SITTA (Paischer et al. 2023, arXiv:2307.05591) between two spaces on shared items."""
+"""A regularized linear map, the mapping of SITTA (Paischer et al. 2023, arXiv:2307.05591) between two spaces on shared items."""
 
 import numpy as np
 
-from exmcr.errors import ConfigError
-from exmcr.methods import Maps
-from exmcr.pairs import Pools
-from exmcr.spaces.base import unit
+from exmcr.common.errors import ConfigError
+from exmcr.common.vectors import unit
+from exmcr.methods.maps import Maps
+from exmcr.pairing.pools import Pools
 
 
 def ridge(pools: Pools, seed: int = 0, *, alpha: float = 1.0) -> Maps:

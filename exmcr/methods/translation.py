@@ -1,23 +1,25 @@
-"""Latent space translation: standardise, turn, put back (Maiorca et al., NeurIPS 2023, arXiv:2311.00664)."""
+"""Latent space translation: standardize, turn, put back (Maiorca et al., NeurIPS 2023, arXiv:2311.00664)."""
 
 import numpy as np
 
-from exmcr.errors import ConfigError
-from exmcr.methods import Maps
-from exmcr.pairs import Pools
-from exmcr.spaces.base import unit
+from exmcr.common.errors import ConfigError
+from exmcr.common.vectors import unit
+from exmcr.methods.maps import Maps
+from exmcr.pairing.pools import Pools
 
 
-def translation(pools: Pools, seed: int = 0, *, centre: str = "own") -> Maps:
-    """x -> normalize(((x - mean) / std) R * std^B + mean^B), R the orthogonal Procrustes solution of the standardised overlap.
+def translation(pools: Pools, seed: int = 0, *, center: str = "own") -> Maps:
+    """x -> normalize(((x - mean) / std) R * std^B + mean^B), R the orthogonal Procrustes solution of the standardized overlap.
 
-    centre   whose mean x loses: "overlap", as in the paper, where x and overlap are one modality; or "own", that of the leaf's
+    center   whose mean x loses: "overlap", as in the paper, where x and overlap are one modality; or "own", that of the leaf's
              own pool, which also closes the modality gap [our addition]. Standard deviations are the overlap's, per dimension
-    Raises ConfigError for any other centre."""
-    if centre not in ("own", "overlap"):
-        raise ConfigError(f"translation: centre is 'own' or 'overlap', not {centre!r}")
+    Raises ConfigError for any other center."""
+    if center not in ("own", "overlap"):
+        raise ConfigError(f"translation: center is 'own' or 'overlap', not {center!r}")
     a, b = np.asarray(pools.o_leaf, np.float64), np.asarray(pools.o_base, np.float64)
-    (mean_a, std_a), (mean_b, std_b) = ((v.mean(axis=0), np.maximum(v.std(axis=0), 1e-8)) for v in (a, b))
+    (mean_a, std_a), (mean_b, std_b) = (
+        (v.mean(axis=0), np.maximum(v.std(axis=0), 1e-8)) for v in (a, b)
+    )
     u, _, vt = np.linalg.svd(((a - mean_a) / std_a).T @ ((b - mean_b) / std_b), full_matrices=False)
-    mean = mean_a if centre == "overlap" else np.asarray(pools.x_leaf, np.float64).mean(axis=0)
+    mean = mean_a if center == "overlap" else np.asarray(pools.x_leaf, np.float64).mean(axis=0)
     return Maps(leaf=lambda x: unit((x - mean) / std_a @ (u @ vt) * std_b + mean_b))

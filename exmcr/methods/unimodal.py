@@ -5,10 +5,10 @@ base both know. Both sides are projected, so the base does not stay as it is."""
 
 from torch import nn
 
-from exmcr.methods import Maps
+from exmcr.methods.maps import Maps
 from exmcr.methods.networks import Head, fitted, on_arrays, overlap_pairs
-from exmcr.objectives import infonce
-from exmcr.pairs import Pools
+from exmcr.pairing.pools import Pools
+from exmcr.training.objectives import infonce
 
 
 class Projectors(nn.Module):
@@ -27,8 +27,14 @@ def unimodal(pools: Pools, seed: int = 0, *, out: int = 256, hidden: int = 256, 
     settings: see networks.SETTINGS."""
 
     def loss(model, batch, given):
-        return {"total": infonce(model.leaf(batch["x_leaf"]), model.base(batch["o_base"]), given["tau2"])}
+        return {
+            "total": infonce(
+                model.leaf(batch["x_leaf"]), model.base(batch["o_base"]), given["tau2"]
+            )
+        }
 
     d_leaf, d_base = pools.o_leaf.shape[1], pools.o_base.shape[1]
-    model = fitted(lambda: Projectors(d_leaf, d_base, out, hidden), overlap_pairs(pools), seed, loss, settings)
+    model = fitted(
+        lambda: Projectors(d_leaf, d_base, out, hidden), overlap_pairs(pools), seed, loss, settings
+    )
     return Maps(leaf=on_arrays(model.leaf), base=on_arrays(model.base))

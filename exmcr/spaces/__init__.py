@@ -1,10 +1,19 @@
-"""The spaces by name. Modules are imported when first asked for, because real encoders are slow to import."""
+"""Frozen spaces by name (stage `fit_spaces`, notebook 00_spaces).
+
+base.py     what a space is
+clip.py, clap.py, ulip.py (with pointbert.py)   the spaces of the paper
+weights.py  where their weights come from and lie
+mini/       small spaces trained here, for offline runs
+loaded.py   which weights a run has loaded
+
+Modules are imported when first used, because real encoders are slow to import.
+"""
 
 import inspect
 from importlib import import_module
 from pathlib import Path
 
-from exmcr.errors import ConfigError
+from exmcr.common.errors import ConfigError
 from exmcr.spaces.base import Space
 
 SPACES = {
@@ -18,9 +27,10 @@ SPACES = {
 
 
 def space_class(name: str) -> type[Space]:
-    """The class of a space, whose modalities and options can be asked without loading weights.
+    """The class of a space; its modalities and options are known without loading weights.
 
-    Raises ConfigError for an unknown name, listing the known ones."""
+    Raises ConfigError for an unknown name, listing the known ones.
+    """
     if name not in SPACES:
         raise ConfigError(f"unknown space '{name}'; known: {', '.join(SPACES)}")
     module, cls = SPACES[name].split(":")
@@ -28,12 +38,32 @@ def space_class(name: str) -> type[Space]:
 
 
 def options(name: str) -> list[str]:
-    """What can be chosen when a space is constructed (`encoders` in params.yaml), besides the project it belongs to."""
-    return [option for option in inspect.signature(space_class(name)).parameters if option != "root"]
+    """Constructor arguments that `encoders` in params.yaml may set (all but the project root)."""
+    return [o for o in inspect.signature(space_class(name)).parameters if o != "root"]
+
+
+def wrong_options(name: str, chosen: dict) -> list[str]:
+    """One line for each option of a space that does not exist or has an impossible value."""
+    known, choices, wrong = options(name), space_class(name).choices, []
+    for option, value in chosen.items():
+        path = f"encoders.{name}.{option}"
+        if option not in known:
+            wrong.append(f"{path}: unknown option; known: {', '.join(known)}")
+        elif option in choices and value not in choices[option]:
+            wrong.append(f"{path}: must be one of {', '.join(choices[option])}, is {value!r}")
+        elif option == "batch_size" and (type(value) is not int or value < 1):
+            wrong.append(f"{path}: must be a whole number > 0, is {value!r}")
+    return wrong
 
 
 def load_space(name: str, root: Path | None = None, **options) -> Space:
-    """Construct a space by its registry name, for the project in `root` (the one around the caller if None).
+    """Construct a space by its registry name.
 
-    Raises ConfigError for an unknown name, and whatever is wrong with its weights."""
-    return space_class(name)(root=root, **options)
+    root: folder of the project, from which relative paths are understood; None takes the one at
+    or above the current folder. Raises ConfigError for an unknown name or option, and for
+    anything wrong with the weights.
+    """
+    cls = space_class(name)
+    if wrong := wrong_options(name, options):
+        raise ConfigError("; ".join(wrong))
+    return cls(root=root, **options)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from exmcr import checkpoints, weights
-from exmcr.errors import ConfigError
-from exmcr.media import Sound
-from exmcr.spaces.base import Space, digest, in_batches
+from exmcr.common import checkpoints
+from exmcr.common.errors import ConfigError
+from exmcr.common.hashing import digest
+from exmcr.media.sounds import Sound
+from exmcr.spaces import weights
+from exmcr.spaces.base import Space, in_batches
 
 RATE = 48_000  # Hz, what CLAP was trained on
 LENGTH = 480_000  # samples: 10 s; shorter sound is repeated, longer is cropped
@@ -39,13 +41,21 @@ class Clap(Space):
     dim = 512
     modalities = ("audio", "text")
 
-    def __init__(self, checkpoint: str | Path = "630k-fusion-best", tokenizer: str | Path | None = None, device: str | None = None,
-                 batch_size: int | None = None, root: Path | None = None):
+    def __init__(
+        self,
+        checkpoint: str | Path = "630k-fusion-best",
+        tokenizer: str | Path | None = None,
+        device: str | None = None,
+        batch_size: int | None = None,
+        root: Path | None = None,
+    ):
         import torch
 
         path = _find(weights.under(root, checkpoint) if Path(checkpoint).suffix else checkpoint)
         state = checkpoints.load_state(path)
-        state.pop("text_branch.embeddings.position_ids", None)  # a constant that transformers stored before 4.31
+        state.pop(
+            "text_branch.embeddings.position_ids", None
+        )  # a constant that transformers stored before 4.31
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_size = batch_size
         self.tokenizer = _load_tokenizer(weights.under(root, tokenizer))
@@ -53,8 +63,15 @@ class Clap(Space):
         self._laion = _import_laion()
         self.network, self._config = _build(self._laion)
         checkpoints.fill(self.network, state, path, "CLAP with fusion (HTSAT-tiny, RoBERTa)")
-        probe = self._tokens(["Rain on a tin roof; 42 birds, and a dog's bark."])["input_ids"].tolist()  # names the tokenizer
-        self.fingerprint = digest("clap", "48 kHz, int16, crops from the samples", repr(probe), checkpoints.state_digest(state))
+        probe = self._tokens(["Rain on a tin roof; 42 birds, and a dog's bark."])[
+            "input_ids"
+        ].tolist()  # names the tokenizer
+        self.fingerprint = digest(
+            "clap",
+            "48 kHz, int16, crops from the samples",
+            repr(probe),
+            checkpoints.state_digest(state),
+        )
         self.network.eval().requires_grad_(False).to(self.device)
 
     def encode_batch(self, modality: str, items: list) -> np.ndarray:
@@ -63,14 +80,31 @@ class Clap(Space):
 
         on_cpu = torch.device(self.device).type == "cpu"
         if modality == "audio":
-            prepare, encode = lambda part: [self._features(sound) for sound in part], self.network.get_audio_embedding
+            prepare, encode = (
+                lambda part: [self._features(sound) for sound in part],
+                self.network.get_audio_embedding,
+            )
         else:
             prepare, encode = self._tokens, self.network.get_text_embedding
-        return in_batches(items, self.batch_size or (2 if modality == "audio" and on_cpu else 16), self.device, prepare, encode)
+        return in_batches(
+            items,
+            self.batch_size or (2 if modality == "audio" and on_cpu else 16),
+            self.device,
+            prepare,
+            encode,
+        )
 
     def _tokens(self, texts: list) -> dict:
         # Always a list: a bare string would lose its batch dimension.
-        return dict(self.tokenizer(list(texts), padding="max_length", truncation=True, max_length=77, return_tensors="pt"))
+        return dict(
+            self.tokenizer(
+                list(texts),
+                padding="max_length",
+                truncation=True,
+                max_length=77,
+                return_tensors="pt",
+            )
+        )
 
     def _features(self, sound: Sound) -> dict:
         """laion_clap's own features of one sound: mel (4, 1001, 64) of the whole and three crops, and what it is made of."""
@@ -82,7 +116,11 @@ class Clap(Space):
         with seeded(samples), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a deprecated argument, once per sound
             return self._laion.get_audio_features(
-                {}, torch.from_numpy(samples), LENGTH, data_truncating="fusion", data_filling="repeatpad",
+                {},
+                torch.from_numpy(samples),
+                LENGTH,
+                data_truncating="fusion",
+                data_filling="repeatpad",
                 audio_cfg=self._config["audio_cfg"],
             )
 
@@ -94,7 +132,9 @@ def resample(sound: Sound) -> np.ndarray:
     if sound.rate == RATE:
         return sound.samples
     samples = soxr.resample(sound.samples, sound.rate, RATE, quality="HQ").astype(np.float32)
-    return samples if len(samples) else sound.samples[:1]  # less than one sample is left of a mere click
+    return (
+        samples if len(samples) else sound.samples[:1]
+    )  # less than one sample is left of a mere click
 
 
 @contextlib.contextmanager
@@ -115,13 +155,17 @@ def _find(checkpoint: str | Path) -> Path:
         return path
     if path.suffix:  # a path
         if not path.is_file() and not path.with_suffix(".safetensors").is_file():
-            raise ConfigError(f"no weight file {path}; `exmcr weights` says where it comes from and where to put it")
+            raise ConfigError(
+                f"no weight file {path}; `exmcr weights` says where it comes from and where to put it"
+            )
         return checkpoints.convert_once(path, path.with_suffix(".safetensors"))
     target = weights.folder() / f"{checkpoint}.safetensors"
     weight = weights.named(str(checkpoint))
     source = weights.locate(weight) or weights.folder() / weight.file
     if not source.is_file() and not target.is_file():
-        raise ConfigError(f"no weights of CLAP: take {weight.file} from {weight.page}, put it at {source}; see `exmcr weights`")
+        raise ConfigError(
+            f"no weights of CLAP: take {weight.file} from {weight.page}, put it at {source}; see `exmcr weights`"
+        )
     return checkpoints.convert_once(source, target)
 
 
@@ -139,7 +183,9 @@ def _load_tokenizer(folder: str | Path | None):
         raise ConfigError(f"no tokenizer at {source} ({type(error).__name__}); {hint}") from error
     # transformers 5 makes an empty tokenizer, without a word, where files are missing.
     if len(tokenizer) != VOCABULARY:
-        raise ConfigError(f"the tokenizer at {source} knows {len(tokenizer)} tokens instead of {VOCABULARY}; {hint}")
+        raise ConfigError(
+            f"the tokenizer at {source} knows {len(tokenizer)} tokens instead of {VOCABULARY}; {hint}"
+        )
     return tokenizer
 
 
@@ -150,12 +196,18 @@ def _import_laion():
     if "laion_clap.hook" not in sys.modules:
         before = list(sys.path)
         # At import it fetches three tokenizers, of which it would use none here.
-        kinds = {transformers.BertTokenizer, transformers.RobertaTokenizer, transformers.BartTokenizer}
+        kinds = {
+            transformers.BertTokenizer,
+            transformers.RobertaTokenizer,
+            transformers.BartTokenizer,
+        }
         try:
             with contextlib.ExitStack() as stack, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of deprecated imports of theirs
                 for kind in kinds:
-                    stack.enter_context(_replaced(kind, "from_pretrained", classmethod(lambda *_, **__: None)))
+                    stack.enter_context(
+                        _replaced(kind, "from_pretrained", classmethod(lambda *_, **__: None))
+                    )
                 import laion_clap  # noqa: F401
         finally:
             sys.path[:] = before
@@ -167,13 +219,25 @@ def _build(laion):
     from transformers import RobertaConfig, RobertaModel
 
     config = RobertaConfig(
-        vocab_size=VOCABULARY, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5,
-        pad_token_id=1, bos_token_id=0, eos_token_id=2,
+        vocab_size=VOCABULARY,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
     )
     random = classmethod(lambda cls, *_, **__: cls(config))
     with _replaced(RobertaModel, "from_pretrained", random), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return laion.create_model("HTSAT-tiny", "roberta", precision="fp32", device="cpu", enable_fusion=True, fusion_type="aff_2d")
+        return laion.create_model(
+            "HTSAT-tiny",
+            "roberta",
+            precision="fp32",
+            device="cpu",
+            enable_fusion=True,
+            fusion_type="aff_2d",
+        )
 
 
 @contextlib.contextmanager

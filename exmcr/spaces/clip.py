@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from exmcr import checkpoints, weights
-from exmcr.errors import ConfigError
-from exmcr.spaces.base import Space, digest, in_batches
+from exmcr.common import checkpoints
+from exmcr.common.errors import ConfigError
+from exmcr.common.hashing import digest
+from exmcr.spaces import weights
+from exmcr.spaces.base import Space, in_batches
 
 
 class Clip(Space):
@@ -31,13 +33,23 @@ class Clip(Space):
     modalities = ("image", "text")
     choices = {"precision": ("float32", "bfloat16")}
 
-    def __init__(self, model: str = "ViT-B-32-quickgelu", tag: str = "openai", checkpoint: str | Path | None = None,
-                 precision: str = "float32", device: str | None = None, batch_size: int = 64, root: Path | None = None):
+    def __init__(
+        self,
+        model: str = "ViT-B-32-quickgelu",
+        tag: str = "openai",
+        checkpoint: str | Path | None = None,
+        precision: str = "float32",
+        device: str | None = None,
+        batch_size: int = 64,
+        root: Path | None = None,
+    ):
         import open_clip
         import torch
 
         if precision not in self.choices["precision"]:
-            raise ConfigError(f"precision must be {' or '.join(self.choices['precision'])}, not '{precision}'")
+            raise ConfigError(
+                f"precision must be {' or '.join(self.choices['precision'])}, not '{precision}'"
+            )
         known = _check_names(model, tag)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype, self.batch_size = getattr(torch, precision), batch_size
@@ -45,12 +57,18 @@ class Clip(Space):
         state = _read(path)
         self.files = (path,)
         level = logging.root.manager.disable
-        logging.disable(logging.WARNING)  # open_clip's remark that the network is random: the weights come next
+        logging.disable(
+            logging.WARNING
+        )  # open_clip's remark that the network is random: the weights come next
         try:
             self.model, _, self.preprocess = open_clip.create_model_and_transforms(
-                model, pretrained=None, pretrained_text=False,
-                image_mean=known.get("mean"), image_std=known.get("std"),
-                image_interpolation=known.get("interpolation"), image_resize_mode=known.get("resize_mode"),
+                model,
+                pretrained=None,
+                pretrained_text=False,
+                image_mean=known.get("mean"),
+                image_std=known.get("std"),
+                image_interpolation=known.get("interpolation"),
+                image_resize_mode=known.get("resize_mode"),
             )
         finally:
             logging.disable(level)
@@ -58,7 +76,11 @@ class Clip(Space):
         _fill(self.model, state, path, model)
         self.model.eval().requires_grad_(False)
         self.fingerprint = digest(
-            "clip", model, repr(self.model.visual.preprocess_cfg), precision, checkpoints.state_digest(self.model.state_dict())
+            "clip",
+            model,
+            repr(self.model.visual.preprocess_cfg),
+            precision,
+            checkpoints.state_digest(self.model.state_dict()),
         )
         self.model.to(self.device)
         with torch.inference_mode():
@@ -70,11 +92,18 @@ class Clip(Space):
         from PIL import Image
 
         if modality == "image":
-            prepare = lambda part: torch.stack([self.preprocess(Image.fromarray(image)) for image in part]).to(self.device)
+            prepare = lambda part: torch.stack(
+                [self.preprocess(Image.fromarray(image)) for image in part]
+            ).to(self.device)
             encode = self.model.encode_image
         else:
-            prepare, encode = lambda part: self.tokenize(part).to(self.device), self.model.encode_text
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            prepare, encode = (
+                lambda part: self.tokenize(part).to(self.device),
+                self.model.encode_text,
+            )
+        with torch.autocast(
+            torch.device(self.device).type, torch.bfloat16, enabled=self.dtype == torch.bfloat16
+        ):
             return in_batches(items, self.batch_size, self.device, prepare, encode)
 
 
@@ -89,7 +118,9 @@ def _check_names(model: str, tag: str) -> dict:
     known = get_pretrained_cfg(model, tag)
     if not known:
         tags = open_clip.list_pretrained_tags_by_model(model)
-        raise ConfigError(f"open_clip has no weights '{tag}' for {model}, only: {', '.join(tags) or 'none'}")
+        raise ConfigError(
+            f"open_clip has no weights '{tag}' for {model}, only: {', '.join(tags) or 'none'}"
+        )
     trained, built = bool(known.get("quick_gelu")), bool(config.get("quick_gelu"))
     if trained != built:
         twin = f"{model}-quickgelu" if trained else model.removesuffix("-quickgelu")
@@ -111,7 +142,9 @@ def _find(model: str, tag: str, known: dict, checkpoint: str | Path | None) -> P
 
     try:
         return Path(download_pretrained(known))
-    except Exception as error:  # the hub's client raises a dozen kinds, all of which mean the same to the caller
+    except (
+        Exception
+    ) as error:  # the hub's client raises a dozen kinds, all of which mean the same to the caller
         raise ConfigError(
             f"no weights '{tag}' of {model}: neither {in_folder} nor the model hub ({type(error).__name__}); "
             "put that file there, `exmcr weights` says where it comes from"
@@ -133,11 +166,21 @@ def _fill(network, state: dict, path: Path, model: str) -> None:
     # Other spellings (of other trainers, of transformers) are known to open_clip, which reads the file itself. But it
     # would silently interpolate the positions of another image size or text length.
     for name in own:
-        if name.endswith("positional_embedding") and name in state and state[name].shape != own[name].shape:
-            raise ConfigError(f"{path} is of another architecture than {model}: {name} is {tuple(state[name].shape)}, not {tuple(own[name].shape)}")
+        if (
+            name.endswith("positional_embedding")
+            and name in state
+            and state[name].shape != own[name].shape
+        ):
+            raise ConfigError(
+                f"{path} is of another architecture than {model}: {name} is {tuple(state[name].shape)}, not {tuple(own[name].shape)}"
+            )
     try:
         load_checkpoint(network, str(path), strict=True, weights_only=True)
     except pickle.UnpicklingError:
-        checkpoints.fill(network, state, path, model)  # a file that open_clip refuses to open is not one of its own: this says how it differs
+        checkpoints.fill(
+            network, state, path, model
+        )  # a file that open_clip refuses to open is not one of its own: this says how it differs
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path} is of another architecture than {model}: {str(error)[:300]}") from error
+        raise ConfigError(
+            f"{path} is of another architecture than {model}: {str(error)[:300]}"
+        ) from error

@@ -16,10 +16,14 @@ def farthest_points(cloud: Tensor, n: int, size: int) -> tuple[Tensor, Tensor]:
     In float64, so that CPU and GPU choose alike: one differing choice would change all that follow, and clouds stored in
     half precision are full of equal distances."""
     b, p, _ = cloud.shape
-    axes = [axis.contiguous() for axis in cloud.double().unbind(dim=2)]  # three rows are twice as fast as triples
+    axes = [
+        axis.contiguous() for axis in cloud.double().unbind(dim=2)
+    ]  # three rows are twice as fast as triples
     chosen = torch.zeros(b, n, dtype=torch.long, device=cloud.device)
     near = torch.empty(b, n, size, dtype=torch.long, device=cloud.device)
-    gap = torch.full((b, p), torch.inf, dtype=torch.float64, device=cloud.device)  # to the nearest chosen point
+    gap = torch.full(
+        (b, p), torch.inf, dtype=torch.float64, device=cloud.device
+    )  # to the nearest chosen point
     current = chosen[:, :1].clone()
     for k in range(n):
         chosen[:, k] = current[:, 0]
@@ -31,13 +35,13 @@ def farthest_points(cloud: Tensor, n: int, size: int) -> tuple[Tensor, Tensor]:
 
 
 def group(cloud: Tensor, groups: int = GROUPS, size: int = GROUP_SIZE) -> tuple[Tensor, Tensor]:
-    """Cut clouds into overlapping groups. cloud (b, p, 3) -> (b, groups, size, 3) relative to the centres (b, groups, 3).
+    """Cut clouds into overlapping groups. cloud (b, p, 3) -> (b, groups, size, 3) relative to the centers (b, groups, 3).
 
-    A group is the `size` points nearest to its centre, the centre among them. Needs p >= size."""
+    A group is the `size` points nearest to its center, the center among them. Needs p >= size."""
     chosen, near = farthest_points(cloud, groups, size)
     batch = torch.arange(len(cloud), device=cloud.device)
-    centres = cloud[batch[:, None], chosen]
-    return cloud[batch[:, None, None], near] - centres[:, :, None], centres
+    centers = cloud[batch[:, None], chosen]
+    return cloud[batch[:, None, None], near] - centers[:, :, None], centers
 
 
 class GroupEncoder(nn.Module):
@@ -45,8 +49,12 @@ class GroupEncoder(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.first_conv = nn.Sequential(nn.Conv1d(3, 128, 1), nn.BatchNorm1d(128), nn.ReLU(), nn.Conv1d(128, 256, 1))
-        self.second_conv = nn.Sequential(nn.Conv1d(512, 512, 1), nn.BatchNorm1d(512), nn.ReLU(), nn.Conv1d(512, channels, 1))
+        self.first_conv = nn.Sequential(
+            nn.Conv1d(3, 128, 1), nn.BatchNorm1d(128), nn.ReLU(), nn.Conv1d(128, 256, 1)
+        )
+        self.second_conv = nn.Sequential(
+            nn.Conv1d(512, 512, 1), nn.BatchNorm1d(512), nn.ReLU(), nn.Conv1d(512, channels, 1)
+        )
 
     def forward(self, groups: Tensor) -> Tensor:
         local = self.first_conv(groups.transpose(1, 2))
@@ -65,15 +73,21 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return self.proj(
+            nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        )
 
 
 class Block(nn.Module):
-    """Attention, then a perceptron, each on normalised input and added to it: (b, n, dim) -> (b, n, dim)."""
+    """Attention, then a perceptron, each on normalized input and added to it: (b, n, dim) -> (b, n, dim)."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
-        self.norm1, self.attn, self.norm2 = nn.LayerNorm(dim), Attention(dim, heads), nn.LayerNorm(dim)
+        self.norm1, self.attn, self.norm2 = (
+            nn.LayerNorm(dim),
+            Attention(dim, heads),
+            nn.LayerNorm(dim),
+        )
         self.mlp = nn.ModuleDict({"fc1": nn.Linear(dim, 4 * dim), "fc2": nn.Linear(4 * dim, dim)})
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,7 +109,7 @@ class Blocks(nn.Module):
 
 
 class PointBERT(nn.Module):
-    """Groups and centres, as `group` gives them -> (b, 2 dim): the class token beside the maximum over the group tokens."""
+    """Groups and centers, as `group` gives them -> (b, 2 dim): the class token beside the maximum over the group tokens."""
 
     def __init__(self, dim: int = 384, depth: int = 12, heads: int = 6, channels: int = 256):
         super().__init__()
@@ -107,10 +121,10 @@ class PointBERT(nn.Module):
         self.blocks = Blocks(dim, depth, heads)
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, groups: Tensor, centres: Tensor) -> Tensor:
+    def forward(self, groups: Tensor, centers: Tensor) -> Tensor:
         b, g = groups.shape[:2]
         tokens = self.reduce_dim(self.encoder(groups.flatten(0, 1)).unflatten(0, (b, g)))
         x = torch.cat([self.cls_token.expand(b, -1, -1), tokens], dim=1)
-        position = torch.cat([self.cls_pos.expand(b, -1, -1), self.pos_embed(centres)], dim=1)
+        position = torch.cat([self.cls_pos.expand(b, -1, -1), self.pos_embed(centers)], dim=1)
         x = self.norm(self.blocks(x, position))
         return torch.cat([x[:, 0], x[:, 1:].amax(dim=1)], dim=1)

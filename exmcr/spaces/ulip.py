@@ -6,12 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exmcr import checkpoints, points, weights
-from exmcr.errors import ConfigError
-from exmcr.spaces.base import Space, digest, in_batches
+from exmcr.common import checkpoints
+from exmcr.common.errors import ConfigError
+from exmcr.common.hashing import digest
+from exmcr.media import meshes
+from exmcr.spaces import weights
+from exmcr.spaces.base import Space, in_batches
 from exmcr.spaces.pointbert import GROUP_SIZE, PointBERT, group
 
-NORMALISATIONS = {"as_stored": lambda cloud: cloud, "unit_sphere": points.unit_sphere}
+NORMALIZATIONS = {"as_stored": lambda cloud: cloud, "unit_sphere": meshes.unit_sphere}
 
 
 class UlipNetwork(nn.Module):
@@ -33,30 +36,34 @@ class UlipNetwork(nn.Module):
         self.text_projection = nn.Parameter(torch.randn(512, 512) * 512**-0.5)
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
-    def encode_points(self, groups: Tensor, centres: Tensor) -> Tensor:
+    def encode_points(self, groups: Tensor, centers: Tensor) -> Tensor:
         """What `pointbert.group` makes of clouds (b, p, 3) -> (b, 512)."""
-        return self.point_encoder(groups, centres) @ self.pc_projection
+        return self.point_encoder(groups, centers) @ self.pc_projection
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """(b, 3, 224, 224), normalised -> (b, 512): the class token, projected."""
+        """(b, 3, 224, 224), normalized -> (b, 512): the class token, projected."""
         return self.visual(images) @ self.image_projection
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """(b, 77) -> (b, 512): the feature at the end-of-text token, which has the largest number, projected."""
         length = tokens.shape[1]
-        causal = torch.full((length, length), -torch.inf, device=tokens.device, dtype=self.ln_final.weight.dtype).triu(1)
-        x = self.transformer(self.token_embedding(tokens) + self.positional_embedding[:length], attn_mask=causal)
+        causal = torch.full(
+            (length, length), -torch.inf, device=tokens.device, dtype=self.ln_final.weight.dtype
+        ).triu(1)
+        x = self.transformer(
+            self.token_embedding(tokens) + self.positional_embedding[:length], attn_mask=causal
+        )
         x = self.ln_final(x)[torch.arange(len(tokens), device=tokens.device), tokens.argmax(dim=1)]
         return x @ self.text_projection
 
 
 class Ulip2(Space):
-    """ULIP-2 with the PointBERT encoder for coordinates without colour (512-d).
+    """ULIP-2 with the PointBERT encoder for coordinates without color (512-d).
 
     checkpoint     a file in the format of `pointbert_ULIP-2.pt`, or its tensors as safetensors; by default that file from the
                    weights folder, else the one that now stands in its place on the hub (the fingerprint tells them apart)
-    normalisation  of clouds: "as_stored" (what the authors of Ex-MCR do with OpenShape's Objaverse records, which have unit
-                   radius) or "unit_sphere" (centred by the mean, as in ULIP's ModelNet40 evaluation); in the fingerprint
+    normalization  of clouds: "as_stored" (what the authors of Ex-MCR do with OpenShape's Objaverse records, which have unit
+                   radius) or "unit_sphere" (centered by the mean, as in ULIP's ModelNet40 evaluation); in the fingerprint
     device         torch device; by default the GPU if there is one
     batch_size     items per forward pass, no influence on the result; by default 32, and on a CPU one cloud at a time
                    (its 16,384 grouped points fill the caches, more of them only cost memory)
@@ -68,20 +75,33 @@ class Ulip2(Space):
     name = "ulip2"
     dim = 512
     modalities = ("points", "image", "text")
-    choices = {"normalisation": tuple(NORMALISATIONS)}
+    choices = {"normalization": tuple(NORMALIZATIONS)}
 
-    def __init__(self, checkpoint: str | Path | None = None, normalisation: str = "as_stored", device: str | None = None,
-                 batch_size: int | None = None, root: Path | None = None):
-        if normalisation not in NORMALISATIONS:
-            raise ConfigError(f"unknown normalisation '{normalisation}'; known: {', '.join(NORMALISATIONS)}")
+    def __init__(
+        self,
+        checkpoint: str | Path | None = None,
+        normalization: str = "as_stored",
+        device: str | None = None,
+        batch_size: int | None = None,
+        root: Path | None = None,
+    ):
+        if normalization not in NORMALIZATIONS:
+            raise ConfigError(
+                f"unknown normalization '{normalization}'; known: {', '.join(NORMALIZATIONS)}"
+            )
         path = _find(weights.under(root, checkpoint))
         state = checkpoints.load_state(path)
         self.files = (path,)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.normalise, self.batch_size = NORMALISATIONS[normalisation], batch_size
+        self.normalize, self.batch_size = NORMALIZATIONS[normalization], batch_size
         self.network = UlipNetwork()
         checkpoints.fill(self.network, state, path, "ULIP-2 with PointBERT (xyz)")
-        self.fingerprint = digest("ulip2", normalisation, "fps from point 0; Resize 224, ImageNet", checkpoints.state_digest(state))
+        self.fingerprint = digest(
+            "ulip2",
+            normalization,
+            "fps from point 0; Resize 224, ImageNet",
+            checkpoints.state_digest(state),
+        )
         self.network.eval().requires_grad_(False).to(self.device)
         self._prepare_images, self._tokenize = _image_transform(), _tokenizer()
 
@@ -93,25 +113,36 @@ class Ulip2(Space):
             "text": (lambda texts: self._tokenize(texts).to(self.device), self.network.encode_text),
         }[modality]
         on_cpu = torch.device(self.device).type == "cpu"
-        return in_batches(items, self.batch_size or (1 if modality == "points" and on_cpu else 32), self.device, prepare, encode)
+        return in_batches(
+            items,
+            self.batch_size or (1 if modality == "points" and on_cpu else 32),
+            self.device,
+            prepare,
+            encode,
+        )
 
     def _groups(self, clouds: list) -> tuple[Tensor, Tensor]:
-        groups, centres = [None] * len(clouds), [None] * len(clouds)
+        groups, centers = [None] * len(clouds), [None] * len(clouds)
         # A group needs 32 points. Repeating the points of a smaller cloud changes nothing: groups are reduced by maxima.
-        clouds = [cloud if len(cloud) >= GROUP_SIZE else np.resize(cloud, (GROUP_SIZE, 3)) for cloud in map(self.normalise, clouds)]
+        clouds = [
+            cloud if len(cloud) >= GROUP_SIZE else np.resize(cloud, (GROUP_SIZE, 3))
+            for cloud in map(self.normalize, clouds)
+        ]
         by_length = {}  # clouds of equal length are sampled together
         for k, cloud in enumerate(clouds):
             by_length.setdefault(len(cloud), []).append(k)
         for indices in by_length.values():
             stack = torch.from_numpy(np.stack([clouds[k] for k in indices])).to(self.device)
             for k, *pair in zip(indices, *group(stack)):
-                groups[k], centres[k] = pair
-        return torch.stack(groups), torch.stack(centres)
+                groups[k], centers[k] = pair
+        return torch.stack(groups), torch.stack(centers)
 
     def _pixels(self, images: list) -> Tensor:
         from PIL import Image
 
-        return torch.stack([self._prepare_images(Image.fromarray(i)) for i in images]).to(self.device)
+        return torch.stack([self._prepare_images(Image.fromarray(i)) for i in images]).to(
+            self.device
+        )
 
 
 def _find(checkpoint: str | Path | None) -> Path:
@@ -122,19 +153,23 @@ def _find(checkpoint: str | Path | None) -> Path:
         if found := weights.locate(weight):
             return found
     places = " or ".join(f"{weight.file} (from {weight.page})" for weight in names)
-    raise ConfigError(f"no weights of ULIP-2: put {places} into {weights.folder()}; see `exmcr weights`")
+    raise ConfigError(
+        f"no weights of ULIP-2: put {places} into {weights.folder()}; see `exmcr weights`"
+    )
 
 
 def _image_transform():
-    """SLIP's evaluation transform: shorter side to 224, centre, ImageNet statistics."""
+    """SLIP's evaluation transform: shorter side to 224, center, ImageNet statistics."""
     from torchvision import transforms
 
-    return transforms.Compose([
-        transforms.Resize(224),
-        transforms.CenterCrop(224),
-        transforms.ToTensor(),
-        transforms.Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
-    ])
+    return transforms.Compose(
+        [
+            transforms.Resize(224),
+            transforms.CenterCrop(224),
+            transforms.ToTensor(),
+            transforms.Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+        ]
+    )
 
 
 def _tokenizer():

@@ -6,8 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Iterator
 
+from exmcr.common.errors import ConfigError
 from exmcr.corpora.paper.layout import load_item  # noqa: F401  (a row's item in memory)
-from exmcr.errors import ConfigError
 
 PAPER_CORPORA = {
     "coco": "Captions and images of MS COCO",
@@ -26,7 +26,9 @@ PAPER_CORPORA = {
 WITH_CAPTIONS = ("coco", "audiocaps", "clotho")  # whose captions lie in files of their own
 
 
-def paper_corpora(name: str, root: str | Path, split: str | None = None, texts_only: bool = False) -> Iterator[dict]:
+def paper_corpora(
+    name: str, root: str | Path, split: str | None = None, texts_only: bool = False
+) -> Iterator[dict]:
     """Rows of a corpus that lies in `root`; `split` None means the reader's default.
 
     With `texts_only`, captions alone, for which sounds and pictures need not be on disk.

@@ -11,22 +11,37 @@ from typing import Iterator
 from exmcr.corpora.paper.audioset import find
 from exmcr.corpora.paper.layout import SOUND, files_by_stem, need, one_of, present, row
 
-LICENCE = "captions MIT; sound: YouTube terms"
+LICENSE = "captions MIT; sound: YouTube terms"
 
 
 def rows(root: Path, split: str = "test", texts_only: bool = False) -> Iterator[dict]:
     one_of(split, ("train", "val", "test"), "audiocaps")
     clips = {}
-    with need(root / f"{split}.csv", root / "dataset" / f"{split}.csv").open(encoding="utf-8", newline="") as file:
+    with need(root / f"{split}.csv", root / "dataset" / f"{split}.csv").open(
+        encoding="utf-8", newline=""
+    ) as file:
         for line in csv.DictReader(file):
-            clips.setdefault((line["youtube_id"], float(line["start_time"])), []).append((line["audiocap_id"], line["caption"].strip()))
+            clips.setdefault((line["youtube_id"], float(line["start_time"])), []).append(
+                (line["audiocap_id"], line["caption"].strip())
+            )
     sounds = {} if texts_only else files_by_stem(need(root / split, root / "audio"), SOUND)
 
     def pairs():
         for (video, start), captions in clips.items():
             path, clip = find(sounds, video, start, start + 10), f"{video}_{start:g}"
-            item = [row("audiocaps", split, clip, "audio", path=path, licence=LICENCE)]
-            item += [row("audiocaps", split, f"{clip}/{id}", "text", group=clip, caption=text, licence=LICENCE) for id, text in captions]
+            item = [row("audiocaps", split, clip, "audio", path=path, license=LICENSE)]
+            item += [
+                row(
+                    "audiocaps",
+                    split,
+                    f"{clip}/{id}",
+                    "text",
+                    group=clip,
+                    caption=text,
+                    license=LICENSE,
+                )
+                for id, text in captions
+            ]
             yield path, item
 
     return present(pairs(), f"audiocaps {split}", texts_only)

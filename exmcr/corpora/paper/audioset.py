@@ -12,7 +12,7 @@ from typing import Iterator
 from exmcr.corpora.paper.layout import SOUND, files_by_stem, need, one_of, present, row
 
 SPLITS = ("balanced_train", "unbalanced_train", "eval")
-LICENCE = "labels CC-BY 4.0; sound: YouTube terms"
+LICENSE = "labels CC-BY 4.0; sound: YouTube terms"
 
 
 def rows(root: Path, split: str = "balanced_train") -> Iterator[dict]:
@@ -27,14 +27,33 @@ def rows(root: Path, split: str = "balanced_train") -> Iterator[dict]:
             for video, start, end, classes in csv.reader(lines, skipinitialspace=True):
                 path = find(sounds, video, float(start), float(end))
                 concept = ", ".join(names.get(mid, mid) for mid in classes.split(","))
-                yield path, [row("audioset", split, f"{video}_{float(start):g}", "audio", path=path, concept=concept, licence=LICENCE)]
+                yield (
+                    path,
+                    [
+                        row(
+                            "audioset",
+                            split,
+                            f"{video}_{float(start):g}",
+                            "audio",
+                            path=path,
+                            concept=concept,
+                            license=LICENSE,
+                        )
+                    ],
+                )
 
     return present(pairs(), f"audioset {split}")
 
 
-def find(sounds: dict[str, Path], video: str, start: float, end: float | None = None) -> Path | None:
+def find(
+    sounds: dict[str, Path], video: str, start: float, end: float | None = None
+) -> Path | None:
     """The file of a clip, under whichever name a downloader gave it."""
     names = [f"{video}_{start:g}", video, f"Y{video}", f"{video}_{start:.3f}"]
     if end is not None:
-        names += [f"{video}_{start:g}_{end:g}", f"{video}_{start * 1000:.0f}_{end * 1000:.0f}", f"{video}_{start:.3f}_{end:.3f}"]
+        names += [
+            f"{video}_{start:g}_{end:g}",
+            f"{video}_{start * 1000:.0f}_{end * 1000:.0f}",
+            f"{video}_{start:.3f}_{end:.3f}",
+        ]
     return next((sounds[name] for name in names if name in sounds), None)

@@ -7,10 +7,15 @@ audio/<VideoID>.wav, frames/<VideoID>.jpg or frames/<VideoID>/*.jpg, taken from 
 from pathlib import Path
 from typing import Iterator
 
+from exmcr.common.errors import ConfigError
 from exmcr.corpora.paper.layout import need, one_of, sound_and_frame
-from exmcr.errors import ConfigError
 
-FILES = {"train": "trainSet.txt", "val": "valSet.txt", "test": "testSet.txt", "all": "Annotations.txt"}
+FILES = {
+    "train": "trainSet.txt",
+    "val": "valSet.txt",
+    "test": "testSet.txt",
+    "all": "Annotations.txt",
+}
 
 
 def rows(root: Path, split: str = "test") -> Iterator[dict]:
@@ -24,6 +29,8 @@ def rows(root: Path, split: str = "test") -> Iterator[dict]:
                 # A video can hold several events; the first names it, so that every video is one item.
                 items.setdefault(video, (video, concept, float(start), float(end) - float(start)))
             except ValueError as error:
-                raise ConfigError(f"{path}: not Category&VideoID&Quality&StartTime&EndTime: {line!r}") from error
+                raise ConfigError(
+                    f"{path}: not Category&VideoID&Quality&StartTime&EndTime: {line!r}"
+                ) from error
     items = [item if item[3] > 0 else (*item[:2], 0.0, None) for item in items.values()]
     return sound_and_frame(root, "ave", split, items, "YouTube terms")

@@ -12,27 +12,38 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from exmcr import config
-from exmcr.corpora import table
+from exmcr.common.errors import ConfigError
+from exmcr.common.hashing import stable_uniform
+from exmcr.corpora import items as table
 from exmcr.corpora.paper import modelnet40, paper_corpora
-from exmcr.corpora.paper.layout import open_tar
-from exmcr.corpora.splits import chance
-from exmcr.errors import ConfigError
+from exmcr.media.tars import open_tar
 
 CHUNK = 100_000  # rows of millions that are dicts at a time
-YOUTUBE = ("audioset", "audiocaps", "ave", "vggss")  # clips of the same videos, named by their 11 characters
+YOUTUBE = (
+    "audioset",
+    "audiocaps",
+    "ave",
+    "vggss",
+)  # clips of the same videos, named by their 11 characters
 
 
-def build(root: Path) -> Path:
+def build(root: Path, entries: list[dict]) -> Path:
     """List the corpora of the block `paper` in root/data/items.parquet; returns its path. Files stay where they are.
 
     Raises ConfigError that names every folder which is not there, or what is wrong inside one."""
-    entries = config.load(root / "params.yaml").get("paper") or []
     folders = [_folder(root, entry) for entry in entries]
-    missing = sorted({f"{entry['corpus']} in {folder}" for entry, folder in zip(entries, folders, strict=True) if not folder.is_dir()})
+    missing = sorted(
+        {
+            f"{entry['corpus']} in {folder}"
+            for entry, folder in zip(entries, folders, strict=True)
+            if not folder.is_dir()
+        }
+    )
     if missing or not entries:
-        raise ConfigError(f"corpora: paper lacks {'; '.join(missing) or 'every corpus'}: put them there, name their `folder` under `paper` "
-                          "in params.yaml, or delete their lines")  # fmt: skip
+        raise ConfigError(
+            f"corpora: paper lacks {'; '.join(missing) or 'every corpus'}: put them there, name their `folder` under `paper` "
+            "in params.yaml, or delete their lines"
+        )
     taken: dict[str, str] = {}  # original -> the split it is in
     parts, dropped = [], Counter()
     # What is asked first, so that pools can leave it out.
@@ -61,14 +72,18 @@ def _in_reading_order(items: pd.DataFrame, data: Path) -> pd.DataFrame:
     for shard, names in places.groupby("shard").member:
         members = open_tar(str(data / shard)).members
         places.loc[names.index, "begin"] = [members[name][0] for name in names]
-    return pd.concat([items[~in_tar], items.loc[places.sort_values(["shard", "begin"]).index]], ignore_index=True)
+    return pd.concat(
+        [items[~in_tar], items.loc[places.sort_values(["shard", "begin"]).index]], ignore_index=True
+    )
 
 
 def _folder(root: Path, entry: dict) -> Path:
     return root / entry.get("folder", f"data/paper/{entry['corpus']}")
 
 
-def _part(entry: dict, folder: Path, data: Path, taken: dict[str, str], dropped: Counter) -> Iterator[pd.DataFrame]:
+def _part(
+    entry: dict, folder: Path, data: Path, taken: dict[str, str], dropped: Counter
+) -> Iterator[pd.DataFrame]:
     """The rows of one line of the block, CHUNK at a time."""
     name, to = f"{entry['corpus']} {entry['split']}", entry["as"]
     try:
@@ -94,7 +109,9 @@ def _groups(entry: dict, folder: Path) -> Iterable[list[dict]]:
     groups = (list(rows) for _, rows in itertools.groupby(rows, key=lambda row: row["group"]))
     if "most" not in entry:
         return groups
-    return heapq.nsmallest(entry["most"], groups, key=lambda rows: chance(rows[0]["group"]))  # a fixed draw
+    return heapq.nsmallest(
+        entry["most"], groups, key=lambda rows: stable_uniform(rows[0]["group"])
+    )  # a fixed draw
 
 
 def _free(groups, name: str, to: str, taken: dict[str, str], dropped: Counter):
@@ -126,8 +143,20 @@ def _as_item(row: dict, to: str, data: Path, of: str) -> dict:
     path = row["path"] or ""
     if path.startswith(f"{data}/"):
         path = path[len(f"{data}/") :]
-    return table.row(row["id"], row["modality"], [row["caption"]], row["concept"], row["source"], row["licence"], row["group"],
-                     path=path, start=row["start"], seconds=row["seconds"] or 0.0, split=to, of=of)  # fmt: skip
+    return table.row(
+        row["id"],
+        row["modality"],
+        [row["caption"]],
+        row["concept"],
+        row["source"],
+        row["license"],
+        row["group"],
+        path=path,
+        start=row["start"],
+        seconds=row["seconds"] or 0.0,
+        split=to,
+        of=of,
+    )
 
 
 def _prompts(groups: list[list[dict]], to: str) -> Iterator[dict]:

@@ -18,4 +18,11 @@ def rows(root: Path, split: str = "train") -> Iterator[dict]:
             caption = line.rstrip("\n").split("\t")[0].strip()
             # img2dataset's instructions put a header line into the file
             if caption and not (k == 0 and caption == "caption"):
-                yield row("cc3m", split, f"{split}/{k}", "text", caption=caption, licence="free use, as stated by Google")
+                yield row(
+                    "cc3m",
+                    split,
+                    f"{split}/{k}",
+                    "text",
+                    caption=caption,
+                    license="free use, as stated by Google",
+                )

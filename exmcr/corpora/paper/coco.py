@@ -9,7 +9,7 @@ from typing import Iterator
 
 from exmcr.corpora.paper.layout import need, one_of, present, read_json, row
 
-LICENCE = "captions CC-BY 4.0; images: Flickr terms"
+LICENSE = "captions CC-BY 4.0; images: Flickr terms"
 OFFICIAL = ("train2014", "val2014", "train2017", "val2017")
 KARPATHY = ("train", "restval", "val", "test")
 
@@ -20,8 +20,11 @@ def rows(root: Path, split: str = "val2017", texts_only: bool = False) -> Iterat
 
     def pairs():
         for id, path, captions in images:
-            item = [row("coco", split, id, "image", path=path, licence=LICENCE)]
-            item += [row("coco", split, f"{id}/{k}", "text", group=id, caption=text, licence=LICENCE) for k, text in captions]
+            item = [row("coco", split, id, "image", path=path, license=LICENSE)]
+            item += [
+                row("coco", split, f"{id}/{k}", "text", group=id, caption=text, license=LICENSE)
+                for k, text in captions
+            ]
             yield (path if path.is_file() else None), item
 
     return present(pairs(), f"coco {split}", texts_only)
@@ -37,7 +40,11 @@ def _official(root: Path, split: str):
 
 
 def _karpathy(root: Path, split: str):
-    for image in read_json(need(root / "dataset_coco.json", root / "annotations" / "dataset_coco.json"))["images"]:
+    for image in read_json(
+        need(root / "dataset_coco.json", root / "annotations" / "dataset_coco.json")
+    )["images"]:
         if image["split"] == split:
-            captions = [(sentence["sentid"], sentence["raw"].strip()) for sentence in image["sentences"]]
+            captions = [
+                (sentence["sentid"], sentence["raw"].strip()) for sentence in image["sentences"]
+            ]
             yield image["cocoid"], root / image["filepath"] / image["filename"], captions

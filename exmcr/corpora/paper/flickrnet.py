@@ -16,6 +16,10 @@ def rows(root: Path, split: str = "test") -> Iterator[dict]:
     if split == "all":
         ids = list(files_by_stem(root / "audio", SOUND))
     else:
-        with need(root / "flickr_test.csv", root / "metadata" / "flickr_test.csv").open(newline="") as file:
+        with need(root / "flickr_test.csv", root / "metadata" / "flickr_test.csv").open(
+            newline=""
+        ) as file:
             ids = [line[0].strip() for line in csv.reader(file) if line]
-    return sound_and_frame(root, "flickrnet", split, ((id, "", 0.0, None) for id in ids), "Flickr terms")
+    return sound_and_frame(
+        root, "flickrnet", split, ((id, "", 0.0, None) for id in ids), "Flickr terms"
+    )

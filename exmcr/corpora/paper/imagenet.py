@@ -16,13 +16,28 @@ def rows(root: Path, split: str = "train") -> Iterator[dict]:
     folder = need(root / split, root / "ILSVRC" / "Data" / "CLS-LOC" / split)
     mapping = root / "LOC_synset_mapping.txt"
     lines = mapping.read_text(encoding="utf-8").splitlines() if mapping.is_file() else []
-    names = {line.split(" ", 1)[0]: line.split(" ", 1)[1].split(",")[0] for line in lines if " " in line}
+    names = {
+        line.split(" ", 1)[0]: line.split(" ", 1)[1].split(",")[0] for line in lines if " " in line
+    }
 
     def pairs():
         for path in _pictures(folder):
             number = path.parent.name if path.parent != folder else ""
             concept = names.get(number, number)
-            yield path, [row("imagenet", split, f"{split}/{path.stem}", "image", path=path, concept=concept, licence="research only, ImageNet terms")]
+            yield (
+                path,
+                [
+                    row(
+                        "imagenet",
+                        split,
+                        f"{split}/{path.stem}",
+                        "image",
+                        path=path,
+                        concept=concept,
+                        license="research only, ImageNet terms",
+                    )
+                ],
+            )
 
     return present(pairs(), f"imagenet {split}")
 

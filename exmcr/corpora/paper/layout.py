@@ -4,104 +4,59 @@ id         unique in the corpus                       modality  text, image, aud
 caption    text of a text row, "" elsewhere           concept   class name, "" if there is none
 path       file, or `shard.tar::member`; None: text   start, seconds   window of a sound; seconds None: to the end
 split      as the corpus calls it                     source    name of the corpus
-licence    as stated by the corpus or the item        group     rows of one original (an image and its captions) share it
+license    as stated by the corpus or the item        group     rows of one original (an image and its captions) share it
 """
 
-import contextlib
-import functools
 import json
 import logging
 import os
-import tarfile
-import tempfile
-import threading
 from pathlib import Path
 from typing import Iterable, Iterator
 
 from exmcr import media
-from exmcr.errors import BadItem, ConfigError
+from exmcr.common.errors import ConfigError
+from exmcr.media.tars import local_file, open_tar
 
 log = logging.getLogger(__name__)
 
 
-def row(source: str, split: str, id, modality: str, *, group=None, caption: str = "", concept: str = "", path=None,
-        start: float = 0.0, seconds: float | None = None, licence: str = "") -> dict:
+def row(
+    source: str,
+    split: str,
+    id,
+    modality: str,
+    *,
+    group=None,
+    caption: str = "",
+    concept: str = "",
+    path=None,
+    start: float = 0.0,
+    seconds: float | None = None,
+    license: str = "",
+) -> dict:
     return {
-        "id": f"{source}/{id}", "modality": modality, "caption": caption, "concept": concept,
-        "path": None if path is None else str(path), "start": float(start), "seconds": None if seconds is None else float(seconds),
-        "split": split, "source": source, "licence": licence, "group": f"{source}/{id if group is None else group}",
+        "id": f"{source}/{id}",
+        "modality": modality,
+        "caption": caption,
+        "concept": concept,
+        "path": None if path is None else str(path),
+        "start": float(start),
+        "seconds": None if seconds is None else float(seconds),
+        "split": split,
+        "source": source,
+        "license": license,
+        "group": f"{source}/{id if group is None else group}",
     }
 
 
 def load_item(row: dict):
     """The item of a row in memory (see exmcr/media.py), from a file or a tar. Raises BadItem."""
     if row["modality"] == "text":
-        return media.load_text(row["caption"])
+        return media.text.load(row["caption"])
     with local_file(row["path"]) as path:
         if row["modality"] == "audio":
-            return media.load_audio(path, row["start"], row["seconds"])
+            return media.sounds.load(path, row["start"], row["seconds"])
         return media.load(row["modality"], path)
-
-
-@contextlib.contextmanager
-def local_file(path: str) -> Iterator[Path]:
-    """A path that can be opened: the file itself, or a temporary copy of a tar's member."""
-    shard, _, member = path.partition("::")
-    if not member:
-        yield Path(path)
-        return
-    try:
-        content = open_tar(shard).read(member)
-    except (KeyError, OSError, ConfigError) as error:
-        raise BadItem(f"cannot read {path}: {error}") from error
-    with tempfile.NamedTemporaryFile(suffix=Path(member).suffix) as file:
-        file.write(content)
-        file.flush()
-        try:
-            yield Path(file.name)
-        except BadItem as error:  # reasons stand in manifests, which are the same in every run
-            reason = str(error).replace(file.name, path).replace(Path(file.name).name, Path(member).name)
-            raise BadItem(reason) from error
-
-
-class Tar:
-    """An uncompressed tar, opened and indexed once, that several threads read.
-
-    members: {name: (where its content begins, its length in bytes)}, in the order of the tar. Raises ConfigError when it is no such tar."""
-
-    def __init__(self, path: str):
-        try:
-            self._file = open(path, "rb", buffering=0)
-            with tarfile.open(fileobj=self._file, mode="r:") as tar:
-                self.members = {member.name: (member.offset_data, member.size) for member in tar if member.isfile()}
-        except (tarfile.TarError, OSError) as error:
-            raise ConfigError(f"{path} is not a readable tar: {error}") from error
-
-    def read(self, member: str) -> bytes:
-        """Raises KeyError for a member that is not there, OSError when the tar ends inside it."""
-        offset, size = self.members[member]
-        content = os.pread(self._file.fileno(), size, offset)  # unlike seek and read, nothing that threads share
-        if len(content) < size:
-            raise OSError(f"only {len(content)} of {size} bytes")
-        return content
-
-    def __del__(self):
-        if hasattr(self, "_file"):
-            self._file.close()
-
-
-_opening = threading.Lock()
-
-
-def open_tar(shard: str) -> Tar:
-    """The tar, kept open as long as it is among the few last asked for."""
-    with _opening:  # the threads that load a bank come to a new tar together: one indexes it, the others wait
-        return _cached_tar(shard)
-
-
-@functools.lru_cache(maxsize=8)
-def _cached_tar(shard: str) -> Tar:
-    return Tar(shard)
 
 
 def need(*candidates: Path) -> Path:
@@ -135,8 +90,15 @@ def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path | s
         if path.suffix.lower() in suffixes:
             found[path.stem] = path
         elif path.suffix == ".tar":
-            names = ((member, *os.path.splitext(os.path.basename(member))) for member in open_tar(str(path)).members)
-            found |= {stem: f"{path}::{member}" for member, stem, suffix in names if suffix.lower() in suffixes}
+            names = (
+                (member, *os.path.splitext(os.path.basename(member)))
+                for member in open_tar(str(path)).members
+            )
+            found |= {
+                stem: f"{path}::{member}"
+                for member, stem, suffix in names
+                if suffix.lower() in suffixes
+            }
     return found
 
 
@@ -144,7 +106,9 @@ SOUND = (".wav", ".flac", ".ogg", ".mp3", ".m4a")
 PICTURE = (".jpg", ".jpeg", ".png", ".webp")
 
 
-def present(pairs: Iterable[tuple[object, list[dict]]], what: str, texts_only: bool = False) -> Iterator[dict]:
+def present(
+    pairs: Iterable[tuple[object, list[dict]]], what: str, texts_only: bool = False
+) -> Iterator[dict]:
     """Rows of the items that are on disk; with `texts_only`, text rows of all. `pairs` are (path or None, rows of the item).
 
     Videos vanish from the web, so some are always missing: their number is logged. None at all is a ConfigError."""
@@ -163,7 +127,13 @@ def present(pairs: Iterable[tuple[object, list[dict]]], what: str, texts_only: b
         log.warning("%s: %d of %d listed items are not on disk", what, missing, here + missing)
 
 
-def sound_and_frame(root: Path, source: str, split: str, items: Iterable[tuple[str, str, float, float | None]], licence: str) -> Iterator[dict]:
+def sound_and_frame(
+    root: Path,
+    source: str,
+    split: str,
+    items: Iterable[tuple[str, str, float, float | None]],
+    license: str,
+) -> Iterator[dict]:
     """Rows of videos taken apart into `audio/<id>.wav` and `frames/<id>.jpg` (or a folder `frames/<id>/`: its middle frame).
 
     items: (id, concept, start, seconds). Both rows of a video share a group."""
@@ -174,12 +144,26 @@ def sound_and_frame(root: Path, source: str, split: str, items: Iterable[tuple[s
         for id, concept, start, seconds in items:
             sound, picture = sounds.get(id), pictures.get(id)
             if picture is not None and picture.is_dir():
-                inside = sorted(path for path in picture.iterdir() if path.suffix.lower() in PICTURE)
+                inside = sorted(
+                    path for path in picture.iterdir() if path.suffix.lower() in PICTURE
+                )
                 picture = inside[len(inside) // 2] if inside else None
-            common = dict(group=id, concept=concept, licence=licence)
-            yield (sound if picture else None), [
-                row(source, split, f"{id}/audio", "audio", path=sound, start=start, seconds=seconds, **common),
-                row(source, split, f"{id}/image", "image", path=picture, **common),
-            ]
+            common = dict(group=id, concept=concept, license=license)
+            yield (
+                (sound if picture else None),
+                [
+                    row(
+                        source,
+                        split,
+                        f"{id}/audio",
+                        "audio",
+                        path=sound,
+                        start=start,
+                        seconds=seconds,
+                        **common,
+                    ),
+                    row(source, split, f"{id}/image", "image", path=picture, **common),
+                ],
+            )
 
     return present(pairs(), source)

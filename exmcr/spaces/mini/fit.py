@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from exmcr.corpora.table import load_item
-from exmcr.errors import BadItem
-from exmcr.media import Sound
+from exmcr.common.errors import BadItem
+from exmcr.corpora.items import load_item
+from exmcr.media.sounds import Sound
 from exmcr.spaces.mini.audio_text import MiniAudioText
 from exmcr.spaces.mini.image_text import MiniImageText
 from exmcr.spaces.mini.points import MiniPoints
@@ -19,10 +19,16 @@ SPEEDS = (1.0, 0.84, 1.19)  # a sound is also heard three semitones lower and hi
 BATCH = 128  # items per write of the feature cache
 
 
-def _features(space: MiniSpace, items: pd.DataFrame, data: Path, change=None) -> tuple[np.ndarray, list[str]]:
+def _features(
+    space: MiniSpace, items: pd.DataFrame, data: Path, change=None
+) -> tuple[np.ndarray, list[str]]:
     """Features of items that can be read, and their ids, through the cache."""
     rows, ids = [], []
-    for start in tqdm(range(0, len(items), BATCH), desc=f"{space.name} {items.modality.iloc[0]} features", unit="batch"):
+    for start in tqdm(
+        range(0, len(items), BATCH),
+        desc=f"{space.name} {items.modality.iloc[0]} features",
+        unit="batch",
+    ):
         loaded = []
         for item in items.iloc[start : start + BATCH].itertuples():
             try:
@@ -49,10 +55,14 @@ class _Texts:
         return space.features("text", list(self.row))
 
 
-def fit_image_text(items: pd.DataFrame, root: Path, settings: dict, sources: list[str]) -> list[dict]:
+def fit_image_text(
+    items: pd.DataFrame, root: Path, settings: dict, sources: list[str]
+) -> list[dict]:
     """The base, on captioned pictures of these sources. Returns the losses per epoch."""
     space = MiniImageText(root, trained=False)
-    train = items[(items.modality == "image") & (items.split == "train") & items.source.isin(sources)]
+    train = items[
+        (items.modality == "image") & (items.split == "train") & items.source.isin(sources)
+    ]
     pictures, ids = _features(space, train, root / "data")
     texts = _Texts()
     captions = [texts.rows(c) for c in train.set_index("id").captions[ids]]
@@ -67,13 +77,19 @@ def fit_audio_text(items: pd.DataFrame, root: Path, settings: dict) -> list[dict
     texts = _Texts()
     sounds, captions, concepts = [], [], []
     for speed in SPEEDS:
-        features, ids = _features(space, train, root / "data", lambda s, v=speed: Sound(s.samples, int(s.rate * v)))
+        features, ids = _features(
+            space, train, root / "data", lambda s, v=speed: Sound(s.samples, int(s.rate * v))
+        )
         sounds.append(features)
         rows = train.set_index("id").loc[ids]
         captions += [texts.rows([*r.captions, r.concept]) for r in rows.itertuples()]
         concepts += rows.concept.tolist()
     sounds = np.concatenate(sounds)
-    pairs = [Pairs("audio", "text", np.arange(len(sounds)), captions, pd.factorize(np.array(concepts))[0])]
+    pairs = [
+        Pairs(
+            "audio", "text", np.arange(len(sounds)), captions, pd.factorize(np.array(concepts))[0]
+        )
+    ]
     return space.fit({"audio": sounds, "text": texts.features(space)}, pairs, settings)
 
 
@@ -93,11 +109,25 @@ def fit_points(items: pd.DataFrame, root: Path, settings: dict, sources: list[st
     named = pd.factorize(captions[cloud_ids].str[0].to_numpy())[0]
     shown = np.arange(len(picture_ids))
     pairs = [
-        Pairs("points", "text", np.arange(len(cloud_ids)), [texts.rows(captions[i]) for i in cloud_ids], named),
-        Pairs("points", "image", np.array([a for a, _ in with_icon]), [np.array([b]) for _, b in with_icon], np.arange(len(with_icon))),
+        Pairs(
+            "points",
+            "text",
+            np.arange(len(cloud_ids)),
+            [texts.rows(captions[i]) for i in cloud_ids],
+            named,
+        ),
+        Pairs(
+            "points",
+            "image",
+            np.array([a for a, _ in with_icon]),
+            [np.array([b]) for _, b in with_icon],
+            np.arange(len(with_icon)),
+        ),
         Pairs("image", "text", shown, [texts.rows(captions[i]) for i in picture_ids], shown),
     ]
-    return space.fit({"points": clouds, "image": pictures, "text": texts.features(space)}, pairs, settings)
+    return space.fit(
+        {"points": clouds, "image": pictures, "text": texts.features(space)}, pairs, settings
+    )
 
 
 def overlap_of_training_items(items: pd.DataFrame, settings: dict) -> pd.DataFrame:
@@ -107,6 +137,9 @@ def overlap_of_training_items(items: pd.DataFrame, settings: dict) -> pd.DataFra
     used = {
         "mini-image-text": set(pictures[pictures.source.isin(settings["base_sources"])].id),
         "mini-audio-text": set(sounds.id),
-        "mini-points": set(models.id) | set(pictures[(pictures.of != "") | pictures.source.isin(settings["points_sources"])].id),
+        "mini-points": set(models.id)
+        | set(pictures[(pictures.of != "") | pictures.source.isin(settings["points_sources"])].id),
     }
-    return pd.DataFrame([[len(used[a] & used[b]) for b in used] for a in used], list(used), list(used))
+    return pd.DataFrame(
+        [[len(used[a] & used[b]) for b in used] for a in used], list(used), list(used)
+    )

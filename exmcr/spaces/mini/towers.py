@@ -12,7 +12,7 @@ TEXT = 384  # length of the sentence features every tower can start from
 
 
 class Tower(nn.Module):
-    """normalize(W s + MLP(z)): s are the sentence-like features among x, z is all of x, standardised.
+    """normalize(W s + MLP(z)): s are the sentence-like features among x, z is all of x, standardized.
 
     W carries what is comparable to text over from the start; the MLP learns the rest. x (n, size) -> (n, 512).
     `semantic` is the slice of x that lives in sentence-feature space (None: there is no s); hidden 0 leaves the MLP out."""
@@ -25,14 +25,22 @@ class Tower(nn.Module):
         self.linear = nn.Linear(TEXT, DIM, bias=False) if semantic else None
         self.mlp = None
         if hidden:
-            self.mlp = nn.Sequential(nn.Linear(size, hidden), nn.LayerNorm(hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, DIM))
+            self.mlp = nn.Sequential(
+                nn.Linear(size, hidden),
+                nn.LayerNorm(hidden),
+                nn.GELU(),
+                nn.Dropout(dropout),
+                nn.Linear(hidden, DIM),
+            )
 
     def start(self, rotation: torch.Tensor, features: torch.Tensor) -> None:
         """Begin with sentence features rotated onto the sphere (rotation: (512, 384), orthonormal columns)."""
         with torch.no_grad():
             self.mean.copy_(features.mean(0))
             spread = features.std(0)
-            self.spread.copy_(spread + 0.05 * spread.mean())  # a feature that hardly varies is not blown up
+            self.spread.copy_(
+                spread + 0.05 * spread.mean()
+            )  # a feature that hardly varies is not blown up
             if self.linear is not None:
                 self.linear.weight.copy_(rotation)
             if self.mlp is not None and self.linear is not None:
@@ -63,8 +71,20 @@ class Pairs(NamedTuple):
     group: np.ndarray  # int (n,)
 
 
-def train(towers: nn.ModuleDict, features: dict[str, torch.Tensor], pairs: list[Pairs], *, epochs: int, batch: int, lr: float,
-          weight_decay: float, noise: float, temperature: float, seed: int, progress: bool = True) -> list[dict]:  # fmt: skip
+def train(
+    towers: nn.ModuleDict,
+    features: dict[str, torch.Tensor],
+    pairs: list[Pairs],
+    *,
+    epochs: int,
+    batch: int,
+    lr: float,
+    weight_decay: float,
+    noise: float,
+    temperature: float,
+    seed: int,
+    progress: bool = True,
+) -> list[dict]:
     """Symmetric InfoNCE over every kind of pair.
 
     features: modality -> float32 (n, size). `noise` is the norm of Gaussian noise added to text features, against learning
@@ -75,10 +95,14 @@ def train(towers: nn.ModuleDict, features: dict[str, torch.Tensor], pairs: list[
     for modality, tower in towers.items():
         tower.start(rotation, features[modality])
     log_scale = nn.Parameter(torch.tensor(float(np.log(1 / temperature))))
-    optimizer = torch.optim.AdamW([*towers.parameters(), log_scale], lr=lr, weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(
+        [*towers.parameters(), log_scale], lr=lr, weight_decay=weight_decay
+    )
     sizes = [min(batch, len(p.a)) for p in pairs]
     steps = max(1, max(len(p.a) // s for p, s in zip(pairs, sizes, strict=True)))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, lr, total_steps=epochs * steps, pct_start=0.1
+    )
     history = []
     towers.train()
     for epoch in trange(epochs, desc="towers", disable=not progress):
@@ -95,7 +119,15 @@ def train(towers: nn.ModuleDict, features: dict[str, torch.Tensor], pairs: list[
             optimizer.step()
             schedule.step()
             sums += [float(x) for x in losses]
-        history.append({"epoch": epoch, **{f"{p.modality_a}-{p.modality_b}": s / steps for p, s in zip(pairs, sums, strict=True)}})
+        history.append(
+            {
+                "epoch": epoch,
+                **{
+                    f"{p.modality_a}-{p.modality_b}": s / steps
+                    for p, s in zip(pairs, sums, strict=True)
+                },
+            }
+        )
     towers.eval()
     return history
 
@@ -107,13 +139,22 @@ def _endless(n: int, rng):
 
 def _contrast(towers, features, p: Pairs, rows, log_scale, noise, rng) -> torch.Tensor:
     # The first caption is the title, the others are keywords: more often the title.
-    chosen = np.array([p.b[r][0] if rng.random() < 0.6 else p.b[r][rng.integers(len(p.b[r]))] for r in rows])
+    chosen = np.array(
+        [p.b[r][0] if rng.random() < 0.6 else p.b[r][rng.integers(len(p.b[r]))] for r in rows]
+    )
     a = features[p.modality_a][torch.from_numpy(p.a[rows])]
     b = features[p.modality_b][torch.from_numpy(chosen)]
     group = p.group[rows]
-    same = torch.from_numpy((chosen[:, None] == chosen[None, :]) | (group[:, None] == group[None, :])).float()
+    same = torch.from_numpy(
+        (chosen[:, None] == chosen[None, :]) | (group[:, None] == group[None, :])
+    ).float()
     target = same / same.sum(1, keepdim=True)
     if p.modality_b == "text" and noise:
         b = b + noise * torch.randn_like(b) / b.shape[1] ** 0.5
     logits = towers[p.modality_a](a) @ towers[p.modality_b](b).T * log_scale.exp().clamp(max=100)
-    return -((target * logits.log_softmax(1)).sum(1) + (target * logits.T.log_softmax(1)).sum(1)).mean() / 2
+    return (
+        -(
+            (target * logits.log_softmax(1)).sum(1) + (target * logits.T.log_softmax(1)).sum(1)
+        ).mean()
+        / 2
+    )

@@ -1,0 +1,16 @@
+"""Embeddings on disk: unit vectors of one modality in one space, with the ids of their items.
+
+banks/<space>/<modality>/<split>/
+    vectors.npy    float32 (n, dim), memory-mapped by readers
+    ids.parquet    column `id`, row by row
+    manifest.json  provenance: space, fingerprint, modality, hash of the item table, skipped items
+                   with reasons, SHA-256 of vectors.npy
+
+bank.py        reads a bank
+extraction.py  makes one from raw items and a space, resumably
+importing.py   makes one from embeddings computed elsewhere
+"""
+
+from exmcr.banks.bank import Bank, aligned
+
+__all__ = ["Bank", "aligned"]

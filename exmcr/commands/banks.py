@@ -1,0 +1,82 @@
+"""`exmcr import-bank`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exmcr.commands.options import ProjectFolder
+
+
+def register(app: typer.Typer) -> None:
+    app.command("import-bank", rich_help_panel="Models and embeddings")(import_bank)
+
+
+def import_bank(
+    source: Annotated[Path, typer.Argument(help="Vectors (n, d): .npy, .safetensors or .pt.")],
+    space: Annotated[
+        str, typer.Option(help="Name of the encoder that made them; one name for all its banks.")
+    ],
+    modality: Annotated[str, typer.Option(help="A registered modality: text, image, audio, ...")],
+    split: Annotated[str, typer.Option(help="train (the pools), val or test.")] = "train",
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the bank goes (default: banks/<space>/<modality>/<split>).",
+            show_default=False,
+        ),
+    ] = None,
+    ids: Annotated[
+        Path | None,
+        typer.Option(
+            help="One id per row: .txt, .csv or .parquet (column id).", show_default=False
+        ),
+    ] = None,
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            help="One text per row: .txt, .csv or .parquet (column caption).", show_default=False
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="Name of the tensor in a file of several.", show_default=False),
+    ] = None,
+    fingerprint: Annotated[
+        str | None,
+        typer.Option(help="Of the encoder, if it is one of exmcr's.", show_default=False),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse rows that are not of unit norm.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a bank that is already there.")
+    ] = False,
+    project: ProjectFolder = None,
+) -> None:
+    """Make a bank of embeddings computed elsewhere.
+
+    The overlap needs the same ids in both spaces. Example:
+    `exmcr import-bank sounds.npy --space my-clap --modality audio`
+    """
+    from exmcr.banks.importing import import_bank
+    from exmcr.common.paths import project_root
+
+    if folder is None:
+        folder = (project or project_root()) / "banks" / space / modality / split
+    bank, changed = import_bank(
+        source,
+        folder,
+        space,
+        modality,
+        fingerprint=fingerprint,
+        key=key,
+        ids=ids,
+        captions=captions,
+        strict=strict,
+        replace=replace,
+    )
+    print(
+        f"{folder}: {len(bank)} vectors of {bank.vectors.shape[1]} dimensions, "
+        f"{changed} scaled to unit norm; fingerprint {bank.fingerprint}"
+    )

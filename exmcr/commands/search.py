@@ -1,0 +1,40 @@
+"""`exmcr search`."""
+
+from typing import Annotated
+
+import typer
+
+from exmcr.commands.options import ProjectFolder
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Models and embeddings")(search)
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="A text, or the path of a file.")],
+    modality: Annotated[
+        str, typer.Option("--as", help="Modality of the query: text, image, audio or points.")
+    ] = "text",
+    gallery: Annotated[str, typer.Option("--in", help="Modality to search.")] = "image",
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many answers.")] = 10,
+    split: Annotated[str, typer.Option(help="Items to search: train, val or test.")] = "test",
+    seed: Annotated[
+        int | None, typer.Option(help="Which projector (default: the first).", show_default=False)
+    ] = None,
+    project: ProjectFolder = None,
+) -> None:
+    """Find the nearest items of any modality for one query of any modality.
+
+    Examples: `exmcr search "a dog" --in audio`, `exmcr search bark.wav --as audio --in points`
+    """
+    from exmcr.model.exmcr import ExMCR
+    from exmcr.model.search import nearest
+    from exmcr.project import Project
+
+    opened = Project(project)
+    model = ExMCR.from_project(opened)
+    vector = model.encode({modality: [query]}, seed=seed, progress=False)[modality]
+    found = nearest(opened, model, vector, gallery, k, split, seed)
+    for row in found.itertuples():
+        print(f"{row.score:.3f}  {row.caption}  {row.id}")

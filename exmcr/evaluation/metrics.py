@@ -1,0 +1,114 @@
+"""Every metric, defined here and nowhere else.
+
+A query has one or more right answers in the gallery; a query without any is not asked. A metric is
+one entry of METRICS; it then appears in the results tables, in `exmcr results` and in figures.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from exmcr.common.errors import ConfigError
+
+BOOTSTRAP = 1000  # resamples
+Ranks = list[np.ndarray]  # per query the sorted ranks, from 1, of its right answers
+
+
+@dataclass(frozen=True)
+class Metric:
+    """name       column of the results tables
+    label      in figures and printed tables
+    per_query  (ranks, gallery size) -> (n,), a value in [0, 1] for each query
+    chance     (right answers of each query (n,), gallery size) -> (n,), expected value for a
+               random order of the gallery
+    """
+
+    name: str
+    label: str
+    per_query: Callable[[Ranks, int], np.ndarray]
+    chance: Callable[[np.ndarray, int], np.ndarray]
+
+
+def recall_at(k: int) -> Metric:
+    """R@k: 1 if a right answer is among the first k, else 0."""
+
+    def per_query(ranks: Ranks, n: int) -> np.ndarray:
+        return np.array([float(r[0] <= k) for r in ranks])
+
+    def chance(right: np.ndarray, n: int) -> np.ndarray:
+        # 1 - C(n - m, k) / C(n, k): at least one of m right answers among k draws out of n.
+        drawn = np.arange(min(k, n))
+        missed = np.clip(n - right[:, None] - drawn, 0, None) / (n - drawn)
+        return 1 - missed.prod(axis=1)
+
+    return Metric(f"r{k}", f"R@{k}", per_query, chance)
+
+
+def average_precision(ranks: Ranks, n: int) -> np.ndarray:
+    """Mean over the right answers of (right answers up to and including it) / (its rank)."""
+    return np.array([np.mean(np.arange(1, len(r) + 1) / r) for r in ranks])
+
+
+def expected_precision(right: np.ndarray, n: int) -> np.ndarray:
+    """E[AP] = (H_n + (m - 1) (n - H_n) / (n - 1)) / n with H_n = 1 + 1/2 + ... + 1/n, for m right
+    answers among n in random order."""
+    harmonic = (1 / np.arange(1, n + 1)).sum()
+    return (harmonic + (right - 1) * (n - harmonic) / max(n - 1, 1)) / n
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        recall_at(1),
+        recall_at(5),
+        recall_at(10),
+        Metric("map", "mAP", average_precision, expected_precision),
+    )
+}
+
+
+def metric(name: str) -> Metric:
+    """A registered metric. Raises ConfigError, listing the known names."""
+    if name not in METRICS:
+        raise ConfigError(f"unknown metric '{name}'; known: {', '.join(METRICS)}")
+    return METRICS[name]
+
+
+def per_query(ranks: Ranks, n_gallery: int) -> dict[str, np.ndarray]:
+    """{metric: (n,)}, one value per query."""
+    return {name: m.per_query(ranks, n_gallery) for name, m in METRICS.items()}
+
+
+def chance(positive) -> dict[str, float]:
+    """{metric: expected mean over queries of a random order}; positive: (n, m), may be sparse."""
+    right = np.asarray(positive.sum(axis=1)).ravel().astype(np.int64)
+    return {name: float(m.chance(right, positive.shape[1]).mean()) for name, m in METRICS.items()}
+
+
+def interval(values: np.ndarray, seed: int = 0) -> np.ndarray:
+    """95 % bootstrap interval of a mean over queries: values (n,) or (n, k) -> (2,) or (2, k)."""
+    rng = np.random.default_rng(seed)
+    means = np.empty((BOOTSTRAP, *values.shape[1:]))
+    step = max(1, 10_000_000 // values.size)  # resamples at once, to bound memory
+    for i in range(0, BOOTSTRAP, step):
+        draws = rng.integers(len(values), size=(min(step, BOOTSTRAP - i), len(values)))
+        means[i : i + step] = values[draws].mean(axis=1)
+    return np.quantile(means, [0.025, 0.975], axis=0)
+
+
+def summary(ranks: Ranks, positive) -> dict[str, float]:
+    """One row of a results table: sizes, then for each metric its chance, mean and interval."""
+    values, expected = per_query(ranks, positive.shape[1]), chance(positive)
+    low, high = interval(np.stack(list(values.values()), axis=1))
+    row: dict[str, float] = {"n_queries": positive.shape[0], "n_gallery": positive.shape[1]}
+    for place, (name, found) in enumerate(values.items()):
+        row |= {f"chance_{name}": expected[name], name: float(found.mean())}
+        row |= {f"{name}_low": float(low[place]), f"{name}_high": float(high[place])}
+    return row
+
+
+def columns() -> list[str]:
+    """The columns of `summary`, in order."""
+    parts = ("chance_{}", "{}", "{}_low", "{}_high")
+    return ["n_queries", "n_gallery", *(p.format(name) for name in METRICS for p in parts)]

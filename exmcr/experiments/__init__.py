@@ -1,0 +1,7 @@
+"""Runs beyond the pipeline; their DVC stages are in experiments/ at the root of the project.
+
+compare.py     every method side by side on the tasks of the results table
+sweep.py       settings of the methods, tried on validation concepts
+ablation.py    Ex-MCR with one parameter changed at a time
+downstream.py  the other two tasks of C-MCR: sound localization, counterfactual recognition
+"""

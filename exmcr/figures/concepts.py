@@ -1,0 +1,217 @@
+"""Figures of single concepts: where a method works, where another is better, and its answers.
+
+The functions that score take an exmcr.evaluation.bench.Bench of the test split, which fits every
+method with the settings of params.yaml.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from exmcr.common.errors import ConfigError
+from exmcr.evaluation.metrics import METRICS
+from exmcr.evaluation.ranking import ranks_of_positives
+from exmcr.figures.items import as_gallery
+from exmcr.figures.style import SEEN_COLOR, short, store
+from exmcr.methods.registry import method_named
+
+if TYPE_CHECKING:
+    from exmcr.evaluation.bench import Bench, MapsOfLeaves
+    from exmcr.evaluation.tasks import Task
+
+COMPARED = ("hop", "procrustes", "exmcr")
+TICKS = (0, 1, 5, 10, 20, 40, 60, 80, 100)  # per cent
+
+
+def find_task(bench: "Bench", name: str) -> "Task | None":
+    """The task of this name, else the first benchmark with this direction ("audio->image (ave)"
+    for "audio->image"), else None."""
+    exact = [task for task in bench.all_tasks if task.name == name]
+    similar = [task for task in bench.all_tasks if task.name.startswith(f"{name} (")]
+    return next(iter(exact + similar), None)
+
+
+def task_named(bench: "Bench", name: str) -> "Task":
+    """The task that `find_task` finds. Raises ConfigError, listing the tasks, if there is none."""
+    task = find_task(bench, name)
+    if task is None:
+        known = ", ".join(task.name for task in bench.all_tasks)
+        raise ConfigError(f"no task '{name}' on the {bench.split} split; tasks: {known}")
+    return task
+
+
+def fitted(bench: "Bench", names: Sequence[str] = COMPARED) -> dict[str, list["MapsOfLeaves"]]:
+    """{method: its maps with each seed}. Raises ConfigError for an unknown method."""
+    return {
+        name: [
+            bench.fit(name, seed)
+            for seed in (bench.params.seeds if method_named(name).seeded else [0])
+        ]
+        for name in names
+    }
+
+
+def _exmcr_similarity(bench: "Bench", task: "Task") -> np.ndarray:
+    return bench.similarity(task, bench.fit("exmcr", bench.params.seeds[0]))
+
+
+def average_precision(similarity: np.ndarray, task: "Task") -> np.ndarray:
+    """Average precision of each query of a task, (n,) in [0, 1]; similarity: (n, gallery)."""
+    ranks = ranks_of_positives(similarity, task.positive)
+    return METRICS["map"].per_query(ranks, len(task.gallery))
+
+
+def by_concept(bench: "Bench", name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Scores of Ex-MCR (first seed) per concept of a task, and its wrong first answers.
+
+    Returns two tables: concept, map (mean average precision, in [0, 1]), n (queries), seen (whether
+    the concept occurs in training); and asked, answered (concepts), times, the most frequent first.
+    Raises ConfigError if there is no such task.
+    """
+    task = task_named(bench, name)
+    similarity = _exmcr_similarity(bench, task)
+    asked, first = task.queries.concept.to_numpy(), similarity.argmax(axis=1)
+    wrong = ~task.positive[np.arange(len(first)), first]
+    ap = average_precision(similarity, task)
+    table = pd.DataFrame({"concept": asked, "map": ap, "seen": task.seen})
+    found = {"map": ("map", "mean"), "n": ("map", "size"), "seen": ("seen", "first")}
+    scores = table.groupby("concept").agg(**found).reset_index()
+    answered = task.gallery.concept.to_numpy()[first]
+    taken = pd.DataFrame({"asked": asked[wrong], "answered": answered[wrong]})
+    return scores, taken.value_counts().rename("times").reset_index()
+
+
+def best_and_worst(bench: "Bench", name: str, n: int = 6) -> pd.DataFrame:
+    """The n concepts of a task with the highest and the n with the lowest mAP of Ex-MCR.
+
+    Indexed by concept: map, queries, training items (of the query's modality), right answers (in
+    the gallery), mistaken for (concepts of the most frequent wrong first answers). Raises
+    ConfigError if there is no such task.
+    """
+    task = task_named(bench, name)
+    scores, taken = by_concept(bench, name)
+    items = bench.project.items
+    train = items[(items.modality == task.from_modality) & (items.split == "train")]
+    positives = pd.Series(task.positive.sum(axis=1), index=task.queries.concept.to_numpy())
+    mistaken = taken.groupby("asked").answered.agg(
+        lambda names: ", ".join([name or "(no concept)" for name in names][:3])
+    )
+    ordered = scores.sort_values("map", ascending=False, kind="stable").set_index("concept")
+    ordered = pd.concat([ordered.head(n), ordered.iloc[max(n, len(ordered) - n) :]])
+    counts = train.concept.value_counts().reindex(ordered.index).fillna(0).astype(int)
+    return pd.DataFrame(
+        {
+            "map": ordered["map"],
+            "queries": ordered.n,
+            "training items": counts,
+            "right answers": positives.groupby(level=0).first().reindex(ordered.index),
+            "mistaken for": mistaken.reindex(ordered.index).fillna(""),
+        }
+    )
+
+
+def by_method(bench: "Bench", name: str, methods: dict[str, list["MapsOfLeaves"]]) -> pd.DataFrame:
+    """Mean average precision per concept of a task: columns concept, n (queries), seen, and one per
+    method (mean over its seeds).
+
+    methods: {method: maps with each seed}, as `fitted` returns them. Raises ConfigError if there is
+    no such task.
+    """
+    task = task_named(bench, name)
+    table = pd.DataFrame({"concept": task.queries.concept.to_numpy(), "seen": task.seen})
+    for method, seeds in methods.items():
+        runs = [average_precision(bench.similarity(task, maps), task) for maps in seeds]
+        table[method] = np.mean(runs, axis=0)
+    found = {"n": ("seen", "size"), "seen": ("seen", "first")}
+    found |= {method: (method, "mean") for method in methods}
+    return table.groupby("concept").agg(**found).reset_index()
+
+
+def task_answers(bench: "Bench", name: str, n: int, most: int = 5):
+    """n queries of a task, of different concepts, with their best answers by Ex-MCR (first seed).
+
+    Returns the first three arguments of `exmcr.figures.items.gallery`, or None if there is no such
+    task. The queries are a fixed random draw, not the best ones.
+    """
+    task = find_task(bench, name)
+    if task is None:
+        return None
+    similarity = _exmcr_similarity(bench, task)
+    shuffled = task.queries.sample(frac=1, random_state=0)
+    chosen = shuffled.drop_duplicates("concept").head(n)
+    row = {id: k for k, id in enumerate(task.queries.id)}
+    lines = [row[id] for id in chosen.id]
+    best = np.argsort(-similarity[lines], axis=1)[:, :most]
+    right = [task.positive[line][b].tolist() for line, b in zip(lines, best, strict=True)]
+    return as_gallery(chosen, [task.gallery.iloc[b] for b in best], right)
+
+
+def concept_scores(table: pd.DataFrame, title: str, path=None, most: int = 24):
+    """mAP per concept as bars, best first; of more than `most` concepts, the best and the worst.
+
+    table: columns concept, map, n, seen, as `by_concept` returns it.
+    """
+    ordered = table.sort_values("map", ascending=False)
+    if len(ordered) > most:
+        ordered = pd.concat([ordered.head(most // 2), ordered.tail(most // 2)])
+    figure, axis = plt.subplots(figsize=(9, 3.4), constrained_layout=True)
+    names = [f"{row.concept} ({row.n})" for row in ordered.itertuples()]
+    axis.bar(names, 100 * ordered["map"], color=ordered.seen.map(SEEN_COLOR))
+    axis.tick_params(axis="x", labelrotation=70, labelsize=8)
+    axis.set(ylabel="mAP (%)", title=title)
+    labels = {True: "concept in training", False: "not in training"}
+    handles = [
+        plt.Rectangle((0, 0), 1, 1, color=SEEN_COLOR[seen], label=label)
+        for seen, label in labels.items()
+    ]
+    axis.legend(handles=handles, frameon=False)
+    return store(figure, path)
+
+
+def concept_by_concept(
+    table: pd.DataFrame, one: str, other: str, title: str, path=None, named: int = 8
+):
+    """mAP of two methods against each other, one point per concept; area: number of queries.
+
+    table: that of `by_method`; one, other: two of its methods. The concepts on which the methods
+    differ most are named, at most `named`. Both axes are scaled by the square root.
+    """
+    figure, axis = plt.subplots(figsize=(6.4, 5.6), constrained_layout=True)
+    x, y = 100 * table[one], 100 * table[other]
+    colors = table.seen.map(SEEN_COLOR)
+    axis.scatter(x, y, s=14 * table.n, c=colors, alpha=0.65, lw=0)
+    top = 1.08 * max(x.max(), y.max(), 5)
+    axis.plot([0, top], [0, top], color="black", lw=1, ls=":")
+    for concept, place in _names(table, one, other, named):
+        offset = {"textcoords": "offset points", "xytext": (4, 4)}
+        axis.annotate(short(concept, 16), 100 * place, fontsize=8, **offset)
+    for scale in (axis.set_xscale, axis.set_yscale):  # most concepts crowd near zero
+        scale("function", functions=(lambda v: np.sqrt(np.maximum(v, 0)), np.square))
+    ticks = [tick for tick in TICKS if tick <= top]
+    axis.set(xlim=(0, top), ylim=(0, top), xticks=ticks, yticks=ticks, title=title)
+    axis.set(xlabel=f"{one}: mAP (%)", ylabel=f"{other}: mAP (%)")
+    seen = int(table.seen.sum())
+    labels = {True: f"in training: {seen}", False: f"not in training: {len(table) - seen}"}
+    handles = [
+        plt.Line2D([], [], ls="", marker="o", color=SEEN_COLOR[key], label=f"{label} concepts")
+        for key, label in labels.items()
+    ]
+    place_of_legend = {"loc": "outside lower center", "ncols": 2}
+    figure.legend(handles=handles, frameon=False, fontsize=8, **place_of_legend)
+    return store(figure, path)
+
+
+def _names(table: pd.DataFrame, one: str, other: str, most: int) -> list[tuple[str, np.ndarray]]:
+    """Concepts to name and their places, largest difference first, far enough apart that names do
+    not overlap."""
+    difference = (table[other] - table[one]).abs().sort_values(ascending=False, kind="stable")
+    taken: list[tuple[str, np.ndarray]] = []
+    for row in table.loc[difference.index[: 3 * most]].to_dict("records"):
+        place = np.array([row[one], row[other]])
+        far = all(np.abs(np.sqrt(place) - np.sqrt(at)).max() > 0.08 for _, at in taken)
+        if len(taken) < most and far:
+            taken.append((row["concept"], place))
+    return taken

@@ -1,0 +1,75 @@
+"""Figures of the shape of a space; the measures are defined in exmcr.evaluation.geometry."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from exmcr.common.errors import ConfigError
+from exmcr.evaluation.geometry import alone, between
+from exmcr.figures.concepts import average_precision, task_named
+from exmcr.figures.style import modality_order, panels, store
+from exmcr.methods.maps import identity
+
+if TYPE_CHECKING:
+    from exmcr.evaluation.bench import Bench, MapsOfLeaves
+
+STAGE_COLOR = {"before": "#9ecae9", "after": "#d62728"}
+
+
+def by_method(bench: "Bench", name: str, methods: dict[str, list["MapsOfLeaves"]]) -> pd.DataFrame:
+    """Geometry of the queries of a task against its gallery, for each method (first seed).
+
+    methods: {method: maps with each seed}, as exmcr.figures.concepts.fitted returns them. Returns
+    one row per method: map, and the measures of exmcr.evaluation.geometry. Raises ConfigError if
+    there is no such task, or for a method that changes the base.
+    """
+    task, rows = task_named(bench, name), []
+    for method, (maps, *_) in methods.items():
+        if changed := [leaf for leaf in maps if maps[leaf].base is not identity]:
+            raise ConfigError(f"'{method}' changes the base with the {changed[0]} leaf")
+        ends = (task.queries, task.gallery)
+        queries, gallery = (bench.embeddings.common(items, maps) for items in ends)
+        score = float(average_precision(queries @ gallery.T, task).mean())
+        measures = alone(queries) | between(queries, gallery, task.positive)
+        rows.append({"method": method, "map": score} | measures)
+    return pd.DataFrame(rows).set_index("method")
+
+
+def before_and_after(table: pd.DataFrame, items: str = "test", path=None):
+    """The geometry table before and after extension, one panel per measure.
+
+    table: that of exmcr.evaluation.geometry; items: "test" or "pool". Measures that compare two
+    modalities come first, measures of one modality last. Raises ConfigError for a modality that is
+    not registered.
+    """
+    table = table[table["items"] == items]
+    order = modality_order([*table["from"], *table["to"]])
+    rank = {name: place for place, name in enumerate(order)}
+    pairs = table.assign(
+        undirected=table["from"] + " – " + table["to"], directed=table["from"] + " → " + table["to"]
+    )
+    once = pairs[pairs["from"].map(rank) < pairs["to"].map(rank)]
+    single = table.drop_duplicates(["stage", "from"])
+    measures = [
+        (once, "undirected", "gap", "gap between centroids (0 to 2)"),
+        (once, "undirected", "alignment", "alignment: squared distance of pairs (2: unrelated)"),
+        (pairs, "directed", "hubness", "hubness: skewness of k-occurrence (0: even)"),
+        (single, "from", "uniformity", "uniformity (-4: fills the sphere)"),
+        (single, "from", "effective_rank", "effective rank (directions in use)"),
+    ]
+    measures = [m for m in measures if m[0][m[2]].notna().any()]  # pools have no alignment
+    figure, axes = panels(len(measures), 3, 11, 3.2)
+    for axis, (part, by, value, label) in zip(axes, measures, strict=True):
+        wide = part.pivot(index=by, columns="stage", values=value).reindex(part[by].unique())
+        place = np.arange(len(wide))
+        axis.hlines(place, wide.before, wide.after, color="#cccccc", lw=2)
+        for stage, color in STAGE_COLOR.items():
+            axis.plot(wide[stage], place, "o", color=color, label=stage, ms=6)
+        axis.set_yticks(place, wide.index, fontsize=8)
+        axis.invert_yaxis()
+        axis.set_title(label, fontsize=9)
+    axes[0].legend(frameon=False, fontsize=8)
+    what = {"test": "test items", "pool": "training pools"}[items]
+    figure.suptitle(f"Geometry of the {what}, before and after extension")
+    return store(figure, path)

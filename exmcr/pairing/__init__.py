@@ -1,0 +1,6 @@
+"""Pseudo-pairs from unpaired banks (stage `pair`, notebook 02_pair).
+
+pools.py        the unpaired banks of one leaf
+aggregation.py  softmax aggregation, as the paper prints it
+pairs.py        the three centers, and pseudo-pairs on disk
+"""

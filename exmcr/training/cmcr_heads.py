@@ -1,0 +1,87 @@
+"""The two heads of C-MCR (arXiv:2305.14381), with the parameter names of the authors' files."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.functional import normalize
+
+from exmcr.training.projectors import DIM, HIDDEN, Block, load_checked
+
+
+class CMCRHead(Block):
+    """C-MCR's head for audio and pictures: Linear 512-1024, BatchNorm, ReLU, Linear 1024-512, BatchNorm. (n, dim) -> (n, out), unit norm."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return normalize(super().forward(normalize(x, dim=-1)), dim=-1)
+
+
+class CMCRSmallHead(nn.Module):
+    """C-MCR's head for 3D and pictures: Linear 512-512, BatchNorm, ReLU. (n, dim) -> (n, out), unit norm, nothing negative."""
+
+    def __init__(self, dim: int = DIM, out: int = DIM):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(dim, out), nn.BatchNorm1d(out))
+        nn.init.xavier_uniform_(self.net[0].weight)
+        self.net[0].bias.requires_grad_(False)  # subtracted again, as in Block
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return normalize(self.net(normalize(x, dim=-1)).relu(), dim=-1)
+
+
+class CMCR(nn.Module):
+    """C-MCR (arXiv:2305.14381): a head for each of two spaces, which meet in a third one.
+
+    In the authors' `clap_clip.pt` Head_A is the leaf's (CLAP) and Head_B the base's (CLIP); in `ulip_clip.pt`, which has
+    the small heads, it is the other way round. `leaf` and `base` are the heads by role; files of ours keep to the same rule."""
+
+    def __init__(
+        self,
+        leaf_dim: int = DIM,
+        base_dim: int = DIM,
+        out: int = DIM,
+        hidden: int = HIDDEN,
+        small: bool = False,
+    ):
+        super().__init__()
+        self.small = small
+        if small:
+            self.Head_A, self.Head_B = CMCRSmallHead(base_dim, out), CMCRSmallHead(leaf_dim, out)
+        else:
+            self.Head_A, self.Head_B = (
+                CMCRHead(leaf_dim, hidden, out),
+                CMCRHead(base_dim, hidden, out),
+            )
+
+    @property
+    def leaf(self) -> nn.Module:
+        """(n, leaf_dim) -> (n, out), unit rows."""
+        return self.Head_B if self.small else self.Head_A
+
+    @property
+    def base(self) -> nn.Module:
+        """(n, base_dim) -> (n, out), unit rows."""
+        return self.Head_A if self.small else self.Head_B
+
+    def forward(self, leaf: torch.Tensor, base: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors of the leaf (n, leaf_dim) and of the base (m, base_dim) -> both in the common space, unit rows."""
+        return self.leaf(leaf), self.base(base)
+
+
+def load_cmcr(path: Path) -> CMCR:
+    """Read the two heads of C-MCR, ours or the authors' (`clap_clip.pt`, `ulip_clip.pt`), strictly; in eval mode.
+
+    Nothing in a file says which head is whose: see CMCR. Raises ConfigError like `load`."""
+    return load_checked(path, cmcr_from_state, "a pair of heads of C-MCR")
+
+
+def cmcr_from_state(state: dict[str, torch.Tensor]) -> CMCR:
+    """Heads of the kind and sizes that the weights have, in eval mode. Raises KeyError or RuntimeError when they do not fit."""
+    small = "Head_A.net.0.weight" in state
+    first, last = ("net.0", "net.0") if small else ("net1.0", "net2.0")
+    (hidden, dim_a), (_, dim_b) = (state[f"Head_{head}.{first}.weight"].shape for head in "AB")
+    out = state[f"Head_A.{last}.weight"].shape[0]
+    leaf, base = (dim_b, dim_a) if small else (dim_a, dim_b)
+    heads = CMCR(leaf, base, out, hidden, small)
+    heads.load_state_dict(state)
+    return heads.eval()

@@ -1,0 +1,46 @@
+"""A note must not depend on the notes before it, or the corpus would depend on how workers share the work."""
+
+import numpy as np
+import pytest
+
+from exmcr.corpora.mini import soundfonts
+
+
+class Struck:
+    """A synthesizer whose last note rings on for 420 samples after it was cut, as the real one's does."""
+
+    def __init__(self):
+        self.ringing, self.on = 0, None
+
+    def sounds_off(self, channel):
+        self.ringing, self.on = (420 if self.on else 0), None
+
+    def program_select(self, *_):
+        pass
+
+    def noteon(self, channel, key, velocity):
+        self.on = key
+
+    def noteoff(self, channel, key):
+        pass
+
+    def generate(self, n):
+        sound = np.full((n, 2), float(self.on or 0) / 100, np.float32)
+        tail = min(self.ringing, n)
+        sound[:tail] += 0.5
+        self.ringing -= tail
+        return sound.tobytes()
+
+
+@pytest.fixture
+def player():
+    made = object.__new__(soundfonts.Player)
+    made.synth, made.font = Struck(), 0
+    return made
+
+
+def test_a_note_is_the_same_whatever_was_played_before(player):
+    first = player.play(0, 0, [60])
+    player.play(0, 5, [72])
+    assert np.array_equal(player.play(0, 0, [60]), first)
+    assert np.abs(first).max() == np.float32(0.7)

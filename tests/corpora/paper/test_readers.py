@@ -1,0 +1,511 @@
+"""Every reader on a tiny tree in the true layout, made here."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import yaml
+from paper_trees import PAPER, make_trees, picture, record, shard, sound, table, text
+from PIL import Image
+
+from exmcr import config, corpora, media
+from exmcr.common.errors import BadItem, ConfigError
+from exmcr.common.vectors import unit
+from exmcr.corpora.items import load_item as load_table_item
+from exmcr.corpora.paper import PAPER_CORPORA, load_item, modelnet40, paper_corpora
+from exmcr.evaluation.embeddings import Embeddings
+from exmcr.evaluation.tasks import tasks
+
+KEYS = {
+    "id",
+    "modality",
+    "caption",
+    "concept",
+    "path",
+    "start",
+    "seconds",
+    "split",
+    "source",
+    "license",
+    "group",
+}
+
+
+def read(name, root, split=None, items=True):
+    rows = list(paper_corpora(name, root, split))
+    assert rows and all(set(row) == KEYS for row in rows)
+    assert len({row["id"] for row in rows}) == len(rows)
+    assert all(
+        row["modality"] in media.MODALITIES and isinstance(row["start"], float) for row in rows
+    )
+    json.dumps(rows)  # plain values only
+    for row in rows if items else []:
+        load_item(row)
+    return rows
+
+
+def pick(rows, **wanted):
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def test_coco(tmp_path, caplog):
+    images = [
+        {"id": 139, "file_name": "000000000139.jpg"},
+        {"id": 285, "file_name": "000000000285.jpg"},
+        {"id": 9, "file_name": "gone.jpg"},
+    ]
+    captions = ((139, "A room. \n"), (139, "A table."), (285, "A bear."))
+    notes = [
+        {"image_id": image, "id": k, "caption": caption}
+        for k, (image, caption) in enumerate(captions, 1)
+    ]
+    text(
+        tmp_path / "annotations/captions_val2017.json",
+        json.dumps({"images": images, "annotations": notes}),
+    )
+    for image in images[:2]:
+        picture(tmp_path / "val2017" / image["file_name"])
+    rows = read("coco", tmp_path)
+    assert [row["caption"] for row in pick(rows, group="coco/139", modality="text")] == [
+        "A room.",
+        "A table.",
+    ]
+    assert (
+        len(pick(rows, modality="image")) == 2
+        and "1 of 3 listed items are not on disk" in caplog.text
+    )
+    karpathy = [
+        {
+            "filepath": "val2014",
+            "filename": "COCO_val2014_000000391895.jpg",
+            "cocoid": 391895,
+            "split": "test",
+            "sentences": [{"raw": "A man.", "sentid": 7}, {"raw": "A bike.", "sentid": 8}],
+        },
+        {
+            "filepath": "val2014",
+            "filename": "x.jpg",
+            "cocoid": 1,
+            "split": "train",
+            "sentences": [],
+        },
+    ]
+    text(tmp_path / "dataset_coco.json", json.dumps({"images": karpathy}))
+    picture(tmp_path / "val2014/COCO_val2014_000000391895.jpg")
+    rows = read("coco", tmp_path, "test")
+    assert [(row["modality"], row["caption"], row["group"]) for row in rows] == [
+        ("image", "", "coco/391895"),
+        ("text", "A man.", "coco/391895"),
+        ("text", "A bike.", "coco/391895"),
+    ]
+
+
+def test_cc3m(tmp_path):
+    text(
+        tmp_path / "Train_GCC-training.tsv",
+        'a very typical bus station\thttp://a/b.jpg\n\thttp://empty\nsierra looked "stunning"\thttp://c\n',
+    )
+    text(
+        tmp_path / "Validation_GCC-1.1.0-Validation.tsv",
+        "caption\turl\nauthor : a life\thttp://d\n",
+    )
+    assert [row["caption"] for row in read("cc3m", tmp_path)] == [
+        "a very typical bus station",
+        'sierra looked "stunning"',
+    ]
+    assert [row["caption"] for row in read("cc3m", tmp_path, "validation")] == ["author : a life"]
+
+
+def test_audioset(tmp_path):
+    text(
+        tmp_path / "class_labels_indices.csv",
+        'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/t/dd00088,"Gush, flow"\n',
+    )
+    lines = [
+        "# Segments csv created Sun Mar  5 10:54:31 2017",
+        "# num_ytids=4",
+        "# YTID, start_seconds, end_seconds, positive_labels",
+    ]
+    lines += [
+        '--aE2O5G5WE, 0.000, 10.000, "/m/09x0r,/t/dd00088"',
+        '-0RWZT-miFs, 420.000, 430.000, "/m/09x0r"',
+        '_xyz, 30.000, 40.000, "/m/unknown"',
+        'vanished, 1.000, 2.000, "/m/09x0r"',
+        'in_a_tar, 0.000, 10.000, "/m/09x0r"',
+    ]
+    text(tmp_path / "eval_segments.csv", "\n".join(lines) + "\n")
+    sound(tmp_path / "eval_segments/Y--aE2O5G5WE.wav")
+    sound(tmp_path / "eval_segments/-0RWZT-miFs_420000_430000.flac")
+    sound(tmp_path / "eval_segments/sub/_xyz_30.000.wav")
+    wave = (tmp_path / "eval_segments/sub/_xyz_30.000.wav").read_bytes()
+    shard(
+        tmp_path / "eval_segments/09.tar",
+        **{"audio__in_a_tar.wav": wave, "audio__in_a_tar.json": b"{}"},
+    )
+    rows = read("audioset", tmp_path, "eval")
+    assert [row["concept"] for row in rows] == [
+        "Speech, Gush, flow",
+        "Speech",
+        "/m/unknown",
+        "Speech",
+    ]
+    assert rows[3]["path"].endswith("09.tar::audio/in_a_tar.wav")
+    (tmp_path / "eval_segments/10.tar").write_bytes(b"nonsense")
+    with pytest.raises(ConfigError, match="10.tar is not a readable tar"):
+        read("audioset", tmp_path, "eval")
+
+
+def test_audiocaps(tmp_path):
+    table(
+        tmp_path / "dataset/test.csv",
+        ["audiocap_id", "youtube_id", "start_time", "caption"],
+        ["103549", "7fmOlUlwoNg", "20", "Constant rattling, and a hum"],
+        ["103548", "7fmOlUlwoNg", "20", "A machine"],
+        ["1", "6BJ455B1aAs", "0", "A rocket"],
+    )
+    sound(tmp_path / "test/7fmOlUlwoNg_20.wav")
+    sound(tmp_path / "test/6BJ455B1aAs.wav")
+    rows = read("audiocaps", tmp_path)
+    assert [
+        row["caption"] for row in pick(rows, group="audiocaps/7fmOlUlwoNg_20", modality="text")
+    ] == ["Constant rattling, and a hum", "A machine"]
+    assert len(pick(rows, modality="audio")) == 2
+
+
+def test_clotho(tmp_path):
+    header = ["file_name", *(f"caption_{k}" for k in range(1, 6))]
+    table(
+        tmp_path / "clotho_captions_evaluation.csv",
+        header,
+        ["Santa Motor.wav", "one", "two", "three", "four", "five"],
+    )
+    (tmp_path / "clotho_metadata_evaluation.csv").write_bytes(
+        "file_name,keywords,license\nSanta Motor.wav,caf\u00e9,CC0\n".encode("latin-1")
+    )
+    sound(tmp_path / "evaluation/Santa Motor.wav")
+    rows = read("clotho", tmp_path)
+    assert [row["caption"] for row in rows] == ["", "one", "two", "three", "four", "five"] and rows[
+        0
+    ]["license"] == "CC0"
+
+
+def test_imagenet(tmp_path):
+    picture(tmp_path / "ILSVRC/Data/CLS-LOC/train/n01440764/n01440764_10026.JPEG")
+    picture(tmp_path / "ILSVRC/Data/CLS-LOC/train/n02/n02_1.JPEG")
+    text(tmp_path / "LOC_synset_mapping.txt", "n01440764 tench, Tinca tinca\n")
+    assert [row["concept"] for row in read("imagenet", tmp_path)] == ["tench", "n02"]
+    picture(tmp_path / "val/ILSVRC2012_val_00000001.JPEG")
+    assert [row["concept"] for row in read("imagenet", tmp_path, "val")] == [""]
+
+
+def test_flickrnet(tmp_path):
+    for id in ("10000130166", "10000165454", "3"):
+        sound(tmp_path / f"audio/{id}.wav")
+        picture(tmp_path / f"frames/{id}.jpg")
+    text(tmp_path / "metadata/flickr_test.csv", "10000130166\n10000165454\n77\n")
+    rows = read("flickrnet", tmp_path)
+    assert len(rows) == 4 and [
+        row["modality"] for row in pick(rows, group="flickrnet/10000130166")
+    ] == ["audio", "image"]
+    assert len(read("flickrnet", tmp_path, "all")) == 6
+
+
+def test_ave(tmp_path):
+    text(
+        tmp_path / "testSet.txt",
+        "Church bell&RUhOCu3LNXM&good&2&6\nMale speech, man speaking&xyz&good&0&0\nBark&RUhOCu3LNXM&good&7&8\n",
+    )
+    text(
+        tmp_path / "Annotations.txt",
+        "Category&VideoID&Quality&StartTime&EndTime\nChurch bell&RUhOCu3LNXM&good&2&6\n",
+    )
+    for id in ("RUhOCu3LNXM", "xyz"):
+        sound(tmp_path / f"audio/{id}.wav", seconds=10)
+    picture(tmp_path / "frames/xyz.jpg")
+    for k, color in enumerate(("red", "lime", "blue")):
+        picture(tmp_path / f"frames/RUhOCu3LNXM/{k:04}.png", color)
+    rows = read("ave", tmp_path)
+    heard, seen = pick(rows, group="ave/RUhOCu3LNXM")
+    assert (heard["concept"], heard["start"], heard["seconds"]) == ("Church bell", 2, 4)
+    assert len(load_item(heard).samples) == 4 * 8000
+    assert load_item(seen)[0, 0].tolist() == [0, 255, 0]  # the middle frame
+    assert pick(rows, group="ave/xyz")[0]["seconds"] is None
+    assert len(read("ave", tmp_path, "all")) == 2
+    text(tmp_path / "valSet.txt", "Church bell;RUhOCu3LNXM\n")
+    with pytest.raises(ConfigError, match="Category&VideoID"):
+        read("ave", tmp_path, "val")
+
+
+def test_vggss(tmp_path):
+    text(
+        tmp_path / "metadata/vggss.json",
+        json.dumps(
+            [{"file": "-0kLS8q_000087", "class": "race car, auto racing", "bbox": [[0, 0, 1, 1]]}]
+        ),
+    )
+    sound(tmp_path / "audio/-0kLS8q_000087.wav")
+    picture(tmp_path / "frames/-0kLS8q_000087.jpg")
+    assert [row["concept"] for row in read("vggss", tmp_path)] == ["race car, auto racing"] * 2
+
+
+def test_modelnet40(tmp_path):
+    meshes, clouds = tmp_path / "meshes", tmp_path / "clouds"
+    off = "OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 1 2\n3 0 1 3\n3 0 2 3\n3 1 2 3\n"
+    text(meshes / "ModelNet40/night_stand/test/night_stand_0201.off", off)
+    text(meshes / "ModelNet40/night_stand/train/night_stand_0001.off", off)
+    rows = read("modelnet40", meshes)
+    assert [row["concept"] for row in rows] == ["night stand"] and load_item(rows[0]).shape == (
+        10_000,
+        3,
+    )
+    text(clouds / "modelnet40_test.txt", "airplane_0627\nglass_box_0172\n")
+    for name in ("airplane/airplane_0627", "glass_box/glass_box_0172"):
+        text(clouds / f"{name}.txt", "0.1,0.2,0.3,1,0,0\n0.4,0.5,0.6,0,1,0\n")
+    rows = read("modelnet40", clouds)
+    assert [row["concept"] for row in rows] == ["airplane", "glass box"] and load_item(
+        rows[0]
+    ).shape == (2, 3)
+
+
+def test_prompts():
+    templates = modelnet40.templates()
+    assert len(templates) == 64 == len(set(templates))
+    assert all(("{}" in line) != ("{a}" in line) for line in templates)
+    prompts = modelnet40.prompts("airplane")
+    assert (
+        all("airplane" in line and "{" not in line for line in prompts)
+        and "a 3D shape of an airplane." in prompts
+    )
+    assert "a 3D shape of a night stand." in modelnet40.prompts("night stand")
+
+
+def test_objaverse(tmp_path):
+    (one, first), (two, second) = record(1), record(2)
+    entries = [
+        {"uid": "aa", "group": "000-021", "category": "fire_extinguisher"},
+        {"uid": "bb", "group": "000-022", "category": "bolt"},
+    ]
+    text(tmp_path / "meta_data/split/lvis.json", json.dumps(entries))
+    text(
+        tmp_path / "meta_data/split/train_all.json",
+        json.dumps([{"id": "aa", "group": "000-021", "dataset": "Objaverse"}]),
+    )
+    (tmp_path / "Objaverse/000-021").mkdir(parents=True)
+    (tmp_path / "Objaverse/000-021/aa.npy").write_bytes(first)
+    shard(tmp_path / "Objaverse/000-022.tar", **{"000-022__bb.npy": second})
+    rows = read("objaverse", tmp_path)
+    assert [row["concept"] for row in rows] == ["fire extinguisher", "bolt"]
+    np.testing.assert_array_equal(load_item(rows[0]), one)
+    np.testing.assert_array_equal(load_item(rows[1]), two)
+    assert len(read("objaverse", tmp_path, "train_all")) == 1
+    (tmp_path / "Objaverse/000-022.tar").rename(tmp_path / "Objaverse/000-022.tar.gz")
+    with pytest.raises(ConfigError, match="gunzip"):
+        read("objaverse", tmp_path)
+
+
+def test_webdataset(tmp_path):
+    image, wave = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (8, 6), "blue").save(image, "png")
+    soundfile.write(wave, 0.5 * np.ones(4000), 8000, format="FLAC")
+    shard(
+        tmp_path / "train/00000.tar",
+        **{
+            "000000000.png": image.getvalue(),
+            "000000000.txt": b"a blue wall\n",
+            "000000000.json": b'{"caption": "other"}',
+            "000000001.json": b'{"caption": "a hum"}',
+            "000000001.flac": wave.getvalue(),
+        },
+    )
+    shard(
+        tmp_path / "train/00001.tar",
+        **{"dir__000000000.png": image.getvalue(), "dir__000000002.png": b"damaged"},
+    )
+    rows = read("webdataset", tmp_path, items=False)
+    expected = [
+        ("image", ""),
+        ("text", "a blue wall"),
+        ("audio", ""),
+        ("text", "a hum"),
+        ("image", ""),
+        ("image", ""),
+    ]
+    assert [(row["modality"], row["caption"]) for row in rows] == expected
+    assert rows[0]["group"] == rows[1]["group"] != rows[4]["group"]
+    assert (
+        load_item(rows[0])[0, 0].tolist() == [0, 0, 255]
+        and len(load_item({**rows[2], "start": 0.25, "seconds": 0.1}).samples) == 800
+    )
+    with pytest.raises(BadItem, match="unreadable image"):
+        load_item(rows[5])
+    with pytest.raises(BadItem, match="cannot read"):
+        load_item({**rows[0], "path": rows[0]["path"] + "x"})
+    assert len(read("webdataset", tmp_path, "train", items=False)) == 6
+    (tmp_path / "train/00002.tar").write_bytes(b"nonsense")
+    with pytest.raises(ConfigError, match="00002.tar is not a readable tar"):
+        read("webdataset", tmp_path)
+
+
+@pytest.mark.parametrize("name", PAPER_CORPORA)
+def test_an_empty_folder_says_what_is_missing(name, tmp_path):
+    with pytest.raises(ConfigError, match="not found|no .tar|none of"):
+        read(name, tmp_path)
+    if name not in ("objaverse", "webdataset"):  # theirs are names of files and folders
+        with pytest.raises(ConfigError, match="no split 'nonsense'"):
+            read(name, tmp_path, "nonsense")
+
+
+def test_unknown_corpus(tmp_path):
+    with pytest.raises(ConfigError, match="known: coco"):
+        paper_corpora("laion", tmp_path)
+
+
+def test_nothing_on_disk_is_an_error(tmp_path):
+    table(
+        tmp_path / "test.csv",
+        ["audiocap_id", "youtube_id", "start_time", "caption"],
+        ["1", "a", "0", "b"],
+    )
+    (tmp_path / "audio").mkdir()
+    with pytest.raises(ConfigError, match="none of the 1 listed items"):
+        read("audiocaps", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    root = tmp_path_factory.mktemp("paper")
+    make_trees(root)
+    params = config.load(config.project_root() / "params.yaml") | {
+        "corpora": "paper",
+        "paper": PAPER,
+    }
+    text(root / "params.yaml", yaml.safe_dump(params))
+    return root, pd.read_parquet(corpora.build("paper", root))
+
+
+def test_the_item_table_of_the_paper(built):
+    root, items = built
+    counts = items.groupby(["source", "modality", "split"]).size().to_dict()
+    assert counts == {
+        ("coco", "text", "train"): 2,
+        ("cc3m", "text", "train"): 4,
+        ("imagenet", "image", "train"): 1,
+        ("audioset", "audio", "train"): 1,
+        ("objaverse", "points", "train"): 1,  # the others are held out
+        ("ave", "audio", "test"): 2,
+        ("ave", "image", "test"): 2,
+        ("audiocaps", "audio", "test"): 1,
+        ("audiocaps", "text", "test"): 2,
+        ("coco", "image", "test"): 2,
+        ("coco", "text", "test"): 5,
+        ("modelnet40", "points", "test"): 3,
+        ("modelnet40", "text", "test"): 128,
+        ("objaverse", "points", "test"): 2,
+        ("objaverse", "image", "test"): 2,
+    }
+    assert set(items[items.split == "train"].of) == {""}  # pools are unpaired
+    assert items[(items.source == "audioset")].id.tolist() == ["audioset/aaaaaaaaaaa_30"]
+    assert items.set_index("id").path["ave/bbbbbbbbbbb/audio"] == "paper/ave/audio/bbbbbbbbbbb.wav"
+    for item in items.itertuples():  # every file is found, inside data/ and elsewhere
+        load_table_item(item, root / "data")
+
+
+def test_the_benchmarks_are_asked_as_they_are_defined(built):
+    made = {task.name: task for task in tasks(built[1], "test")}
+    assert set(made) == {
+        "audio->image (ave)",
+        "image->audio (ave)",
+        "audio->text (audiocaps)",
+        "text->audio (audiocaps)",
+        "image->text (coco)",
+        "text->image (coco)",
+        "points->text (modelnet40)",
+        "points->image (objaverse)",
+        "image->points (objaverse)",
+    }
+    ave = made["audio->image (ave)"]  # both are of one class, but a clip answers its own frame only
+    assert ave.positive.sum() == 2 and all(
+        q.split("/")[1] == g.split("/")[1]
+        for q, row in zip(ave.queries.id, ave.positive)
+        for g in ave.gallery.id[row]
+    )
+    coco = made["image->text (coco)"]
+    assert coco.positive.sum(axis=1).tolist() == [2, 3] and made[
+        "text->image (coco)"
+    ].positive.shape == (5, 2)
+    named = made["points->text (modelnet40)"]
+    assert named.gallery.caption.tolist() == ["bed", "night stand"] and named.gallery.captions.map(
+        len
+    ).tolist() == [64, 64]
+    assert named.positive.tolist() == [[True, False], [True, False], [False, True]]
+    assert made["points->image (objaverse)"].positive.tolist() == [[True, False], [False, True]]
+    assert not any(task.seen.any() for task in made.values())
+
+
+def test_a_class_is_the_mean_of_its_sentences(built, tmp_path):
+    items = built[1]
+    task = next(t for t in tasks(items, "test") if t.name == "points->text (modelnet40)")
+    texts = items[(items.modality == "text") & (items.split == "test")]
+    vectors = unit(np.random.default_rng(0).normal(size=(len(texts), 8)).astype(np.float32))
+    folder = tmp_path / "banks/clip/text/test"
+    folder.mkdir(parents=True)
+    np.save(folder / "vectors.npy", vectors)
+    texts[["id"]].to_parquet(folder / "ids.parquet")
+    text(folder / "manifest.json", "{}")
+    e = Embeddings(tmp_path, config.load(config.project_root() / "params.yaml"), items)
+    found = e.vectors("clip", task.gallery)
+    expected = vectors[(texts.concept == "night stand").to_numpy()].mean(axis=0)
+    np.testing.assert_allclose(found[1], expected / np.linalg.norm(expected), atol=1e-6)
+    assert e.vectors("clip", texts[:3]).shape == (3, 8)
+
+
+def test_missing_folders_and_wrong_lines_are_named(built, tmp_path):
+    params = config.load(config.project_root() / "params.yaml") | {"corpora": "paper"}
+    text(tmp_path / "params.yaml", yaml.safe_dump(params))
+    with pytest.raises(
+        ConfigError,
+        match=f"lacks audiocaps in {tmp_path}/data/paper/audiocaps; audioset in .*delete their lines",
+    ):
+        corpora.build("paper", tmp_path)
+    for name in {entry["corpus"] for entry in params["paper"]}:
+        (tmp_path / "data/paper" / name).mkdir(parents=True)
+    with pytest.raises(ConfigError, match="paper, flickrnet test: not found: .*flickr_test.csv"):
+        corpora.build("paper", tmp_path)
+    mistakes = (
+        ({"corpus": "laion"}, "unknown corpus 'laion'"),
+        ({"keep": None}, "keep must be one of"),
+        ({"as": "dev"}, "as must be train, val or test"),
+        ({"most": 0}, "most must be"),
+        ({"mots": 1}, "unknown mots"),
+        ({"split": 1}, "split must name"),
+    )
+    for wrong, message in mistakes:
+        with pytest.raises(ConfigError, match=message):
+            config.check(params | {"paper": [PAPER[0] | wrong]})
+    with pytest.raises(ConfigError, match="a training pool is unpaired"):
+        config.check(params | {"paper": [{"corpus": "ave", "split": "train", "as": "train"}]})
+
+
+def test_vggss_boxes_are_cut_at_the_edge_and_wrong_ones_refused(tmp_path):
+    from exmcr.corpora.paper import vggss
+
+    def boxes(bbox):
+        text(tmp_path / "vggss.json", json.dumps([{"file": "a_1", "class": "bell", "bbox": bbox}]))
+        return vggss.boxes(tmp_path)
+
+    assert boxes([[-0.1, 0.2, 0.5, 1.2], [0, 0, 1, 1]]) == {
+        "vggss/a_1": [(0, 0.2, 0.5, 1), (0, 0, 1, 1)]
+    }
+    for wrong in (
+        None,
+        [[0.1, 0.2, 0.3]],
+        [[0.5, 0, 0.5, 1]],
+        [[0, 0.9, 1, 0.1]],
+        [["a", 0, 1, 1]],
+        [0, 0, 1, 1],
+    ):
+        with pytest.raises(ConfigError, match="a_1"):
+            boxes(wrong)

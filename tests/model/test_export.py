@@ -1,0 +1,81 @@
+"""What a project trained, as one model or as the authors' files."""
+
+import json
+
+import pytest
+import torch
+import yaml
+
+from exmcr import config
+from exmcr.commands import main as cli
+from exmcr.common.errors import ConfigError
+from exmcr.model import export
+from exmcr.model.exmcr import Base, ExMCR, Leaf
+from exmcr.training import projectors
+from exmcr.training.projectors import Projector
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    params = config.load() | {"seeds": [0, 1], "spaces": "mini"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    for leaf in params["leaves"]:
+        for seed in params["seeds"]:
+            path = tmp_path / f"models/projectors/{leaf['name']}-seed{seed}.safetensors"
+            projectors.save(Projector(8, 12, 16), path)
+            note = {
+                "leaf_space": leaf["mini"],
+                "base_space": params["base"]["mini"],
+                "leaf_fingerprint": "l",
+                "base_fingerprint": "b",
+                "pair": {},
+                "train": {},
+            }
+            path.with_suffix(".json").write_text(json.dumps(note))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_command_writes_a_model(project, capsys):
+    assert cli.main(["export", "out"]) == 0
+    assert "audio, points into mini-image-text" in capsys.readouterr().out
+    assert list(ExMCR.load(project / "out").leaves["points"].projectors) == [0, 1]
+    assert cli.main(["export", "one", "--seeds", "1"]) == 0
+    assert list(ExMCR.load(project / "one").leaves["points"].projectors) == [1]
+    assert cli.main(["export", "none", "--seeds", "4"]) == 2
+    assert "no projector" in capsys.readouterr().err
+    assert cli.main(["export", "theirs", "--official"]) == 2
+    assert (
+        "the authors' code runs clap, ulip2 into clip, not 'mini-audio-text'"
+        in capsys.readouterr().err
+    )
+    assert not (project / "theirs").exists()
+
+
+def test_the_authors_format(tmp_path):
+    torch.manual_seed(0)
+    base = Base("clip", "", 512, ("image", "text"))
+    ears = Leaf("audio", "audio", "text", "clap", "a", 512, {2: Projector(), 4: Projector()})
+    made = ExMCR(
+        base,
+        [ears, Leaf("points", "points", "image", "ulip2", "p", 512, {4: Projector()})],
+        device="cpu",
+    )
+    assert [path.name for path in export.write_official(made, tmp_path, seed=4)] == [
+        "ex_clap.pt",
+        "ex_ulip.pt",
+    ]
+    x = torch.randn(5, 512)
+    with torch.no_grad():
+        for modality in ("audio", "points"):
+            again = ExMCR.from_official(tmp_path, device="cpu").leaves[modality].projectors[0]
+            assert torch.equal(again(x), made.leaves[modality].projectors[4](x))
+    state = torch.load(tmp_path / "ex_clap.pt", weights_only=True)
+    assert list(state)[:2] == ["Head1.weight", "Head1.bias"] and all(
+        not t.requires_grad for t in state.values()
+    )
+    with pytest.raises(ConfigError, match="leaf 'points' has no projector of seed 2, only of 4"):
+        export.write_official(made, tmp_path, seed=2)
+    narrow = Leaf("audio", "audio", "text", "clap", "a", 512, {0: Projector(hidden=64)})
+    with pytest.raises(ConfigError, match="has .512, 64, 512."):
+        export.write_official(ExMCR(base, [narrow], device="cpu"), tmp_path)

@@ -1,0 +1,182 @@
+"""`exmcr check`: passes on vectors that give the published tables, fails on others, and names what is missing."""
+
+import numpy as np
+import pytest
+import torch
+
+from exmcr.commands import main as cli
+from exmcr.model import verify as check
+from exmcr.model.verify import CMCR, EXMCR, ITEMS, compare
+from exmcr.training import projectors
+from exmcr.training.projectors import CMCR as Heads
+from exmcr.training.projectors import Projector
+
+
+def solve(tables, edition):
+    """Three unit vectors per modality whose softmax tables are the published ones: they exist, so descent finds some."""
+    torch.manual_seed(0)
+    vectors = {m: torch.randn(3, 32, requires_grad=True) for m in ITEMS}
+    optimizer = torch.optim.Adam(vectors.values(), lr=0.03)
+    for _ in range(1500):
+        unit = {m: torch.nn.functional.normalize(v, dim=1) for m, v in vectors.items()}
+        loss = sum(
+            (
+                torch.log_softmax(10 * unit[a] @ unit[b].T, dim=1)
+                - torch.tensor(editions.get(edition, editions.get("both"))).log()
+            )
+            .square()
+            .sum()
+            for (a, b), editions in tables.items()
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return {
+        m: np.pad(torch.nn.functional.normalize(v, dim=1).detach().numpy(), ((0, 0), (0, 480)))
+        for m, v in vectors.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def published():
+    return solve(EXMCR, "README")
+
+
+def test_the_published_tables_are_probabilities():
+    for tables in (EXMCR, *CMCR.values()):
+        for editions in tables.values():
+            for table in editions.values():
+                np.testing.assert_allclose(np.sum(table, axis=1), 1, atol=2e-4)
+                assert np.argmax(table, axis=1).tolist() == [0, 1, 2]
+
+
+def test_probabilities_by_hand():
+    found = check.probabilities(np.eye(2, 3, dtype=np.float32), np.eye(2, 3, dtype=np.float32))
+    np.testing.assert_allclose(
+        found,
+        [
+            [1 / (1 + np.exp(-10)), 1 / (1 + np.exp(10))],
+            [1 / (1 + np.exp(10)), 1 / (1 + np.exp(-10))],
+        ],
+        rtol=1e-6,
+    )
+
+
+def test_the_right_vectors_pass_and_others_fail(published):
+    rows = compare(published, EXMCR)
+    assert [row[:2] for row in rows] == [(f"{a} x {b}", "pass") for a, b in EXMCR]
+    assert {row[3] for row in rows[1:]} == {"README"} and max(row[2] for row in rows) < 0.005
+    swapped = published | {"audio": published["audio"][[1, 0, 2]]}
+    assert {row[0] for row in compare(swapped, EXMCR) if row[1] == "FAIL"} == {
+        "audio x text",
+        "audio x image",
+        "audio x points",
+    }
+    assert [row[0] for row in compare({m: published[m] for m in ("text", "audio")}, EXMCR)] == [
+        "audio x text"
+    ]
+
+
+def test_the_other_edition_passes_too():
+    rows = compare(solve(EXMCR, "inference.py"), EXMCR)
+    assert {row[1] for row in rows} == {"pass"} and {row[3] for row in rows[1:]} == {"inference.py"}
+
+
+def identity(block):
+    """Weights that let vectors pass: x = relu(x) - relu(-x), and BatchNorm that does nothing."""
+    with torch.no_grad():
+        for net, weight in (
+            (block.net1, torch.cat([torch.eye(512), -torch.eye(512)])),
+            (block.net2, torch.cat([torch.eye(512), -torch.eye(512)], 1)),
+        ):
+            net[0].weight.copy_(weight)
+            net[0].bias.zero_()
+            net[1].running_var.fill_(1 - 1e-5)
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch, published):
+    """A weights folder with every file in name, fake encoders that give the published vectors, projectors that pass them on."""
+    monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
+    monkeypatch.delenv("EXMCR_AUTHORS_DEMO", raising=False)
+    for name in (
+        "ViT-B-32-openai.safetensors",
+        "630k-fusion-best.pt",
+        "roberta-base/vocab.json",
+        "roberta-base/merges.txt",
+        "pointbert_ULIP-2.pt",
+        *(f"authors-demo/{name}" for m in ("image", "audio", "points") for name in ITEMS[m]),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    projector, heads = Projector(), Heads()
+    for block in (projector.Head2.mlp1, projector.Head2.mlp2, heads.Head_A, heads.Head_B):
+        identity(block)
+    for name in ("ex_clap.pt", "ex_ulip.pt"):
+        projectors.save(projector, tmp_path / name)
+
+    class Fake:
+        def __init__(self, name, **settings):
+            assert settings in ({}, {"device": "cpu"})
+            self.name = name
+
+        def encode(self, modality, items):
+            assert [getattr(item, "name", item) for item in items] == ITEMS[modality]
+            assert self.name == {"audio": "clap", "points": "ulip2"}.get(modality, "clip")
+            return published[modality].astype(np.float32)
+
+    monkeypatch.setattr(check, "load_space", Fake)
+    return tmp_path, heads
+
+
+def test_the_command_passes(demo, capsys):
+    assert cli.main(["check", "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("pass  Ex-MCR") == 6 and "FAIL" not in out
+    assert (
+        "not compared: C-MCR, audio, for lack of clap_clip.pt" in out
+        and "not compared: C-MCR, points, for lack of ulip_clip.pt" in out
+    )
+
+
+def test_the_command_fails_on_other_numbers(demo, capsys):
+    folder, heads = demo
+    projectors.save(heads, folder / "clap_clip.pt")  # gives Ex-MCR's vectors, which are not C-MCR's
+    assert cli.main(["check"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("FAIL  C-MCR clap_clip.pt") == 3 and out.count("pass  Ex-MCR") == 6
+
+
+def test_it_compares_what_there_is_and_names_the_rest(demo, capsys):
+    folder, _ = demo
+    for name in (
+        "630k-fusion-best.pt",
+        "roberta-base/vocab.json",
+        "ex_ulip.pt",
+        "authors-demo/BBQ.npy",
+    ):
+        (folder / name).unlink()
+    assert cli.main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("pass") == 1 and "pass  Ex-MCR, softmax(10 cos) image x text" in out
+    assert "not compared: audio, for lack of roberta-base/vocab.json, 630k-fusion-best.pt" in out
+    assert (
+        "authors-demo/BBQ.npy" in out
+        and "not compared: Ex-MCR, points, for lack of ex_ulip.pt" in out
+    )
+    (folder / "ViT-B-32-openai.safetensors").unlink()
+    assert cli.main(["check"]) == 2
+    out = capsys.readouterr().out
+    assert (
+        "pass" not in out and "not compared: image, for lack of ViT-B-32-openai.safetensors" in out
+    )
+
+
+def test_a_damaged_file_is_an_error(demo, capsys):
+    folder, _ = demo
+    (folder / "ex_clap.pt").write_bytes(b"no weights")
+    assert cli.main(["check"]) == 2
+    assert (
+        "ex_clap.pt is not a plain weight file: it was not written by torch.save"
+        in capsys.readouterr().err
+    )

@@ -1,0 +1,176 @@
+"""Pseudo pairs: each center against the formula written out, and on pools whose right answer is known."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from exmcr.common.errors import ConfigError
+from exmcr.pairing import pairs
+from exmcr.pairing.pairs import PARTS, Pools
+
+CENTERS = ["overlap", "leaf", "base"]
+
+
+def units(rng, n, d):
+    v = rng.normal(size=(n, d))
+    return (v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def pools():
+    rng = np.random.default_rng(0)
+    return Pools(
+        units(rng, 30, 8),
+        units(rng, 40, 8),
+        units(rng, 40, 6),
+        units(rng, 50, 6),
+        {"leaf": "audio"},
+    )
+
+
+def literal(query, keys, values, tau):
+    """normalize(softmax(query keys^T / tau) values), one query at a time in float64."""
+    rows = []
+    for q in query.astype(np.float64):
+        scores = [sum(a * b for a, b in zip(q, k)) / tau for k in keys.astype(np.float64)]
+        weights = np.exp(np.array(scores) - max(scores))
+        mean = sum(w * v for w, v in zip(weights / weights.sum(), values.astype(np.float64)))
+        rows.append(mean / np.linalg.norm(mean))
+    return np.array(rows)
+
+
+def reference(p, center, tau):
+    if center == "overlap":
+        return dict(
+            x_leaf=literal(p.o_leaf, p.x_leaf, p.x_leaf, tau),
+            o_leaf=p.o_leaf,
+            o_base=p.o_base,
+            y_base=literal(p.o_base, p.y_base, p.y_base, tau),
+        )
+    if center == "leaf":
+        o_base = literal(p.x_leaf, p.o_leaf, p.o_base, tau)
+        return dict(
+            x_leaf=p.x_leaf,
+            o_leaf=literal(p.x_leaf, p.o_leaf, p.o_leaf, tau),
+            o_base=o_base,
+            y_base=literal(o_base, p.y_base, p.y_base, tau),
+        )
+    o_leaf = literal(p.y_base, p.o_base, p.o_leaf, tau)
+    return dict(
+        x_leaf=literal(o_leaf, p.x_leaf, p.x_leaf, tau),
+        o_leaf=o_leaf,
+        o_base=literal(p.y_base, p.o_base, p.o_base, tau),
+        y_base=p.y_base,
+    )
+
+
+@pytest.mark.parametrize("tau", [0.05, 0.5])
+@pytest.mark.parametrize("center", CENTERS)
+def test_each_center_equals_the_formula(pools, center, tau):
+    got, expected = pairs.quadruples(pools, center, tau), reference(pools, center, tau)
+    assert set(got) == set(PARTS)
+    for part in PARTS:
+        assert got[part].dtype == np.float32
+        assert np.allclose(np.linalg.norm(got[part], axis=1), 1, atol=1e-5)
+        assert np.abs(got[part] - expected[part]).max() < 3e-5, part
+
+
+@pytest.mark.parametrize("center", CENTERS)
+def test_on_separate_clusters_every_part_belongs_to_the_class_of_the_query(center):
+    """Ten classes, orthogonal in both spaces, the two modalities of a space apart by a gap; no item occurs twice."""
+    rng, classes, d = np.random.default_rng(1), 10, 24
+    leaf, base = np.linalg.qr(rng.normal(size=(d, d)))[0], np.linalg.qr(rng.normal(size=(d, d)))[0]
+
+    def items(space, labels, gap):
+        v = space[labels] + 0.7 * space[classes + gap] + 0.02 * rng.normal(size=(len(labels), d))
+        return (v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32)
+
+    label = {
+        "x": rng.integers(classes, size=200),
+        "o": rng.integers(classes, size=300),
+        "y": rng.integers(classes, size=250),
+    }
+    p = Pools(
+        items(leaf, label["x"], 0),
+        items(leaf, label["o"], 1),
+        items(base, label["o"], 2),
+        items(base, label["y"], 3),
+    )
+    got = pairs.quadruples(p, center, 0.01)
+    expected = label[{"overlap": "o", "leaf": "x", "base": "y"}[center]]
+    for part, space in (("x_leaf", leaf), ("o_leaf", leaf), ("o_base", base), ("y_base", base)):
+        assert np.array_equal((got[part] @ space[:classes].T).argmax(1), expected), part
+
+
+def test_a_small_tau_takes_the_nearest_neighbor(pools):
+    tau = 1e-6
+    got = pairs.quadruples(pools, "overlap", tau)
+    assert np.allclose(
+        got["x_leaf"], pools.x_leaf[(pools.o_leaf @ pools.x_leaf.T).argmax(1)], atol=1e-4
+    )
+    assert np.allclose(
+        got["y_base"], pools.y_base[(pools.o_base @ pools.y_base.T).argmax(1)], atol=1e-4
+    )
+    got = pairs.quadruples(pools, "leaf", tau)
+    nearest = (pools.x_leaf @ pools.o_leaf.T).argmax(1)
+    assert np.allclose(got["o_leaf"], pools.o_leaf[nearest], atol=1e-4)
+    assert np.allclose(got["o_base"], pools.o_base[nearest], atol=1e-4)
+
+
+def test_both_overlap_vectors_of_a_query_come_from_the_same_weights():
+    """With orthonormal overlap items the vectors are the weights themselves, up to length."""
+    rng, n = np.random.default_rng(2), 12
+    turn = np.linalg.qr(rng.normal(size=(n, n)))[0].astype(np.float32)
+    p = Pools(units(rng, 9, n), np.eye(n, dtype=np.float32), turn, units(rng, 9, n))
+    leaf = pairs.quadruples(p, "leaf", 0.3)
+    assert np.allclose(leaf["o_leaf"], leaf["o_base"] @ turn.T, atol=1e-5)
+    base = pairs.quadruples(p, "base", 0.3)
+    assert np.allclose(base["o_leaf"], base["o_base"] @ turn.T, atol=1e-5)
+
+
+def test_impossible_requests_are_refused(pools):
+    with pytest.raises(ConfigError, match="unknown center 'middle'"):
+        pairs.quadruples(pools, "middle", 0.1)
+    for tau in (0, -1, float("nan"), "0.1"):
+        for center in CENTERS:
+            with pytest.raises(ConfigError, match="tau"):
+                pairs.quadruples(pools, center, tau)
+
+
+def test_pools_that_do_not_fit_are_refused(pools):
+    whole = {part: getattr(pools, part) for part in PARTS}
+    for part in PARTS:
+        with pytest.raises(ConfigError, match=f"{part} of leaf audio is empty"):
+            Pools(**whole | {part: whole[part][:0]}, names={"leaf": "audio"})
+    with pytest.raises(ConfigError, match="39 items in the leaf, 40 in the base"):
+        Pools(**whole | {"o_leaf": pools.o_leaf[1:]})
+    for part in ("x_leaf", "y_base"):
+        with pytest.raises(ConfigError, match="dimension"):
+            Pools(**whole | {part: whole[part][:, 1:]})
+
+
+def test_what_is_built_is_what_is_loaded(pools, tmp_path):
+    assert pairs.build(pools, tmp_path / "a/b", CENTERS, 0.1) == {
+        "overlap": 40,
+        "leaf": 30,
+        "base": 50,
+    }
+    assert not list(tmp_path.rglob("*.part"))
+    loaded = pairs.load(tmp_path / "a/b", CENTERS)
+    for part in PARTS:
+        expected = np.concatenate([pairs.quadruples(pools, c, 0.1)[part] for c in CENTERS])
+        assert torch.equal(loaded[part], torch.from_numpy(expected))
+    assert len(pairs.load(tmp_path / "a/b", ["base"])["x_leaf"]) == 50
+
+
+def test_building_anew_replaces_and_a_center_left_out_loses_its_file(pools, tmp_path):
+    pairs.build(pools, tmp_path, CENTERS, 0.1)
+    pairs.build(pools, tmp_path, ["overlap"], 0.5)
+    assert [p.name for p in tmp_path.iterdir()] == ["overlap.safetensors"]
+    assert np.array_equal(
+        load_file(tmp_path / "overlap.safetensors")["x_leaf"],
+        pairs.quadruples(pools, "overlap", 0.5)["x_leaf"],
+    )
+    with pytest.raises(ConfigError, match="pair stage"):
+        pairs.load(tmp_path, CENTERS)
