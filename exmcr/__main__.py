@@ -1,7 +1,5 @@
 """`python -m exmcr` is the command `exmcr`."""
 
-import sys
+from exmcr.commands.main import run
 
-from exmcr.commands.main import main
-
-sys.exit(main())
+run()

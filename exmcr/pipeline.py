@@ -77,10 +77,11 @@ def pair(project: Project) -> pd.DataFrame:
     quadruples."""
     from exmcr.pairing import pairs
 
-    settings, rows = project.params.pair, []
+    rows, tau1 = [], project.params.pair.tau1
+    centers: list[str] = [*project.params.pair.centers]
     for leaf in project.leaves:
         pools, folder = project.pools(leaf), project.pairs_path(leaf.name)
-        counts = pairs.build(pools, folder, settings.centers, settings.tau1)
+        counts = pairs.build(pools, folder, centers, tau1)
         rows += [(leaf.name, center, n) for center, n in counts.items()]
     return pd.DataFrame(rows, columns=["leaf", "center", "quadruples"])
 
@@ -97,7 +98,8 @@ def train(project: Project, group=None) -> pd.DataFrame:
     from exmcr.pairing import pairs
     from exmcr.training import stage
 
-    records, centers = [], project.params.pair.centers
+    records = []
+    centers: list[str] = [*project.params.pair.centers]
     for leaf in project.leaves:
         folder = project.pairs_path(leaf.name)
         pool, made_from = pairs.load(folder, centers), pairs.files_digest(folder, centers)

@@ -11,6 +11,7 @@ import pandas as pd
 from exmcr import config
 from exmcr.banks import Bank, aligned
 from exmcr.common.errors import ConfigError
+from exmcr.common.paths import project_root
 from exmcr.config import Leaf
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Project:
 
     def __init__(self, root: str | Path | None = None):
         """root: the folder; None takes the one at or above the current folder."""
-        self.root = Path(root).resolve() if root else config.project_root()
+        self.root = Path(root).resolve() if root else project_root()
         self.params = config.load(self.root / "params.yaml")
 
     @property

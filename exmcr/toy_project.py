@@ -3,7 +3,10 @@
 Notebooks work on it unless they are given a project; so each of them runs alone.
 """
 
+import fcntl
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -28,13 +31,23 @@ def open_project(folder: str, needs: str | None = None) -> Project:
     root = project_root()
     if folder != "toy":
         return Project(root / folder)
-    project = _make(root)
-    for step in STEPS[: STEPS.index(needs) + 1] if needs else ():
-        done = project.root / f".{step}"
-        if not done.exists():
-            getattr(pipeline, step)(project)
-            done.touch()
+    with _one_at_a_time(root / "build"):
+        project = _make(root)
+        for step in STEPS[: STEPS.index(needs) + 1] if needs else ():
+            done = project.root / f".{step}"
+            if not done.exists():
+                getattr(pipeline, step)(project)
+                done.touch()
     return project
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Two notebooks that are opened at once do not make the toy project twice."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".toy.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed
+        yield
 
 
 def toy_params(full: dict) -> dict:

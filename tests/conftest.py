@@ -1,6 +1,8 @@
-"""What several test files share: real encoders with random weights (benchmarks/random_encoders.py).
+"""Shared fixtures: real encoders with random weights (benchmarks/random_encoders.py).
 
-Each file is made when a test first asks for it, and gone with the session. Tests link to what is here and copy what they change."""
+A weight file is made at its first use and deleted at the end of the session. Tests link to these files and copy those that
+they change.
+"""
 
 import shutil
 
@@ -39,13 +41,13 @@ def tokenizer(weights_folder):
 
 @pytest.fixture(scope="session")
 def random_weights(weights_folder, clip_weights, clap_weights, ulip_weights, tokenizer):
-    """A weights folder with all that `spaces: paper` needs."""
+    """A weights folder with every file of `spaces: paper`."""
     return weights_folder
 
 
 @pytest.fixture
 def onednn_calls(monkeypatch):
-    """A list that gets (shape of input, shape of weights) of every linear layer that goes through oneDNN."""
+    """A list to which each linear layer run by oneDNN adds (shape of input, shape of weights)."""
     if layers._onednn is None:
         pytest.skip("this torch has no oneDNN")
     calls, product = [], layers._onednn

@@ -1,4 +1,4 @@
-"""Tiny files and folders in the layouts of the paper's corpora."""
+"""A few small files in the layouts of the paper's corpora."""
 
 import csv
 import io
@@ -48,7 +48,7 @@ def record(seed):
 
 
 def make_trees(root):
-    """The corpora of the block `paper` below, a few items each, in their true layouts."""
+    """The corpora of the block `paper` below, a few items each, in the layouts of the downloads."""
     data = root / "data/paper"
     sentences = lambda image, n: [
         {"raw": f"Sentence {k} of {image}.", "sentid": 100 * image + k} for k in range(n)
@@ -65,18 +65,14 @@ def make_trees(root):
         for id, split, n in coco
     ]
     text(data / "coco/dataset_coco.json", json.dumps({"images": images}))
-    for id in (2, 3):  # the picture of the training captions is not needed
+    for id in (2, 3):  # training uses captions alone
         picture(data / f"coco/val2014/{id}.jpg")
     text(
         data / "cc3m/Train_GCC-training.tsv", "".join(f"caption {k}\thttp://a\n" for k in range(9))
     )
     picture(data / "imagenet/train/n01/n01_1.JPEG")
     text(data / "audioset/class_labels_indices.csv", "index,mid,display_name\n0,/m/09x0r,Speech\n")
-    ids = [
-        "aaaaaaaaaaa",
-        "bbbbbbbbbbb",
-        "ccccccccccc",
-    ]  # the second is in AVE, the third in AudioCaps
+    ids = ["a" * 11, "b" * 11, "c" * 11]  # the second is in AVE, the third in AudioCaps
     text(
         data / "audioset/balanced_train_segments.csv",
         "".join(f'{id}, 30.000, 40.000, "/m/09x0r"\n' for id in ids),

@@ -1,27 +1,27 @@
-"""The steps of a run with encoders that are not ours: options, wrong weight files, unequal dimensions, and how a run stops."""
+"""Whole runs with encoders that are not ours: options, wrong weights, unequal dimensions."""
 
 import json
-import os
-import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
-import torch
 import toy_spaces
+import torch
 import yaml
 from paper_trees import PAPER, make_trees
 from safetensors.torch import save_file
 from toy_spaces import Sounds
 
 from exmcr import config, corpora, pipeline, toy_project
-from exmcr.commands import run_notebook
 from exmcr.common.errors import BadItem, ConfigError
-from exmcr.figures import looks
+from exmcr.corpora import items as item_table
+from exmcr.evaluation.bench import Bench
+from exmcr.evaluation.stage import trained_maps
+from exmcr.figures import concepts, maps
+from exmcr.project import Project
+from exmcr.spaces import loaded
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,7 +37,7 @@ def project(tmp_path, items, monkeypatch):
     params = toy_spaces.install(tmp_path, monkeypatch)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "data").symlink_to(items / "data")
-    return pipeline.Project(tmp_path)
+    return Project(tmp_path)
 
 
 def test_a_base_of_another_dimension_loses_only_the_methods_that_need_equal_ones(project, capsys):
@@ -60,17 +60,17 @@ def test_a_base_of_another_dimension_loses_only_the_methods_that_need_equal_ones
         "leaf",
     }  # 768 against 768
     assert by_task["audio->points"] == by_task["audio->image"]
-    before, after = looks.modality_gaps(project)
+    before, after = maps.modality_gaps(project)
     assert (
         np.isnan(before.loc["audio", "image"])
         and not np.isnan(before.loc["points", "image"])
         and not after.isna().any(axis=None)
     )
-    loaded = pipeline.loaded_spaces(project).set_index("space")
-    assert loaded.dim.to_dict() == {"wide": 768, "sounds": 512, "shapes": 768}
+    weights = loaded.table(project).set_index("space")
+    assert weights.dim.to_dict() == {"wide": 768, "sounds": 512, "shapes": 768}
     assert (
-        loaded.license.str.startswith("not known").all()
-        and loaded.file["sounds"] == "sounds.safetensors"
+        weights.license.str.startswith("not known").all()
+        and weights.file["sounds"] == "sounds.safetensors"
     )
 
 
@@ -89,7 +89,7 @@ def test_maps_are_drawn_of_spaces_of_unequal_dimensions(project, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "umap", type(sys)("umap"))
     sys.modules["umap"].UMAP = Umap
-    before, after, rows = looks.map_2d(project)
+    before, after, rows = maps.map_2d(project)
     assert len(before) == len(after) == len(rows) and [v.shape[1] for v in seen] == [768, 768]
     np.testing.assert_allclose(np.linalg.norm(seen[0], axis=1), 1, atol=1e-5)
 
@@ -162,7 +162,7 @@ def test_wrong_weights_keep_the_shards_that_are_there(project, monkeypatch):
     ids=["missing", "truncated", "foreign"],
 )
 def test_wrong_weights_of_clip_stop_the_first_stage(tmp_path, items, monkeypatch, content, message):
-    params = toy_project.params(config.load(ROOT / "params.yaml")) | {"spaces": "paper"}
+    params = toy_project.toy_params(config.read(ROOT / "params.yaml")) | {"spaces": "paper"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
     path = tmp_path / "ViT-B-32-openai.safetensors"
@@ -174,69 +174,11 @@ def test_wrong_weights_of_clip_stop_the_first_stage(tmp_path, items, monkeypatch
     else:
         path.write_bytes(content) if isinstance(content, bytes) else save_file(content, path)
     with pytest.raises(ConfigError, match=message):
-        pipeline.fit_spaces(pipeline.Project(tmp_path))
-
-
-def test_a_stage_that_stops_says_why_in_its_last_line(tmp_path, monkeypatch, capsys):
-    params = config.load(ROOT / "params.yaml") | {"spaces": "paper"}
-    params["encoders"]["clip"]["checkpoint"] = "weights/mine.safetensors"
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    (tmp_path / "notebooks").mkdir()
-    for name, line in (
-        ("00_spaces", "from exmcr import pipeline; pipeline.fit_spaces(pipeline.Project(project))"),
-        ("01_extract", "1 / 0"),
-    ):
-        cells = [
-            nbformat.v4.new_code_cell("project = 'toy'", metadata={"tags": ["parameters"]}),
-            nbformat.v4.new_code_cell(line),
-        ]
-        nbformat.write(
-            nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}}),
-            tmp_path / f"notebooks/{name}.ipynb",
-        )
-    done = subprocess.run(
-        [sys.executable, "-m", "exmcr.run_notebook", "00_spaces"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-    expected = f"00_spaces: no weight file {tmp_path}/weights/mine.safetensors; `exmcr weights` says where it comes from and where to put it"
-    assert (
-        done.returncode == 1
-        and done.stderr.splitlines()[-1] == expected
-        and "Traceback" not in done.stderr
-    )
-    assert (tmp_path / "reports/stopped.txt").read_text() == expected + "\n"
-    assert (
-        "ConfigError" in (tmp_path / "reports/notebooks/00_spaces.ipynb").read_text()
-    )  # the traceback is kept there
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match="^01_extract: ZeroDivisionError: division by zero$"):
-        run_notebook.run("01_extract", tmp_path)
-    assert "Traceback" in capsys.readouterr().err  # a mistake of ours shows where it was made
-    assert (
-        tmp_path / "reports/stopped.txt"
-    ).read_text() == "01_extract: ZeroDivisionError: division by zero\n"
-
-
-def test_the_stage_without_a_notebook_says_why_it_stops_too(tmp_path, monkeypatch):
-    params = config.load(ROOT / "params.yaml") | {"corpora": "toy", "sample": 0}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        SystemExit, match="^corpora: params.yaml cannot be used:\n  - sample must be"
-    ) as stop:
-        runpy.run_module("exmcr.corpora", run_name="__main__")
-    note = tmp_path / "reports/stopped.txt"
-    assert note.read_text() == f"{stop.value}\n"
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params | {"sample": 2}))
-    runpy.run_module("exmcr.corpora", run_name="__main__")
-    assert not note.exists() and (tmp_path / "data/items.parquet").is_file()
+        pipeline.fit_spaces(Project(tmp_path))
 
 
 def test_a_damaged_file_of_the_held_out_items_is_not_asked_for(project, monkeypatch):
-    load = pipeline.load_item
+    load = item_table.load_item
     broken = "toy/ball-black/image"
 
     def load_item(item, data):
@@ -244,11 +186,11 @@ def test_a_damaged_file_of_the_held_out_items_is_not_asked_for(project, monkeypa
             raise BadItem("damaged")
         return load(item, data)
 
-    monkeypatch.setattr(pipeline, "load_item", load_item)
+    monkeypatch.setattr("exmcr.corpora.items.load_item", load_item)
     for step in ("fit_spaces", "extract", "pair", "train"):
         getattr(pipeline, step)(project)
     results = pipeline.evaluate(project)
-    pictures = results[(results.task == "audio->image") & (results.split == "all")].n_gallery
+    pictures = results[(results.task == "audio->image") & (results.concept_subset == "all")].n_gallery
     whole = project.items[
         (project.items.modality == "image")
         & (project.items.split == "test")
@@ -257,20 +199,12 @@ def test_a_damaged_file_of_the_held_out_items_is_not_asked_for(project, monkeypa
     assert broken in set(whole.id) and (pictures == len(whole) - 1).all()
 
 
-def test_every_stage_that_reads_banks_runs_again_when_the_spaces_change():
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    for name, stage in stages.items():
-        if name != "corpora":
-            assert {"spaces", "base", "leaves"} <= set(stage["params"]), name
-    assert all("encoders" in stages[name]["params"] for name in ("fit_spaces", "extract"))
-
-
 def test_the_corpora_of_the_paper_go_through_every_step(tmp_path, monkeypatch):
     make_trees(tmp_path)
     params = toy_spaces.install(tmp_path, monkeypatch) | {"corpora": "paper", "paper": PAPER}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    corpora.build("paper", tmp_path)
-    project = pipeline.Project(tmp_path)
+    corpora.build("paper", tmp_path, paper=PAPER)
+    project = Project(tmp_path)
     stale = (
         project.root / "banks/wide/image/val"
     )  # of another corpus: this one has no validation pictures
@@ -296,9 +230,10 @@ def test_the_corpora_of_the_paper_go_through_every_step(tmp_path, monkeypatch):
         "base",
     ) in results.index
     assert ("points->image (objaverse)", "hop") in results.index
-    scores, _ = looks.by_concept(project, "audio->image")  # the notebooks' way to name it
+    bench = Bench(project, "test", trained_maps(project))
+    scores, _ = concepts.by_concept(bench, "audio->image")  # the notebooks' way to name it
     assert scores.concept.tolist() == ["Bark"]
-    queries, answers, right = looks.answers(project, "points->image", n=2)
+    queries, answers, right = concepts.task_answers(bench, "points->image", n=2)
     assert (
         [q.id for q in queries]
         and all(len(line) == 2 for line in answers)

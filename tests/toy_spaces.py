@@ -49,22 +49,29 @@ class Shapes(Toy):
     name, dim, modalities = "shapes", 768, ("points", "image", "text")
 
 
-def install(folder: Path, monkeypatch) -> dict:
-    """Register the three, write their weights into `folder`, and return small params with them as `spaces: paper`."""
-    full = config.read(project_root() / "params.yaml")
+ALL = (Wide, Sounds, Shapes)
+
+
+def content(folder: Path) -> dict:
+    """Register the three, write their weights into `folder`, and return the content of a small
+    params.yaml with them as `spaces: paper`."""
+    full = config.read(project_root(Path(__file__).parent) / "params.yaml")
     params = toy_project.toy_params(full) | {"spaces": "paper"}
-    for cls in (Wide, Sounds, Shapes):
-        monkeypatch.setitem(SPACES, cls.name, f"{__name__}:{cls.__name__}")
-        save_file(
-            {"weight": torch.randn(cls.dim, 16, generator=torch.manual_seed(0))},
-            folder / f"{cls.name}.safetensors",
-        )
+    for cls in ALL:
+        SPACES[cls.name] = f"{__name__}:{cls.__name__}"
+        weight = torch.randn(cls.dim, 16, generator=torch.manual_seed(0))
+        save_file({"weight": weight}, folder / f"{cls.name}.safetensors")
     params["base"]["paper"] = "wide"
-    params["encoders"] = {
-        name: {"checkpoint": f"{name}.safetensors"} for name in ("wide", "sounds", "shapes")
-    }
+    params["encoders"] = {cls.name: {"checkpoint": f"{cls.name}.safetensors"} for cls in ALL}
     params["leaves"][0]["paper"], params["leaves"][1]["paper"] = "sounds", "shapes"
     params["train"] |= {"steps": 2, "leaves": {}}
     params["extract"]["shard"] = 8
     params["visualize"]["umap_items"] = 60
     return params
+
+
+def install(folder: Path, monkeypatch) -> dict:
+    """`content`, with the registry put back at the end of the test."""
+    for cls in ALL:
+        monkeypatch.setitem(SPACES, cls.name, "")
+    return content(folder)

@@ -2,13 +2,13 @@
 
 banks/<space>/<modality>/<split>/
     vectors.npy    float32 (n, dim), memory-mapped by readers
-    ids.parquet    column `id`, row by row
+    ids.parquet    column `id`, row by row; imported embeddings may have `caption`
     manifest.json  provenance: space, fingerprint, modality, hash of the item table, skipped items
                    with reasons, SHA-256 of vectors.npy
 
-bank.py        reads a bank
-extraction.py  makes one from raw items and a space, resumably
-importing.py   makes one from embeddings computed elsewhere
+bank.py        open a bank
+extraction.py  make one from raw items and a space, resumably
+importing.py   make one from embeddings computed elsewhere
 """
 
 from exmcr.banks.bank import Bank, aligned

@@ -1,6 +1,7 @@
 """A finished bank, opened."""
 
 import json
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -12,10 +13,20 @@ from exmcr.common.hashing import sha256
 
 
 class Bank:
-    """A finished bank: `vectors` float32 (n, dim), memory-mapped; `ids` object array (n,)."""
+    """A finished bank.
+
+    folder   its folder
+    meta     content of manifest.json
+    vectors  float32 (n, dim), unit rows, memory-mapped
+    ids      object array (n,)
+    """
 
     def __init__(self, folder: str | Path, verify: bool = False):
-        """Raises ConfigError for a missing or empty bank, and with `verify` for changed vectors."""
+        """Open the bank in a folder.
+
+        Raises ConfigError for a missing or empty bank and, with `verify`, for vectors that differ
+        from those that the manifest describes.
+        """
         self.folder = Path(folder)
         manifest = self.folder / "manifest.json"
         if not manifest.is_file():
@@ -41,20 +52,20 @@ class Bank:
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the encoder that made the vectors (Space.fingerprint)."""
+        """Fingerprint of the space that made the vectors (Space.fingerprint)."""
         return self.meta["fingerprint"]
 
     @cached_property
     def row(self) -> dict[str, int]:
         """id -> row number."""
-        return {id: n for n, id in enumerate(self.ids)}
+        return {id: row for row, id in enumerate(self.ids)}
 
-    def take(self, ids) -> np.ndarray:
-        """Vectors of these items in this order, float32 (len(ids), dim).
+    def take(self, ids: Iterable[str]) -> np.ndarray:
+        """Vectors of the given items in the given order, float32 (len(ids), dim).
 
         Raises KeyError for an id that is not in the bank.
         """
-        return np.asarray(self.vectors[[self.row[i] for i in ids]])
+        return np.asarray(self.vectors[[self.row[id] for id in ids]])
 
 
 def aligned(a: Bank, b: Bank) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +73,7 @@ def aligned(a: Bank, b: Bank) -> tuple[np.ndarray, np.ndarray]:
 
     Raises ConfigError if they share none.
     """
-    common = [i for i in a.ids if i in b.row]
+    common = [id for id in a.ids if id in b.row]
     if not common:
         raise ConfigError(f"banks {a.folder} and {b.folder} share no item")
     return a.take(common), b.take(common)

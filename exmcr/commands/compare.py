@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from exmcr.commands.options import ProjectFolder, Subset, check_subset
+from exmcr.commands.options import SUBSETS, ProjectFolder, Subset, check_choice, open_project
+from exmcr.common.errors import ConfigError
+from exmcr.common.files import write_text
 
 
 def register(app: typer.Typer) -> None:
@@ -20,16 +22,19 @@ def compare(
 ) -> None:
     """Fit and score every method of the comparison, draw them, print the table as Markdown.
 
-    Finished fits are kept. Example: `exmcr compare hop exmcr asif`
-    """
-    from exmcr.experiments.compare import compare, markdown
-    from exmcr.figures import comparison
-    from exmcr.project import Project
+    Finished fits are kept. If a method fails, the others are finished, and the exit status is 2.
 
-    check_subset(subset)
-    opened = Project(project)
-    results, ranking = compare(opened, methods or None)
+    Example: `exmcr compare hop exmcr asif`
+    """
+    from exmcr.experiments import compare as experiment
+    from exmcr.figures import comparison
+
+    check_choice("subset", subset, SUBSETS)
+    opened = open_project(project)
+    results, ranking, failures = experiment.compare(opened, methods or None)
     comparison.compare(results, ranking, path=opened.figures / "compare.png")
-    table = markdown(results, ranking, subset)
-    (opened.reports / "compare.md").write_text(table + "\n")
+    table = experiment.markdown(results, ranking, subset)
+    write_text(opened.reports / "compare.md", table + "\n")
     print(table)
+    if failures:
+        raise ConfigError("\n  ".join(["the table is without methods that failed:", *failures]))

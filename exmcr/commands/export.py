@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(help="Folder that the model is written to.")],
+    folder: Annotated[Path, typer.Argument(help="Folder that the files are written to.")],
     seeds: Annotated[
         list[int] | None,
         typer.Option("--seed", help="A seed to export, repeatable (default: all)."),
@@ -22,7 +22,7 @@ def export(
         bool,
         typer.Option(
             "--official",
-            help="ex_clap.pt and ex_ulip.pt, for the code of the authors, of the first seed.",
+            help="Write ex_clap.pt and ex_ulip.pt, of one seed, for the authors' code.",
         ),
     ] = False,
     project: ProjectFolder = None,
@@ -31,11 +31,11 @@ def export(
 
     Example: `exmcr export my-model`
     """
-    from exmcr.common.paths import project_root
     from exmcr.model.exmcr import ExMCR
     from exmcr.model.export import write_official
+    from exmcr.project import Project
 
-    model = ExMCR.from_project(project or project_root(), seeds or None, device="cpu")
+    model = ExMCR.from_project(Project(project), seeds or None, device="cpu")
     if official:
         for path in write_official(model, folder):
             print(path)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from exmcr.common.errors import BadItem, ConfigError
 
-# The kernel warns that it talks to this process unencrypted, on this machine.
+# Without it the kernel warns that it talks to this process, on the same machine, unencrypted.
 QUIET = ["--IPKernelApp.log_level=40"]
-# What a user can fix; the message is enough.
+# Errors of the user's input: their message is enough.
 EXPECTED = {error.__name__: error for error in (ConfigError, BadItem)}
 
 
@@ -15,15 +15,19 @@ def execute(name: str, root: Path) -> None:
     """Execute notebooks/<name>.ipynb of the project in `root` into reports/notebooks.
 
     If a cell fails, the executed copy keeps the whole traceback. Raises the ConfigError or BadItem
-    that stopped the notebook, and ConfigError for any other error, after printing its traceback.
+    that stopped the notebook; for any other error, prints its traceback and raises ConfigError.
     """
     import papermill
 
-    executed = root / "reports/notebooks" / f"{name}.ipynb"
+    source, executed = (
+        folder / f"{name}.ipynb" for folder in (root / "notebooks", root / "reports/notebooks")
+    )
+    if not source.is_file():
+        raise ConfigError(f"no notebook {source}; copy it from notebooks/ of the repository")
     executed.parent.mkdir(parents=True, exist_ok=True)
     try:
         papermill.execute_notebook(
-            root / "notebooks" / executed.name,
+            source,
             executed,
             {"project": "."},
             kernel_name="python3",

@@ -1,15 +1,22 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the checks of their values."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from exmcr.common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from exmcr.project import Project
 
 ProjectFolder = Annotated[
     Path | None,
     typer.Option(
         "--project",
-        help="Folder with params.yaml; default: the one at or above the current folder.",
+        help="Folder with params.yaml (default: the one at or above the current folder).",
         show_default=False,
     ),
 ]
@@ -17,10 +24,37 @@ Subset = Annotated[
     str, typer.Option("--subset", help="Which test queries: all, seen or unseen concepts.")
 ]
 SUBSETS = ("all", "seen", "unseen")
+SPLITS = ("train", "val", "test")
 
 
-def check_subset(subset: str) -> str:
-    """Raises typer.BadParameter for another name."""
-    if subset not in SUBSETS:
-        raise typer.BadParameter(f"'{subset}' is not one of {', '.join(SUBSETS)}")
-    return subset
+def check_choice(what: str, value: str, known: Iterable[str]) -> None:
+    """Raises ConfigError, listing the known values, for another one."""
+    if value not in known:
+        raise ConfigError(f"unknown {what} '{value}'; known: {', '.join(known)}")
+
+
+def open_project(folder: Path | None) -> "Project":
+    """The project of an experiment, every name in its parameters checked.
+
+    Raises ConfigError for wrong parameters, with all mistakes listed.
+    """
+    from exmcr import config
+    from exmcr.project import Project
+
+    project = Project(folder)
+    config.check_names(project.params)
+    return project
+
+
+def weights_folder(project: Path | None) -> Path:
+    """Where weight files are looked for: exmcr.spaces.weights.folder, in a project if one is given.
+
+    Raises ConfigError if `project` holds no params.yaml.
+    """
+    from exmcr.spaces import weights
+
+    if project is None:
+        return weights.folder()
+    if not (project / "params.yaml").is_file():
+        raise ConfigError(f"no params.yaml in {project}")
+    return Path(os.environ.get("EXMCR_WEIGHTS") or project / "weights")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from exmcr.commands.options import ProjectFolder, Subset, check_subset
+from exmcr.commands.options import SUBSETS, ProjectFolder, Subset, check_choice
 from exmcr.common.errors import ConfigError
 
 
@@ -26,11 +26,17 @@ def results(
     """
     import pandas as pd
 
-    from exmcr.evaluation.tables import markdown
+    from exmcr.evaluation import tables
     from exmcr.project import Project
 
-    check_subset(subset)
+    check_choice("subset", subset, SUBSETS)
     path = Project(project).reports / "results.csv"
     if not path.is_file():
         raise ConfigError(f"no results at {path}; run `exmcr evaluate` or `make repro`")
-    print(markdown(pd.read_csv(path), subset, metrics or ("r1", "map")))
+    table = pd.read_csv(path)
+    if lacking := [name for name in tables.COLUMNS if name not in table]:
+        raise ConfigError(
+            f"{path} is damaged or of an older version: it has no column {', '.join(lacking)}; "
+            "run `exmcr evaluate` again"
+        )
+    print(tables.markdown(table, subset, metrics or ("r1", "map")))

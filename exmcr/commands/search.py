@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from exmcr.commands.options import ProjectFolder
+from exmcr.commands.options import SPLITS, ProjectFolder, check_choice
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +17,7 @@ def search(
         str, typer.Option("--as", help="Modality of the query: text, image, audio or points.")
     ] = "text",
     gallery: Annotated[str, typer.Option("--in", help="Modality to search.")] = "image",
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many answers.")] = 10,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many items to print.")] = 10,
     split: Annotated[str, typer.Option(help="Items to search: train, val or test.")] = "test",
     seed: Annotated[
         int | None, typer.Option(help="Which projector (default: the first).", show_default=False)
@@ -26,15 +26,21 @@ def search(
 ) -> None:
     """Find the nearest items of any modality for one query of any modality.
 
-    Examples: `exmcr search "a dog" --in audio`, `exmcr search bark.wav --as audio --in points`
+    Prints cosine, caption and id of each.
+
+    Example: `exmcr search "a dog" --in audio`
+
+    Example: `exmcr search bark.wav --as audio --in points`
     """
     from exmcr.model.exmcr import ExMCR
     from exmcr.model.search import nearest
     from exmcr.project import Project
 
+    check_choice("split", split, SPLITS)
     opened = Project(project)
     model = ExMCR.from_project(opened)
+    for name in (modality, gallery):
+        model.leaf_of(name)  # an unknown one is an error before an encoder is loaded
     vector = model.encode({modality: [query]}, seed=seed, progress=False)[modality]
-    found = nearest(opened, model, vector, gallery, k, split, seed)
-    for row in found.itertuples():
+    for row in nearest(opened, model, vector, gallery, k, split, seed).itertuples():
         print(f"{row.score:.3f}  {row.caption}  {row.id}")

@@ -1,14 +1,21 @@
 """The stages of a run: `exmcr corpora | spaces | extract | pair | train | evaluate | visualize`."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exmcr.commands.options import ProjectFolder
+from exmcr.commands.notebook import execute
+from exmcr.commands.options import ProjectFolder, open_project
 from exmcr.common.errors import BadItem, ConfigError
+from exmcr.common.files import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from exmcr.project import Project
 
 NOTEBOOKS = {
     "spaces": "00_spaces",
@@ -18,6 +25,8 @@ NOTEBOOKS = {
     "evaluate": "04_evaluate",
     "visualize": "05_visualize",
 }
+DISTRIBUTED = ("extract", "train")  # stages whose work torchrun can share among processes
+
 AsNotebook = Annotated[
     bool,
     typer.Option(
@@ -37,11 +46,14 @@ def corpora(project: ProjectFolder = None) -> None:
 
     Example: `exmcr corpora`
     """
-    from exmcr import pipeline
 
-    with _stage("corpora", project) as opened:
+    def work(opened: "Project") -> None:
+        from exmcr import pipeline
+
         items = pipeline.corpora(opened)
         print(f"{opened.items_path}: {len(items)} items")
+
+    _run("corpora", project, work)
 
 
 def spaces(project: ProjectFolder = None, notebook: AsNotebook = False) -> None:
@@ -49,15 +61,21 @@ def spaces(project: ProjectFolder = None, notebook: AsNotebook = False) -> None:
 
     Example: `exmcr spaces`
     """
-    _run("spaces", project, notebook, lambda p: _pipeline().fit_spaces(p))
+    from exmcr import pipeline
+
+    _run("spaces", project, lambda opened: _print(pipeline.fit_spaces(opened)), notebook)
 
 
 def extract(project: ProjectFolder = None, notebook: AsNotebook = False) -> None:
     """Encode every item into banks; resumes where an earlier run stopped.
 
+    Example: `exmcr extract`
+
     Example with 4 processes: `torchrun --nproc-per-node 4 --no-python exmcr extract`
     """
-    _run("extract", project, notebook, _distributed("extract"))
+    from exmcr import pipeline
+
+    _run("extract", project, lambda opened: _shared(pipeline.extract, opened), notebook)
 
 
 def pair(project: ProjectFolder = None, notebook: AsNotebook = False) -> None:
@@ -65,15 +83,21 @@ def pair(project: ProjectFolder = None, notebook: AsNotebook = False) -> None:
 
     Example: `exmcr pair`
     """
-    _run("pair", project, notebook, lambda p: _pipeline().pair(p))
+    from exmcr import pipeline
+
+    _run("pair", project, lambda opened: _print(pipeline.pair(opened)), notebook)
 
 
 def train(project: ProjectFolder = None, notebook: AsNotebook = False) -> None:
     """Train one projector per leaf and seed; resumes where an earlier run stopped.
 
+    Example: `exmcr train`
+
     Example with 4 processes: `torchrun --nproc-per-node 4 --no-python exmcr train`
     """
-    _run("train", project, notebook, _distributed("train"))
+    from exmcr import pipeline
+
+    _run("train", project, lambda opened: _shared(pipeline.train, opened), notebook)
 
 
 def evaluate(project: ProjectFolder = None, notebook: AsNotebook = False) -> None:
@@ -81,64 +105,78 @@ def evaluate(project: ProjectFolder = None, notebook: AsNotebook = False) -> Non
 
     Example: `exmcr evaluate`
     """
-    _run("evaluate", project, notebook, lambda p: _pipeline().evaluate(p))
+
+    def work(opened: "Project") -> None:
+        from exmcr import pipeline
+        from exmcr.evaluation import tables
+
+        print(tables.markdown(pipeline.evaluate(opened)))
+
+    _run("evaluate", project, work, notebook)
 
 
-def visualize(project: ProjectFolder = None, notebook: AsNotebook = True) -> None:
-    """Draw the spaces before and after extension (always by its notebook).
+def visualize(
+    project: ProjectFolder = None,
+    notebook: Annotated[
+        bool, typer.Option("--notebook", hidden=True, help="Accepted as by the other stages.")
+    ] = False,
+) -> None:
+    """Draw the spaces before and after extension, by the notebook of the stage.
 
     Example: `exmcr visualize`
     """
-    _run("visualize", project, True, None)
+    _run("visualize", project)
 
 
-def _pipeline():
-    from exmcr import pipeline
+def _run(
+    name: str,
+    folder: Path | None,
+    work: Callable[["Project"], None] | None = None,
+    notebook: bool = False,
+) -> None:
+    """Run a stage, by its notebook if it has no `work` or if that is requested.
 
-    return pipeline
-
-
-def _distributed(name: str) -> Callable:
-    def run(project):
-        from exmcr.common import distributed
-
-        with distributed.torchrun() as group:
-            table = getattr(_pipeline(), name)(project, group=group)
-            return table if distributed.rank(group) == 0 else None
-
-    return run
-
-
-def _run(name: str, project: Path | None, notebook: bool, stage: Callable | None) -> None:
-    with _stage(name, project) as opened:
-        if notebook or stage is None:
-            from exmcr.commands.notebook import execute
-
-            execute(NOTEBOOKS[name], opened.root)
-        else:
-            table = stage(opened)
-            if table is not None:
-                print(table.to_string(index=False))
-
-
-@contextmanager
-def _stage(name: str, folder: Path | None) -> Iterator:
-    """The project, every name in its parameters checked; what stops the stage is noted.
-
-    `make repro` repeats reports/stopped.txt at its end, below the output of dvc.
+    Every name in the parameters is checked first. An error that stops the stage is noted in
+    reports/stopped.txt, which `make repro` prints below the output of dvc.
     """
-    from exmcr import config
     from exmcr.common.paths import project_root
-    from exmcr.project import Project
 
     root = Path(folder).resolve() if folder else project_root()
     note = root / "reports/stopped.txt"
     note.unlink(missing_ok=True)
     try:
-        project = Project(root)
-        config.check_names(project.params)
-        yield project
-    except (ConfigError, BadItem) as error:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(f"{name}: {error}\n")
+        _check_processes(name, notebook)
+        project = open_project(root)
+        if work and not notebook:
+            work(project)
+        else:
+            execute(NOTEBOOKS[name], root)
+    except Exception as error:
+        expected = isinstance(error, ConfigError | BadItem)
+        reason = str(error) if expected else f"{type(error).__name__}: {error}"
+        if (root / "params.yaml").is_file():
+            write_text(note, f"{name}: {reason}\n")
         raise
+
+
+def _check_processes(name: str, notebook: bool) -> None:
+    """Raises ConfigError if torchrun started several processes for what one has to do."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and (notebook or name not in DISTRIBUTED):
+        what = "--notebook" if notebook else name
+        raise ConfigError(
+            f"{what} runs in one process; torchrun can share {' and '.join(DISTRIBUTED)} only"
+        )
+
+
+def _shared(stage: Callable[..., "pd.DataFrame"], project: "Project") -> None:
+    """Run a stage in all processes of torchrun; the first prints the table."""
+    from exmcr.common import distributed
+
+    with distributed.torchrun() as group:
+        table = stage(project, group=group)
+        if distributed.rank(group) == 0:
+            _print(table)
+
+
+def _print(table: "pd.DataFrame") -> None:
+    print(table.to_string(index=False))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from exmcr.commands.options import ProjectFolder
+from exmcr.commands.options import ProjectFolder, open_project
 
 
 def register(app: typer.Typer) -> None:
@@ -22,16 +22,17 @@ def sweep(
 ) -> None:
     """Try settings of the compared methods on validation concepts.
 
-    Writes reports/compare_sweep.csv and prints the best three settings of each method. Example:
-    `exmcr sweep hop asif`
-    """
-    from exmcr.experiments import sweep
-    from exmcr.project import Project
+    Writes reports/compare_sweep.csv and prints the best three settings of each method.
 
-    opened = Project(project)
+    Example: `exmcr sweep hop asif`
+    """
+    from exmcr.experiments import sweep as experiment
+
+    opened = open_project(project)
     if chosen:
-        found = sweep.chosen(opened, methods or None)
+        table = experiment.chosen(opened, methods or None)
         columns = ["method", "seeds", "map", "map_low", "map_high"]
-        print(found[columns].to_string(index=False, float_format="%.4f"))
+        print(table[columns].to_string(index=False, float_format="%.4f"))
     else:
-        print(sweep.best(sweep.sweep(opened, methods or None)).to_string(index=False))
+        table = experiment.sweep(opened, methods or None)
+        print(experiment.best(table).to_string(index=False))

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from exmcr.commands.options import ProjectFolder, weights_folder
+
 
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Models and embeddings")(verify)
@@ -24,29 +26,31 @@ def verify(
         str | None,
         typer.Option(help="torch device (default: the GPU if there is one).", show_default=False),
     ] = None,
+    project: ProjectFolder = None,
 ) -> None:
     """Compare the authors' models with the numbers that they published.
 
     Exit status 0 if everything that can be compared agrees, 1 if a table does not, 2 if nothing can
-    be compared. Example: `exmcr verify`
+    be compared.
+
+    Example: `exmcr verify --items Ex-MCR/assets`
     """
     from exmcr.model.verify import verify
-    from exmcr.spaces import weights
 
-    where = weights.folder()
+    where = weights_folder(project)
     items = items or Path(os.environ.get("EXMCR_AUTHORS_DEMO") or where / "authors-demo")
     rows, lacking = verify(items, where, device)
-    for model, what, verdict, apart, edition in rows:
+    for model, what, verdict, difference, edition in rows:
         print(
-            f"{verdict}  {model}, softmax(10 cos) {what}: at most {apart:.4f} from the published "
-            f"numbers ({edition})"
+            f"{verdict}  {model}, softmax(10 cos) {what}: at most {difference:.4f} from the "
+            f"published numbers ({edition})"
         )
     for what, files in lacking.items():
         print(f"not compared: {what}; missing: {', '.join(files)}")
     if lacking:
         print(
-            f"Weights are looked for in {where} (`exmcr weights` says where they come from), the "
-            f"demo items in {items} (assets/ of https://github.com/MCR-PEFT/Ex-MCR)"
+            f"Weights belong in {where} (`exmcr weights` says where they come from), the demo "
+            f"items in {items} (assets/ of https://github.com/MCR-PEFT/Ex-MCR)"
         )
     if any(row[2] == "FAIL" for row in rows):
         raise typer.Exit(1)

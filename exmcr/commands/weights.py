@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from exmcr.commands.options import ProjectFolder, weights_folder
 from exmcr.common.errors import ConfigError
 
 
@@ -21,7 +22,7 @@ def weights(
         bool, typer.Option("--fetch", help="Download what is missing; resumes, checks hashes.")
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Verify the hashes of what is here.")
+        bool, typer.Option("--check", help="Verify the hashes of files that are here.")
     ] = False,
     folder: Annotated[
         Path | None,
@@ -30,37 +31,41 @@ def weights(
             show_default=False,
         ),
     ] = None,
+    project: ProjectFolder = None,
 ) -> None:
     """List the weights of the real spaces: where they come from, and which are here.
 
-    Exit status 1 if a file that was asked for is not to be had. Example:
-    `exmcr weights --fetch 630k-fusion-best`
-    """
-    from exmcr.spaces import weights as table
+    Exit status 1 if a named file cannot be had.
 
-    where = folder or table.folder()
-    chosen = [table.named(file) for file in files or ()] or list(table.WEIGHTS)
+    Example: `exmcr weights --fetch 630k-fusion-best`
+    """
+    from exmcr.spaces import weights as published
+
+    where = folder or weights_folder(project)
+    chosen = [published.named(file) for file in files or ()] or list(published.WEIGHTS)
     failed = False
     for weight in chosen if fetch or check else ():
         try:
-            print(f"{weight.file}: {_state(table, weight, where, fetch, check)}")
-            failed |= bool(files) and table.locate(weight, where) is None
+            print(f"{weight.file}: {_state(weight, where, fetch, check)}")
+            failed |= bool(files) and published.locate(weight, where) is None
         except ConfigError as error:
             print(error)
             failed = True
-    print(table.table(where))
+    print(published.table(where))
     for weight in chosen:
-        if table.locate(weight, where) is None:
+        if published.locate(weight, where) is None:
             print(f"Put {weight.file} at {where / weight.file}")
     if failed:
         raise typer.Exit(1)
 
 
-def _state(table, weight, where: Path, fetch: bool, check: bool) -> str:
-    path = table.locate(weight, where)
+def _state(weight, where: Path, fetch: bool, check: bool) -> str:
+    from exmcr.spaces import weights as published
+
+    path = published.locate(weight, where)
     if path is None and not fetch:
         return "not here"
     if path is None:
-        table.fetch(weight, where)
+        published.fetch(weight, where)
         return "fetched"
-    return table.check(weight, path, where) if check else "was here"
+    return published.check(weight, path, where) if check else "was here"

@@ -1,1 +1,10 @@
-"""What every other folder may use and what depends on none of them."""
+"""Helpers for every other folder. They import nothing from the rest of the package.
+
+errors.py       ConfigError and BadItem
+hashing.py      hashes of files, of source code, of names
+files.py        atomic writes
+paths.py        the root of a project
+vectors.py      rows of unit norm
+checkpoints.py  weight files of others, read without executing anything in them
+distributed.py  process groups started by torchrun
+"""

@@ -1,8 +1,8 @@
-"""The two ways in which input can be wrong."""
+"""The two kinds of wrong input."""
 
 
 class ConfigError(ValueError):
-    """The caller asked for something impossible: a wrong parameter, a missing or foreign file.
+    """The request cannot be met: a wrong parameter, a missing or foreign file.
 
     Raised before any work starts; the message says what is wrong, where, and how to fix it.
     """
@@ -11,5 +11,5 @@ class ConfigError(ValueError):
 class BadItem(ValueError):
     """One raw item cannot be used: a corrupt image, a silent sound, an empty cloud or caption.
 
-    Extraction skips such an item, counts it and names it in the manifest of the bank.
+    Extraction skips the item, counts it and names it in the manifest of the bank.
     """

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Atomic writes: a file is complete or does not exist."""
 
 import json
 import os
@@ -11,10 +11,10 @@ from typing import Any
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, which takes its place when the block ends without error.
+    """Yield a temporary path beside `path`; it replaces `path` when the block ends without error.
 
-    The folder is made if needed. The draft is flushed to the disk before it is renamed, has the
-    mode that the umask gives a new file, and is deleted after an error.
+    Creates the folder if needed. The draft is flushed to disk before it is renamed, gets the mode
+    that the umask gives a new file, and is deleted after an error.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

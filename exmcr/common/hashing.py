@@ -1,4 +1,4 @@
-"""Hashes: of files, of folders of code, of anything that makes a fingerprint."""
+"""Hashes of files, of source code and of names, from which fingerprints and keys are made."""
 
 import hashlib
 from functools import cache
@@ -14,9 +14,10 @@ def sha256(path: str | Path) -> str:
 
 
 def digest(*parts: str | bytes | Path) -> str:
-    """SHA-256 hex digest of strings, bytes and the contents of files, in order.
+    """SHA-256 hex digest of strings, bytes and the contents of files (paths), in order.
 
-    Fingerprints of spaces and keys of kept results are made with it.
+    Makes the fingerprints of spaces and the keys of cached results. Raises OSError for a missing
+    file.
     """
     total = hashlib.sha256()
     for part in parts:
@@ -30,12 +31,13 @@ def digest(*parts: str | bytes | Path) -> str:
 
 @cache
 def code_digest(*folders: str) -> str:
-    """SHA-256 hex digest of the source of these folders of the package, names included.
+    """SHA-256 hex digest of the source files in these folders of the package, with their names.
 
-    A result kept under a key that contains this digest is made again after any edit of the code
-    behind it. Read once per process: the running code is the code that was imported.
+    A key that contains it invalidates a cached result after any edit of the code behind it. Read
+    once per process, since the running code is the code that was imported.
     """
     files = sorted(path for folder in folders for path in (PACKAGE / folder).rglob("*.py"))
+    assert all((PACKAGE / folder).is_dir() for folder in folders), folders
     return digest(*(part for path in files for part in (str(path.relative_to(PACKAGE)), path)))
 
 

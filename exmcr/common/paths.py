@@ -1,4 +1,4 @@
-"""Where a project is."""
+"""The root of a project."""
 
 from pathlib import Path
 

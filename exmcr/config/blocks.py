@@ -1,4 +1,4 @@
-"""The blocks of params.yaml as typed models: an unknown key is an error, and so is a value out of range."""
+"""The blocks of params.yaml as typed models: unknown keys and impossible values are errors."""
 
 from typing import Annotated, Any, Literal
 

@@ -78,7 +78,7 @@ def _keys_at(loc) -> list[str]:
     """Names that the block at this path of params.yaml may have."""
     model: Any = Params
     for part in loc:
-        if isinstance(part, int) or not isinstance(model, type):
+        if isinstance(part, int) or model is None:
             continue
         field = {f.alias or n: f for n, f in model.model_fields.items()}.get(part)
         model = _block_in(field.annotation) if field else model

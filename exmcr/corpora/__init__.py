@@ -1,7 +1,7 @@
 """Where raw items come from (stage `corpora`). A corpus lists its items in data/items.parquet.
 
-items.py     the item table, and how one of its rows is loaded
-splits.py    which items are train, val or test
+items.py     the item table, and how the item of a row is loaded
+splits.py    train, val and test of the mini corpus
 sampling.py  a fixed sample of any corpus
 toy.py       a toy corpus made by code
 mini/        data packages of Linux distributions, for offline runs
@@ -12,6 +12,7 @@ paper/       the corpora of the paper, from folders on this disk
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from exmcr.common.errors import ConfigError
 
@@ -24,12 +25,16 @@ CORPORA = {
 
 
 def build(
-    name: str, root: Path, sample: int | None = None, paper: list[dict] | None = None
+    name: str,
+    root: Path,
+    sample: int | None = None,
+    paper: list[dict[str, Any]] | None = None,
 ) -> Path:
     """Fetch (once), unpack and list a corpus under root/data. Returns the path of the item table.
 
-    sample  keep at most so many items per modality and split, a fixed sample; None keeps all
-    paper   the lines of `paper` in params.yaml, for `corpora: paper`
+    name    key of CORPORA
+    sample  items kept per modality and split, a fixed sample; None keeps all
+    paper   the lines of `paper` in params.yaml, for the corpus "paper"
 
     Raises ConfigError for an unknown name or missing data.
     """
@@ -38,11 +43,15 @@ def build(
     module, function = CORPORA[name].split(":")
     path = getattr(import_module(module), function)(root, paper or [])
     if sample is not None:
-        import pandas as pd
-
-        from exmcr.corpora import items, sampling
-
-        table = items.write(sampling.draw(pd.read_parquet(path), sample), path)
-        print(f"sample: {sample} keeps {len(table)} items")
-        print(table.groupby(["modality", "split"]).size().unstack(fill_value=0))
+        _keep_sample(path, sample)
     return path
+
+
+def _keep_sample(path: Path, sample: int) -> None:
+    import pandas as pd
+
+    from exmcr.corpora import items, sampling
+
+    table = items.write(sampling.draw(pd.read_parquet(path), sample), path)
+    print(f"sample: {sample} keeps {len(table)} items")
+    print(items.counts(table))

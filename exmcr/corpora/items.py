@@ -1,26 +1,30 @@
-"""The table of items: one row per raw item, the only thing later steps know about a corpus.
+"""The item table: one row per raw item. Later stages know nothing else about a corpus.
 
 id        stable and unique, "source/name"
-modality  text | image | audio | points
-caption   what it shows or sounds like, in words ("" when unknown); for a text, the text itself
+modality  a name in exmcr.media.MODALITIES
+caption   what it shows or sounds like, in words ("" if unknown); for a text, the text itself
 captions  every caption, a list; the first is `caption`
-concept   the noun it is an instance of; two items with the same concept are a right answer to each other
-source    the package it came from
-license   as the package states it
-group     near-duplicates (same file, same title series) share one; a group never straddles splits
+concept   the noun it is an instance of; items with the same concept are positives of each other
+source    the package or corpus it came from
+license   as the source states it
+group     shared by near-duplicates (same file, same title series); all of a group have one split
 split     train | val | test
 path      file, relative to the data folder or absolute, or `shard.tar::member`; "" for texts
 start     seconds into the file (audio)
-seconds   length of the window; 0 is to the end (audio)
-of        id of the item this one shows or describes ("" if none): the icon of a 3D model, the frame or caption of a clip
+seconds   length of the window; 0 extends it to the end of the file (audio)
+of        id of the item that this one shows or describes ("" if none): an icon is `of` a shape,
+          a frame or caption `of` a clip
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from exmcr import media
 from exmcr.common.errors import BadItem
+from exmcr.common.files import atomic_write
 from exmcr.media.tars import local_file
 
 COLUMNS = [
@@ -43,52 +47,62 @@ COLUMNS = [
 def row(
     id: str,
     modality: str,
-    captions: list[str],
+    captions: Sequence[str],
     concept: str,
     source: str,
     license: str,
     group: str,
-    **more,
-) -> dict:
-    """One row with every column; `more` fills path, start, seconds, of."""
+    **more: Any,
+) -> dict[str, Any]:
+    """One row with every column. `more` sets split, path, start, seconds and of."""
     captions = [" ".join(c.split()) for c in captions if c and c.strip()]
-    filled = dict(path="", start=0.0, seconds=0.0, of="", split="") | more
-    return dict(
-        id=id,
-        modality=modality,
-        caption=captions[0] if captions else "",
-        captions=captions or [""],
-        concept=concept,
-        source=source,
-        license=license,
-        group=group,
-        **filled,
-    )
+    rest = {"path": "", "start": 0.0, "seconds": 0.0, "of": "", "split": ""} | more
+    return {
+        "id": id,
+        "modality": modality,
+        "caption": captions[0] if captions else "",
+        "captions": captions or [""],
+        "concept": concept,
+        "source": source,
+        "license": license,
+        "group": group,
+        **rest,
+    }
 
 
-def write(rows: list[dict] | pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Check and store the table. Raises ValueError when ids repeat or a group straddles splits."""
-    items = pd.DataFrame(rows)[COLUMNS]
-    twice = items.id[items.id.duplicated()]
-    if len(twice):
-        raise ValueError(f"{len(twice)} item ids occur twice, e.g. {twice.iloc[0]}")
-    straddling = items.groupby("group").split.nunique()
-    if (straddling > 1).any():
-        raise ValueError(
-            f"groups straddle splits: {', '.join(straddling[straddling > 1].index[:5])}"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    items.to_parquet(path, index=False)
-    return items
+def write(rows: list[dict[str, Any]] | pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Check the table and write it as Parquet. Returns it with its columns in order.
+
+    Raises ValueError for a repeated id, or a group that is in several splits.
+    """
+    table = pd.DataFrame(rows)[COLUMNS]
+    repeated = table.id[table.id.duplicated()]
+    if len(repeated):
+        raise ValueError(f"{len(repeated)} item ids occur twice, e.g. {repeated.iloc[0]}")
+    splits = table.groupby("group").split.nunique()
+    if (splits > 1).any():
+        raise ValueError(f"groups straddle splits: {', '.join(splits[splits > 1].index[:5])}")
+    with atomic_write(path) as draft:
+        table.to_parquet(draft, index=False)
+    return table
 
 
-def load_item(item, data: Path):
-    """Bring the raw item of one row (a namedtuple or Series) into memory. Raises BadItem; types as in exmcr.media."""
-    if item.modality == "text":
-        return media.text.load(item.caption)
+def counts(table: pd.DataFrame, by: Sequence[str] = ("modality",)) -> pd.DataFrame:
+    """Number of items: one row per value of `by`, one column per split."""
+    return table.groupby([*by, "split"]).size().unstack(fill_value=0)
+
+
+def load_item(item: Any, data: Path) -> Any:
+    """Load the raw item of one row, a namedtuple or Series. Types are those of exmcr.media.
+
+    data: folder that relative paths start from. A row without a path is loaded from its caption.
+
+    Raises BadItem if it cannot be used, ConfigError for an unknown modality.
+    """
+    if not item.path:
+        return media.load(item.modality, item.caption)
+    window = {"start": item.start, "seconds": item.seconds}
     with local_file(str(data / item.path)) as path:
         if not path.is_file():
             raise BadItem(f"file is missing: {item.path}")
-        if item.modality == "audio":
-            return media.sounds.load(path, item.start, item.seconds or None)
-        return media.load(item.modality, path)
+        return media.load(item.modality, path, **{k: v for k, v in window.items() if v})

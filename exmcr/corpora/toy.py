@@ -1,106 +1,94 @@
-"""A toy corpus drawn, played and modeled by code in seconds: what notebooks and tests run on when left alone.
+"""A toy corpus made by code in seconds: the data of notebooks and tests by default.
 
-Eight things, each with pictures (in colors), sounds (a pitch and a timbre of its own) and clouds. Its scores mean nothing."""
+Eight things, each with pictures (in colors), sounds (of one pitch and timbre) and point clouds.
+Scores on it mean nothing.
+"""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from exmcr.corpora import items as table
-from exmcr.corpora.mini.build import _write_wav
+from exmcr.common.files import atomic_write
+from exmcr.corpora import items
 from exmcr.media.meshes import sample_mesh
+from exmcr.media.sounds import write_wav
 
 THINGS = ("ball", "box", "cone", "ring", "tube", "star", "pyramid", "plate")
+UNSEEN = ("pyramid", "plate")  # without sounds and shapes in training
 COLORS = ("red", "green", "blue", "orange", "purple", "brown", "black", "gold")
 SPLITS = ("train",) * 5 + ("val", "test", "test")  # one per color
-RATE = 16_000
+RATE = 16_000  # Hz
+SOURCE, LICENSE = "toy", "CC0-1.0"
 
 
-def build(root: Path, paper: list[dict] = ()) -> Path:
-    """Make everything under root/data; returns the path of the item table. The same files every time."""
-    media = root / "data/media"
-    rows = []
-    for number, thing in enumerate(THINGS):
-        for color, split in zip(COLORS, SPLITS, strict=True):
-            rng = np.random.default_rng([number, COLORS.index(color)])
-            id = f"toy/{thing}-{color}"
-            caption = f"a {color} {thing}"
-            # The last two things are never heard, nor their names modeled, in training.
-            unheard = number >= len(THINGS) - 2 and split == "train"
-            common = dict(source="toy", license="CC0-1.0")
-            icon = media / f"{id}.png"
-            icon.parent.mkdir(parents=True, exist_ok=True)
-            _draw(thing, color, rng).save(icon)
-            rows.append(_row(f"{id}/image", "image", caption, thing, icon, root, split, **common))
-            if unheard:
-                continue
-            wav = media / f"{id}.wav"
-            _write_wav(wav, _play(number, rng), RATE)
-            rows.append(
-                _row(
-                    f"{id}/audio",
-                    "audio",
-                    f"the sound of a {thing}",
-                    thing,
-                    wav,
-                    root,
-                    split,
-                    **common,
-                )
-            )
-            npy = media / f"{id}.npy"
-            np.save(npy, _model(thing, rng))
-            name = f"{thing} {'' if split == 'train' else color}".strip()
-            rows.append(_row(f"{id}/points", "points", name, thing, npy, root, split, **common))
-            render = media / f"{id}-icon.png"
-            _draw(thing, "gray", rng).save(render)
-            rows.append(
-                _row(
-                    f"{id}/points/icon",
-                    "image",
-                    name,
-                    thing,
-                    render,
-                    root,
-                    split,
-                    of=f"{id}/points",
-                    **common,
-                )
-            )
-    words = {(r["split"], c): r["concept"] for r in rows for c in (r["caption"], r["concept"])}
-    for n, ((split, caption), concept) in enumerate(words.items()):
-        rows.append(
-            table.row(
-                f"text/{split}/{n}",
-                "text",
-                [caption],
-                concept,
-                "toy",
-                "CC0-1.0",
-                f"text:{split}:{n}",
-                split=split,
-            )
-        )
+def build(root: Path, paper: Sequence[dict[str, Any]] = ()) -> Path:
+    """Make all files under root/data/media and the item table, the same every time. Returns the
+    path of the table.
+
+    `paper` is ignored; all corpora are built with the same arguments.
+    """
+    rows = [
+        row
+        for thing in THINGS
+        for color, split in zip(COLORS, SPLITS, strict=True)
+        for row in _make(thing, color, split, root / "data")
+    ]
     path = root / "data/items.parquet"
-    table.write(rows, path)
+    items.write(rows + _texts(rows), path)
     return path
 
 
-def _row(id, modality, caption, thing, path, root, split, **more):
-    return table.row(
-        id,
-        modality,
-        [caption],
-        thing,
-        group=id,
-        path=path.relative_to(root / "data").as_posix(),
-        split=split,
-        **more,
-    )
+def _make(thing: str, color: str, split: str, data: Path) -> list[dict[str, Any]]:
+    """Write the files of one thing in one color. Returns their rows."""
+    number = THINGS.index(thing)
+    rng = np.random.default_rng([number, COLORS.index(color)])
+    id = f"toy/{thing}-{color}"
+
+    def row(name: str, modality: str, caption: str, suffix: str, of: str = "") -> dict[str, Any]:
+        where = {"path": f"media/{id}{suffix}", "split": split, "of": of}
+        own = f"{id}/{name}"
+        return items.row(own, modality, [caption], thing, SOURCE, LICENSE, group=own, **where)
+
+    _save(_draw(thing, color, rng), data / f"media/{id}.png")
+    rows = [row("image", "image", f"a {color} {thing}", ".png")]
+    if thing in UNSEEN and split == "train":
+        return rows
+    write_wav(data / f"media/{id}.wav", _play(number, rng), RATE)
+    with atomic_write(data / f"media/{id}.npy") as draft, draft.open("wb") as file:
+        np.save(file, _shape(thing, rng))
+    _save(_draw(thing, "gray", rng), data / f"media/{id}-icon.png")
+    name = thing if split == "train" else f"{thing} {color}"
+    return [
+        *rows,
+        row("audio", "audio", f"the sound of a {thing}", ".wav"),
+        row("points", "points", name, ".npy"),
+        row("points/icon", "image", name, "-icon.png", of=f"{id}/points"),
+    ]
 
 
-def _draw(thing: str, color: str, rng) -> Image.Image:
+def _texts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One text per split and distinct caption or concept."""
+    concepts = {
+        (row["split"], caption): row["concept"]
+        for row in rows
+        for caption in (row["caption"], row["concept"])
+    }
+    texts = []
+    for n, ((split, caption), concept) in enumerate(concepts.items()):
+        id, group = f"text/{split}/{n}", f"text:{split}:{n}"
+        texts.append(items.row(id, "text", [caption], concept, SOURCE, LICENSE, group, split=split))
+    return texts
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    with atomic_write(path) as draft:
+        image.save(draft, "PNG")
+
+
+def _draw(thing: str, color: str, rng: np.random.Generator) -> Image.Image:
     image = Image.new("RGB", (96, 96), "white")
     pen = ImageDraw.Draw(image)
     x, y = rng.integers(36, 60, 2)
@@ -133,8 +121,8 @@ def _draw(thing: str, color: str, rng) -> Image.Image:
     return image
 
 
-def _play(number: int, rng) -> np.ndarray:
-    """One second: a fundamental and a mixture of harmonics of the thing's own, with a little noise."""
+def _play(number: int, rng: np.random.Generator) -> np.ndarray:
+    """One second: pitch and mixture of harmonics depend on the thing, with a little noise."""
     t = np.arange(RATE) / RATE
     pitch = 110 * 2 ** (number / 3) * rng.uniform(0.97, 1.03)
     weights = 1 / (1 + (np.arange(1, 6) - 1) * (number + 1) / 2)
@@ -143,11 +131,12 @@ def _play(number: int, rng) -> np.ndarray:
     return (0.7 * sound / np.abs(sound).max()).astype(np.float32)
 
 
-def _model(thing: str, rng) -> np.ndarray:
+def _shape(thing: str, rng: np.random.Generator) -> np.ndarray:
+    """A cloud of 2000 points, (2000, 3), of random size."""
     import trimesh
 
     c = trimesh.creation
-    mesh = {
+    meshes: dict[str, Callable[[], Any]] = {
         "ball": lambda: c.icosphere(subdivisions=2),
         "box": lambda: c.box((1, 1, 1)),
         "cone": lambda: c.cone(0.5, 1),
@@ -158,8 +147,8 @@ def _model(thing: str, rng) -> np.ndarray:
         ),
         "pyramid": lambda: c.cone(0.5, 0.7, sections=4),
         "plate": lambda: c.cylinder(0.5, 0.05),
-    }[thing]()
-    points = sample_mesh(
-        np.asarray(mesh.vertices), np.asarray(mesh.faces), 2000, int(rng.integers(1 << 30))
-    )
+    }
+    mesh = meshes[thing]()
+    seed = int(rng.integers(1 << 30))
+    points = sample_mesh(np.asarray(mesh.vertices), np.asarray(mesh.faces), 2000, seed)
     return points * np.float32(rng.uniform(0.5, 1.5))

@@ -1,12 +1,17 @@
 """Evaluation (stage `evaluate`, notebook 04_evaluate).
 
 tasks.py       queries, galleries and right answers
-ranking.py     ranks of the right answers, whole or in tiles
+ranking.py     ranks of the right answers, from a whole matrix or in tiles
 metrics.py     every metric, one registry
 embeddings.py  vectors of the items that a task names
 bench.py       the one path by which methods are fitted and scored
 tables.py      results tables
 geometry.py    gap, alignment, uniformity, hubness, effective rank
 stage.py       the stage `evaluate`
-compositions.py, localization.py, counterfactual.py   the other tasks of C-MCR
+
+Further tasks of C-MCR, for exmcr/experiments/downstream.py:
+
+compositions.py    images in which one object sounds
+localization.py    where does the sound come from?
+counterfactual.py  does this sound belong to this image?
 """

@@ -1,10 +1,12 @@
-"""The one path by which methods are fitted and scored, for `evaluate`, `compare` and `sweep`.
+"""The one path by which methods are fitted and scored: for `evaluate`, the experiments and figures.
 
-A method (exmcr/methods/registry.py) is fitted on the training pools of each leaf and scored on
-every task it can serve. Trained projectors of the project stand in for a new fit of `exmcr`.
+A method (exmcr/methods/registry.py) is fitted on the training pools of each leaf, and scored on
+every task that it can serve. Stored projectors take the place of a new fit of `exmcr`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from copy import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,23 +15,29 @@ from exmcr.common.hashing import digest
 from exmcr.common.vectors import unit
 from exmcr.evaluation import tables
 from exmcr.evaluation.embeddings import Embeddings
-from exmcr.evaluation.tasks import Task, tasks
+from exmcr.evaluation.metrics import Ranks
+from exmcr.evaluation.ranking import ranks_of_positives, ranks_of_vectors
+from exmcr.evaluation.tasks import Task, emergent, tasks
 from exmcr.kernels.search import topk
 from exmcr.methods.maps import Maps, NotApplicable, identity
-from exmcr.methods.registry import after_of, method_named, settings_of
+from exmcr.methods.registry import Similarity, after_of, method_named, seeds_of, settings_of
 from exmcr.spaces import space_class
 
-BRIDGE = 10  # base items whose mean stands in for a vector of a space that is not the base
+if TYPE_CHECKING:
+    from exmcr.project import Project
+
+BRIDGE = 10  # overlap items whose mean stands in for a vector of a space that is not the base
 REPORTED = ("direct", "lstsq", "procrustes", "hop", "exmcr")  # methods of the results table
+
 MapsOfLeaves = dict[str, Maps]  # {leaf name: maps}
 
 
 def into_base(maps: Maps, vectors: np.ndarray, o_base: np.ndarray) -> np.ndarray:
-    """Leaf vectors (n, d_leaf) as vectors of the base, where two leaves can meet.
+    """Leaf vectors (n, d_leaf) as vectors of the base (n, d_base), where two leaves can meet.
 
-    A method that extends the base puts them there. A method with a common space of its own per
-    leaf offers no way from leaf to leaf: each vector becomes the mean of the BRIDGE overlap items
-    nearest to it in that space. o_base: overlap items in the base (m, d_base).
+    A method that extends the base maps them there. A method with a common space per leaf has no
+    map from leaf to leaf: each vector becomes the mean of the BRIDGE overlap items nearest to it
+    in that space. o_base: overlap items in the base, (m, d_base).
     """
     if maps.base is identity:
         return maps.leaf(vectors)
@@ -38,143 +46,161 @@ def into_base(maps: Maps, vectors: np.ndarray, o_base: np.ndarray) -> np.ndarray
 
 
 class Bench:
-    """Pools, tasks and vectors of a project on one split, read once for all methods.
+    """The tasks of a project on one split, its vectors, and the methods fitted so far.
 
-    project   exmcr.project.Project
-    split     "val" or "test"
-    trained   {("exmcr", seed): {leaf name: Maps}}, used in place of fitting that method
-
-    Raises ConfigError if no task with a leaf modality has data on this split.
+    all_tasks  tasks whose two modalities are in the base or added by a leaf
+    tasks      those of them with the modality of a leaf
+    pools      {leaf name: training pools}
     """
 
-    def __init__(self, project, split: str = "test", trained: dict | None = None):
-        self.project, self.split, self.params = project, split, project.params
+    def __init__(
+        self,
+        project: "Project",
+        split: str = "test",
+        trained: dict[tuple[str, int], MapsOfLeaves] | None = None,
+    ):
+        """split: "val" or "test"; trained: {("exmcr", seed): maps}, used instead of a new fit.
+
+        Raises ConfigError if no task with the modality of a leaf has data on the split.
+        """
+        self.project, self.params = project, project.params
         self.embeddings = Embeddings(project)
         self.pools = {leaf.name: project.pools(leaf) for leaf in project.leaves}
-        self.all_tasks = [t for t in tasks(project.usable_items, split) if self._answerable(t)]
-        self.tasks = [t for t in self.all_tasks if self.reached(t)]
         self.trained = trained or {}
         self._fits: dict[str, MapsOfLeaves] = {}
+        self._select(split)
         if not self.tasks:
             raise ConfigError(
-                f"no task with a leaf modality has data on the {split} split of corpora "
+                f"no task with the modality of a leaf has data on the {split} split of corpora "
                 f"'{self.params.corpora}'"
             )
 
-    def _answerable(self, task: Task) -> bool:
+    def on(self, split: str) -> "Bench":
+        """The same methods and vectors on another split, on which there may be no task."""
+        other = copy(self)
+        other._select(split)
+        return other
+
+    def _select(self, split: str) -> None:
         known = set(space_class(self.params.base_space).modalities)
         known |= {leaf.modality for leaf in self.project.leaves}
-        return {task.from_modality, task.to_modality} <= known
+        candidates = tasks(self.project.usable_items, split)
+        self.split = split
+        self.all_tasks = [t for t in candidates if {t.from_modality, t.to_modality} <= known]
+        self.tasks = [task for task in self.all_tasks if self.reached(task)]
+
+    @property
+    def emergent(self) -> list[Task]:
+        """The tasks whose pairs no frozen space was trained on, by `tasks.emergent`."""
+        spaces = [space_class(name).modalities for name in self.project.spaces]
+        return emergent(self.tasks, spaces)
 
     def reached(self, task: Task) -> list[str]:
-        """Names of the leaves whose modality the task has as query or gallery."""
+        """Names of the leaves that add a modality of the task."""
         leaves = [self.params.leaf_of(m) for m in (task.from_modality, task.to_modality)]
         return [leaf.name for leaf in leaves if leaf]
 
     # fitting
 
     def fit(self, name: str, seed: int, params=None) -> MapsOfLeaves:
-        """A method fitted on every leaf that it can serve; the reason for a missing leaf is printed.
+        """Fit a method on every leaf that it can serve; prints why it cannot serve a leaf.
 
-        Methods that differ in their post-processing only share one fit. params: in place of the
-        project's. Raises ConfigError for an unknown method or setting.
+        Methods that differ only in their post-processor share one fit. params: used instead of
+        those of the project. Raises ConfigError for an unknown method or setting.
         """
         if params is None and (name, seed) in self.trained:
             return self.trained[name, seed]
         method = method_named(name)
-        given = {leaf: settings_of(params or self.params, name, leaf) for leaf in self.pools}
-        key = repr((method.fit, given, seed))
+        settings = {leaf: settings_of(params or self.params, name, leaf) for leaf in self.pools}
+        key = repr((method.fit, settings, seed))
         if key not in self._fits:
-            found: MapsOfLeaves = {}
+            maps: MapsOfLeaves = {}
             for leaf, pools in self.pools.items():
                 try:
-                    found[leaf] = method.fit(pools, seed, **given[leaf])
+                    maps[leaf] = method.fit(pools, seed, **settings[leaf])
                 except NotApplicable as error:
                     print(f"'{name}' is left out of the results with the {leaf} leaf: {error}")
-            self._fits[key] = found
+            self._fits[key] = maps
         return self._fits[key]
-
-    # scoring
-
-    def similarity(
-        self, task: Task, maps: MapsOfLeaves, after: Callable | None = None
-    ) -> np.ndarray:
-        """(queries, gallery) by these maps and a post-processor (exmcr.methods.postprocessing)."""
-        ends = ((task.from_modality, task.queries), (task.to_modality, task.gallery))
-        queries, gallery = (
-            self._common(task, m, self.embeddings.own(rows), maps) for m, rows in ends
-        )
-        if after is None:
-            return queries @ gallery.T
-        banks = [
-            self.project.bank(self.embeddings.own_space(m), m, "train").vectors for m, _ in ends
-        ]
-        return after(
-            queries,
-            gallery,
-            *(
-                self._common(task, m, np.asarray(bank), maps)
-                for (m, _), bank in zip(ends, banks, strict=True)
-            ),
-        )
-
-    def _common(
-        self, task: Task, modality: str, vectors: np.ndarray, maps: MapsOfLeaves
-    ) -> np.ndarray:
-        """Vectors of one side of a task in the space where its two sides meet."""
-        reached, leaf = self.reached(task), self.params.leaf_of(modality)
-        if leaf is None:
-            return maps[reached[0]].base(vectors) if reached else vectors
-        if len(reached) == 2:
-            return into_base(maps[leaf.name], vectors, self.pools[leaf.name].o_base)
-        return maps[leaf.name].leaf(vectors)
 
     def serves(self, task: Task, maps: MapsOfLeaves) -> bool:
         """Whether a fitted method has a map for every leaf that the task needs."""
         return set(self.reached(task)) <= maps.keys()
 
-    def rows(self, name: str, seed: int, of: Iterable[Task] | None = None) -> list[dict]:
-        """Rows of the results table of one method, on these tasks (default: those with a leaf)."""
-        maps, after = self.fit(name, seed), after_of(self.params, name)
-        found = []
-        for task in self.tasks if of is None else of:
-            if not self.serves(task, maps):
-                continue
-            if after is None:
-                ends = (
-                    self._common(task, rows.modality.iloc[0], self.embeddings.own(rows), maps)
-                    for rows in (task.queries, task.gallery)
-                )
-                found += tables.rows_of_vectors(task, name, seed, *ends)
-            else:
-                similarity = self.similarity(task, maps, after)
-                found += tables.rows_of_similarity(task, name, seed, similarity)
-        return found
+    # scoring
+
+    def common(self, task: Task, maps: MapsOfLeaves) -> tuple[np.ndarray, np.ndarray]:
+        """Queries (n, d) and gallery (m, d) of a task in the space where they meet, unit rows."""
+        own = (self.embeddings.own(rows) for rows in (task.queries, task.gallery))
+        return self._meet(task, maps, *own)
+
+    def _meet(
+        self, task: Task, maps: MapsOfLeaves, from_vectors: np.ndarray, to_vectors: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of the two modalities of a task, in the space where the modalities meet."""
+        reached = self.reached(task)
+
+        def mapped(modality: str, vectors: np.ndarray) -> np.ndarray:
+            leaf = self.params.leaf_of(modality)
+            if leaf is None:
+                return maps[reached[0]].base(vectors) if reached else vectors
+            if len(reached) == 2:
+                return into_base(maps[leaf.name], vectors, self.pools[leaf.name].o_base)
+            return maps[leaf.name].leaf(vectors)
+
+        return mapped(task.from_modality, from_vectors), mapped(task.to_modality, to_vectors)
+
+    def similarity(
+        self, task: Task, maps: MapsOfLeaves, after: Similarity | None = None
+    ) -> np.ndarray:
+        """Similarities (n, m) of queries and gallery by these maps and a post-processor
+        (exmcr/methods/postprocessing.py)."""
+        queries, gallery = self.common(task, maps)
+        if after is None:
+            return queries @ gallery.T
+        banks = [
+            np.asarray(self.project.bank(self.embeddings.own_space(m), m, "train").vectors)
+            for m in (task.from_modality, task.to_modality)
+        ]
+        return after(queries, gallery, *self._meet(task, maps, *banks))
+
+    def ranks(self, task: Task, maps: MapsOfLeaves, after: Similarity | None = None) -> Ranks:
+        """Ranks of the right answers of a task, tile by tile if the task is large."""
+        if after is None:
+            return ranks_of_vectors(*self.common(task, maps), task.positive)
+        return ranks_of_positives(self.similarity(task, maps, after), task.positive)
+
+    def score(self, task: Task, name: str, seed: int) -> list[dict]:
+        """Rows of the results table of one method on one task; none if it cannot serve the task."""
+        maps = self.fit(name, seed)
+        if not self.serves(task, maps):
+            return []
+        ranks = self.ranks(task, maps, after_of(self.params, name))
+        return tables.rows_of_ranks(task, name, seed, ranks)
+
+    def rows(self, name: str, seed: int) -> list[dict]:
+        """Rows of the results table of one method on all tasks with the modality of a leaf."""
+        return [row for task in self.tasks for row in self.score(task, name, seed)]
 
     def reference_rows(self, of: Iterable[Task]) -> list[dict]:
-        """Rows of the frozen spaces that have both modalities of a task: "base" where no leaf is
-        involved, "leaf" otherwise."""
+        """Rows of the frozen spaces that have both modalities of a task: as method "base" for a
+        task of the base alone, as method "leaf" for others."""
+        leaf_spaces = {self.params.leaf_space(leaf): "leaf" for leaf in self.project.leaves}
         found = []
         for task in of:
-            names = {self.params.leaf_space(leaf): "leaf" for leaf in self.project.leaves}
-            if not self.reached(task):
-                names = {self.params.base_space: "base"}
-            for space, method in names.items():
+            spaces = leaf_spaces if self.reached(task) else {self.params.base_space: "base"}
+            for space, method in spaces.items():
                 if {task.from_modality, task.to_modality} <= set(space_class(space).modalities):
-                    ends = (
-                        self.embeddings.vectors(space, rows)
-                        for rows in (task.queries, task.gallery)
-                    )
+                    ends = (self.embeddings.vectors(space, x) for x in (task.queries, task.gallery))
                     found += tables.rows_of_vectors(task, method, 0, *ends)
         return found
 
     def inputs(self) -> str:
-        """Digest of everything that a method is fitted on and asked."""
+        """Digest of everything on which methods are fitted and scored: banks and tasks."""
         parts: list = []
-        for leaf in self.project.leaves:
-            for part in (self.params.leaf_space(leaf), self.params.base_space):
-                for manifest in sorted((self.project.banks / part).glob("*/*/manifest.json")):
-                    parts += [str(manifest.relative_to(self.project.banks)), manifest]
+        for space in self.project.spaces:
+            for manifest in sorted((self.project.banks / space).glob("*/*/manifest.json")):
+                parts += [str(manifest.relative_to(self.project.banks)), manifest]
         for task in self.tasks:
             parts += [task.name, *task.queries.id, *task.gallery.id]
             parts += [np.packbits(task.positive).tobytes(), task.seen.tobytes()]
@@ -182,16 +208,22 @@ class Bench:
 
 
 def results(bench: Bench) -> list[dict]:
-    """The results table: the REPORTED methods with all their seeds, and the frozen spaces.
+    """Rows of the results table, task by task: the REPORTED methods with all their seeds, then the
+    frozen spaces.
 
-    Tasks of the base alone are scored for `exmcr` and `base` only: what extension costs the base
-    is measured rather than assumed, and the baselines leave it unchanged as well.
+    Tasks of the base alone are scored for `base` and `exmcr` only: what extension costs the base is
+    measured, not assumed. The baselines leave the base unchanged as well.
     """
-    of_base = [task for task in bench.all_tasks if not bench.reached(task)]
-    found = bench.reference_rows(of_base)
-    for seed in bench.params.seeds:
-        found += bench.rows("exmcr", seed, of_base)
-    for name in REPORTED:
-        for seed in bench.params.seeds if method_named(name).seeded else [0]:
-            found += bench.rows(name, seed)
-    return found + bench.reference_rows(bench.tasks)
+    rows: list[dict] = []
+    for task in bench.all_tasks:
+        reference = bench.reference_rows([task])
+        if not bench.reached(task):
+            rows += reference
+            for seed in bench.params.seeds:
+                rows += bench.score(task, "exmcr", seed)
+            continue
+        for name in REPORTED:
+            for seed in seeds_of(bench.params, name):
+                rows += bench.score(task, name, seed)
+        rows += reference
+    return rows

@@ -1,11 +1,15 @@
-"""Pictures in which one thing sounds: put together from a corpus' own items, or frames of VGG-SS with their boxes.
+"""Scenes for sound localization: images in which one object sounds, composed from the items of a
+corpus, or frames of VGG-SS with their boxes.
 
-A composition has several pictures of the asked split on one white canvas, each of another concept; one of them sounds, and its
-sound is an item of that split too. No composition is ever trained on. The same items and seed give the same canvases."""
+A composition shows several images of one split on a white canvas, each of another concept. One of
+them sounds, and its sound is an item of that split too; no composition is ever trained on. The same
+items and seed give the same canvases.
+"""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +19,8 @@ from exmcr import media
 from exmcr.common.errors import BadItem, ConfigError
 from exmcr.common.hashing import stable_uniform
 
-CELLS, CELL = 3, 128  # a canvas is 3 x 3 cells of 128 pixels; no two things share a cell
-SMALLEST = 80  # pixels, the longer side of a thing; the largest fills its cell
+CELLS, CELL = 3, 128  # a canvas has 3 x 3 cells of 128 pixels; no two objects share a cell
+SMALLEST = 80  # pixels, the longer side of an object; the largest fills its cell
 OBJECTS = 4
 WHITE = 248  # a margin is where every channel is at least this
 
@@ -25,8 +29,14 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom as fractions
 
 @dataclass
 class Scene:
-    """image uint8 (H, W, 3); boxes: where what sounds is; sound: id of the audio item; others: concepts of the silent
-    things (empty when nobody listed them, as in a photograph)."""
+    """An image in which one object sounds.
+
+    image    uint8 (H, W, 3)
+    boxes    where the sounding object is
+    sound    id of the audio item
+    concept  of the sounding object
+    others   concepts of the silent objects; empty if they are not known, as in a photograph
+    """
 
     id: str
     image: np.ndarray
@@ -37,129 +47,132 @@ class Scene:
 
 
 def trim(image: np.ndarray) -> np.ndarray:
-    """Without its white margins. Raises BadItem when nothing but white is left."""
+    """Without its white margins. Raises BadItem if the whole image is white."""
     rows, columns = ((image < WHITE).any(axis=(axis, 2)).nonzero()[0] for axis in (1, 0))
     if not len(rows):
-        raise BadItem("the picture is white")
+        raise BadItem("the image is white")
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def compose(pictures: list[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, list[Box]]:
-    """Pictures, uint8 (h, w, 3), at random sizes and places -> canvas uint8 (384, 384, 3) and the box of each.
+def compose(images: list[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, list[Box]]:
+    """Put images, uint8 (h, w, 3), at random sizes and places on a canvas, uint8 (384, 384, 3).
 
-    Raises ConfigError for more pictures than cells."""
-    if len(pictures) > CELLS**2:
-        raise ConfigError(f"a canvas has {CELLS**2} cells, too few for {len(pictures)} pictures")
+    Returns the canvas and the box of each image. Raises ConfigError for more images than cells.
+    """
+    if len(images) > CELLS**2:
+        raise ConfigError(f"a canvas has {CELLS**2} cells, too few for {len(images)} images")
     side = CELLS * CELL
     canvas, boxes = np.full((side, side, 3), 255, np.uint8), []
-    for cell, picture in zip(rng.permutation(CELLS**2), pictures, strict=False):
-        scale = rng.uniform(SMALLEST, CELL) / max(picture.shape[:2])
-        height, width = (max(8, round(scale * length)) for length in picture.shape[:2])
+    for cell, image in zip(rng.permutation(CELLS**2), images, strict=False):
+        scale = rng.uniform(SMALLEST, CELL) / max(image.shape[:2])
+        height, width = (max(8, round(scale * length)) for length in image.shape[:2])
         top, left = (
             CELL * int(i) + int(rng.integers(CELL - length + 1))
             for i, length in ((cell // CELLS, height), (cell % CELLS, width))
         )
         canvas[top : top + height, left : left + width] = np.asarray(
-            Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+            Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
         )
         boxes.append((left / side, top / side, (left + width) / side, (top + height) / side))
     return canvas, boxes
 
 
 def scenes(
-    items: pd.DataFrame, load: Callable, split: str = "test", objects: int = OBJECTS, seed: int = 0
+    items: pd.DataFrame,
+    load: Callable[[Any], np.ndarray],
+    split: str = "test",
+    objects: int = OBJECTS,
+    seed: int = 0,
 ) -> list[Scene]:
-    """One composition for each sound of the split whose concept has a picture there.
+    """One composition for each sound of the split whose concept has an image there.
 
-    load(row) brings the picture of a row of the item table into memory; one that cannot be read, or is white, is passed over
-    for the next. Raises ConfigError when the split has no such sound, or fewer concepts than `objects`."""
-    pictures = items[
-        (items.modality == "image")
-        & (items.split == split)
-        & (items.of == "")
-        & (items.concept != "")
+    load(row): loads the image of a row of the item table; one that cannot be read or is white is
+    replaced by the next. Raises ConfigError if the split has no such sound, or images of fewer
+    concepts than `objects`.
+    """
+    held_out = items[items.split == split]
+    images = held_out[
+        (held_out.modality == "image") & (held_out.of == "") & (held_out.concept != "")
     ]
-    sounds = items[
-        (items.modality == "audio")
-        & (items.split == split)
-        & items.concept.isin(set(pictures.concept))
-    ]
+    sounds = held_out[(held_out.modality == "audio") & held_out.concept.isin(set(images.concept))]
     if not len(sounds):
         raise ConfigError(
-            f"no sound of split '{split}' has a picture of its concept there; corpora with both are needed"
+            f"no sound of split '{split}' has an image of its concept there; "
+            "corpora with both are needed"
         )
-    if pictures.concept.nunique() < objects:
+    if images.concept.nunique() < objects:
         raise ConfigError(
-            f"split '{split}' has pictures of {pictures.concept.nunique()} concepts, {objects} are needed on a canvas"
+            f"split '{split}' has images of {images.concept.nunique()} concepts, "
+            f"a canvas needs {objects}"
         )
-    made = []
-    for sound in sounds.itertuples():
-        # From the item's name, not its row: another item in the table changes no canvas by its place.
-        rng = np.random.default_rng([seed, int(stable_uniform(sound.id) * 2**32)])
-        drawn = pictures.iloc[rng.permutation(len(pictures))]
-        own, other = (
-            drawn[drawn.concept == sound.concept],
-            drawn[drawn.concept != sound.concept].drop_duplicates("concept"),
-        )
-        readable = [*_readable(own, load, 1), *_readable(other, load, objects - 1)]
-        if len(readable) < objects or readable[0][0].concept != sound.concept:
-            continue
-        image, boxes = compose([picture for _, picture in readable], rng)
-        made.append(
-            Scene(
-                f"composition/{sound.id}",
-                image,
-                boxes[:1],
-                sound.id,
-                sound.concept,
-                tuple(row.concept for row, _ in readable[1:]),
-            )
-        )
-    return made
+    composed = (_scene(sound, images, load, objects, seed) for sound in sounds.itertuples())
+    return [scene for scene in composed if scene is not None]
 
 
-def _readable(rows: pd.DataFrame, load: Callable, wanted: int) -> list:
-    found = []
+def _scene(sound, images: pd.DataFrame, load: Callable, objects: int, seed: int) -> Scene | None:
+    """The composition of a sound; None if too few images can be read."""
+    # Seeded by the id, not the row: a further item in the table changes no other canvas.
+    rng = np.random.default_rng([seed, int(stable_uniform(sound.id) * 2**32)])
+    drawn = images.iloc[rng.permutation(len(images))]
+    own = drawn[drawn.concept == sound.concept]
+    others = drawn[drawn.concept != sound.concept].drop_duplicates("concept")
+    readable = [*_readable(own, load, 1), *_readable(others, load, objects - 1)]
+    if len(readable) < objects or readable[0][0].concept != sound.concept:
+        return None
+    canvas, boxes = compose([image for _, image in readable], rng)
+    silent = tuple(row.concept for row, _ in readable[1:])
+    name = f"composition/{sound.id}"
+    return Scene(name, canvas, boxes[:1], sound.id, sound.concept, silent)
+
+
+def _readable(rows: pd.DataFrame, load: Callable, count: int) -> list[tuple[Any, np.ndarray]]:
+    """The first `count` rows that can be used, with their trimmed images."""
+    readable: list[tuple[Any, np.ndarray]] = []
     for row in rows.itertuples():
-        if len(found) == wanted:
+        if len(readable) == count:
             break
         try:
-            found.append((row, trim(load(row))))
+            readable.append((row, trim(load(row))))
         except BadItem:
             continue
-    return found
+    return readable
 
 
 def vggss(root: Path) -> Iterator[Scene]:
-    """Frames of VGG-SS on disk that have a box (layout: exmcr/corpora/paper/vggss.py), one at a time; unreadable ones are passed over."""
+    """Frames of VGG-SS that have a box, one at a time; frames that cannot be read are skipped.
+
+    root: folder with the layout that exmcr/corpora/paper/vggss.py describes.
+    """
     from exmcr.corpora.paper.vggss import boxes, rows
 
     known = boxes(root)
     audio = {row["group"]: row for row in rows(root) if row["modality"] == "audio"}
     for row in rows(root):
-        if row["modality"] == "image" and known[row["group"]]:
-            try:
-                image = media.images.load(Path(row["path"]))
-            except BadItem:
-                continue
-            yield Scene(
-                row["id"], image, known[row["group"]], audio[row["group"]]["id"], row["concept"]
-            )
+        group = row["group"]
+        if row["modality"] != "image" or not known[group]:
+            continue
+        try:
+            image = media.images.load(Path(row["path"]))
+        except BadItem:
+            continue
+        yield Scene(row["id"], image, known[group], audio[group]["id"], row["concept"])
 
 
-def mismatched(found: list[Scene], seed: int = 0) -> np.ndarray:
-    """For each scene another one, whose sound nothing in this scene makes: rows (n,). Raises ConfigError when there is none."""
+def mismatched(scenes: Sequence[Scene], seed: int = 0) -> np.ndarray:
+    """For each scene another one, whose sound fits nothing in this scene: int (n,).
+
+    Raises ConfigError if there is none.
+    """
     rng = np.random.default_rng(seed)
-    partner = []
-    for n, scene in enumerate(found):
-        silent = [
-            m
-            for m in rng.permutation(len(found))
-            if found[m].concept not in (scene.concept, *scene.others)
-        ]
+    partners = []
+    for n, scene in enumerate(scenes):
+        shown = (scene.concept, *scene.others)
+        order = rng.permutation(len(scenes))
+        silent = [m for m in order if scenes[m].concept not in shown]
         if not silent:
             raise ConfigError(
-                f"every sound fits scene {scene.id} ({n + 1} of {len(found)}); more concepts are needed"
+                f"every sound fits scene {scene.id} ({n + 1} of {len(scenes)}); "
+                "more concepts are needed"
             )
-        partner.append(int(silent[0]))
-    return np.array(partner)
+        partners.append(int(silent[0]))
+    return np.array(partners)

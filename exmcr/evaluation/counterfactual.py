@@ -1,11 +1,16 @@
-"""Counterfactual recognition: does this sound belong to this picture? arXiv:2305.14381 asks it of audio and image.
+"""Counterfactual recognition: does a sound belong to a picture? A task of C-MCR
+(arXiv:2305.14381), there for audio and images.
 
-Every picture comes twice: with a sound of what it shows, and with one of something it does not show. One score for all of these
-pairs, best first, gives
-ap      average precision: the mean over the matching pairs of (matching pairs up to and including it / its rank)
-max_f1  the best F1 over all thresholds; 2/3 for whoever says yes to everything
-Ties are broken against us: a mismatched pair with the same score ranks first. A pair's score is the cosine of sound and
-picture; of a composition, the greatest over its regions."""
+Every picture occurs twice: with a sound of what it shows, and with one of something that it does
+not show. All pairs are ranked by one score, which gives
+
+ap      average precision: mean over the matching pairs of (matching pairs up to and including it) /
+        (its rank)
+max_f1  the best F1 over all thresholds; 2/3 if every pair is accepted
+
+Ties count against the method: a mismatched pair with the same score ranks first. The score of a
+pair is the cosine of sound and picture; for a composition, the largest over its regions.
+"""
 
 import numpy as np
 
@@ -13,57 +18,50 @@ from exmcr.evaluation.metrics import BOOTSTRAP
 
 
 def average_precision(matched: np.ndarray, mismatched: np.ndarray) -> float:
-    """Scores of matching and of mismatched pairs, both 1-D, not empty -> ap in (0, 1]."""
-    hits = _hits(matched, mismatched)
-    rank = np.flatnonzero(hits) + 1
+    """Scores of matching and of mismatched pairs, both 1-D and not empty -> ap in (0, 1]."""
+    scores = np.concatenate([matched, mismatched])
+    right = np.arange(len(scores)) < len(matched)
+    rank = np.flatnonzero(right[np.lexsort((right, -scores))]) + 1
     return float(np.mean(np.arange(1, len(rank) + 1) / rank))
 
 
 def max_f1(matched: np.ndarray, mismatched: np.ndarray) -> float:
-    """Scores of matching and of mismatched pairs, both 1-D, not empty -> best F1 in (0, 1]; a threshold parts no tie."""
+    """Scores of matching and of mismatched pairs, both 1-D and not empty -> best F1 in (0, 1].
+
+    Pairs are accepted from a score on, so equal scores are accepted together.
+    """
     values = np.unique(np.concatenate([matched, mismatched]))
-    true = len(matched) - np.searchsorted(np.sort(matched), values)  # kept at score >= value
+    true = len(matched) - np.searchsorted(np.sort(matched), values)
     false = len(mismatched) - np.searchsorted(np.sort(mismatched), values)
     return float((2 * true / (len(matched) + true + false)).max())
 
 
-def _hits(matched, mismatched):
-    scores = np.concatenate([matched, mismatched])
-    right = np.arange(len(scores)) < len(matched)
-    return right[np.lexsort((right, -scores))]
-
-
 def chance(n: int) -> dict[str, float]:
-    """n pairs of each kind: the expected ap of a random order, and the F1 of always saying yes."""
+    """For n pairs of each kind, the expected ap of a random order and the F1 of accepting all."""
     total = 2 * n
     harmonic = (1 / np.arange(1, total + 1)).sum()
-    return {
-        "ap": float((harmonic + (n - 1) * (total - harmonic) / (total - 1)) / total),
-        "max_f1": 2 / 3,
-    }
+    ap = (harmonic + (n - 1) * (total - harmonic) / (total - 1)) / total
+    return {"ap": float(ap), "max_f1": 2 / 3}
 
 
 def score(
     matched: np.ndarray, mismatched: np.ndarray, seed: int = 0
 ) -> dict[str, tuple[float, float, float]]:
-    """Scores (n,) and (n,) of the same n pictures with the right sound and with a wrong one -> {metric: (value, low, high)}.
+    """Score n pictures with a right and with a wrong sound each -> {metric: (value, low, high)}.
 
-    low, high: 95 % bootstrap interval over pictures, both pairs of one drawn together. Raises ValueError for NaN or no pairs."""
-    if (
-        len(matched) != len(mismatched)
-        or not len(matched)
-        or np.isnan(matched).any()
-        or np.isnan(mismatched).any()
-    ):
+    matched, mismatched: scores, (n,) each. low, high: 95 % bootstrap interval over pictures; both
+    pairs of a picture are resampled together. Raises ValueError for NaN, unequal lengths, or n = 0.
+    """
+    n = len(matched)
+    if n != len(mismatched) or n == 0 or np.isnan(matched).any() or np.isnan(mismatched).any():
         raise ValueError(
-            f"{len(matched)} matched and {len(mismatched)} mismatched scores: as many of each are needed, none NaN"
+            f"{n} matched and {len(mismatched)} mismatched scores: "
+            "equal numbers are needed, at least one of each, none NaN"
         )
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(len(matched), size=(BOOTSTRAP, len(matched)))
-    made = {}
+    draws = np.random.default_rng(seed).integers(n, size=(BOOTSTRAP, n))
+    scores = {}
     for name, metric in (("ap", average_precision), ("max_f1", max_f1)):
-        low, high = np.quantile(
-            [metric(matched[rows], mismatched[rows]) for rows in draws], [0.025, 0.975]
-        )
-        made[name] = (metric(matched, mismatched), float(low), float(high))
-    return made
+        resampled = [metric(matched[rows], mismatched[rows]) for rows in draws]
+        low, high = np.quantile(resampled, [0.025, 0.975])
+        scores[name] = (metric(matched, mismatched), float(low), float(high))
+    return scores

@@ -1,39 +1,45 @@
-"""Sound localization: which part of a picture makes the sound? The score of a region is the cosine of its crop with the sound.
+"""Sound localization: which part of an image makes the sound? The score of a region is the cosine
+of its crop with the sound.
 
-Windows of two sizes slide over the picture; each is encoded by the frozen base as a picture of its own. The heat of a place is
-the mean score of the windows around it, near ones counting more. Three numbers, each a mean over scenes:
+Windows of two sizes slide over the image; each is encoded by the frozen base as an image of its
+own. The heat of a place is the mean score of the windows around it, weighted by their distance.
+Three metrics, each a mean over scenes:
 
-pointing  share whose hottest place lies in a box of the sounding object (among places equally hot: their share inside)
-ciou      share with cIoU >= 0.5, where the map is cut at half between its least and greatest heat, and
-          cIoU = sum of g over A / (sum of g + |A outside G|), A: the cells kept, g: the boxes, G: where g > 0
-          (arXiv:1803.03849, section 4; with boxes, where g is 0 or 1, it is intersection over union)
-auc       area under the share with cIoU >= t, for t = 0, 0.05, ..., 1"""
+pointing  share whose hottest place lies in a box of the sounding object (if several places are
+          equally hot: their share inside)
+ciou      share with cIoU >= 0.5, if the map is cut halfway between its least and greatest heat;
+          cIoU = sum of g over A / (sum of g + |A outside G|), A: the cells kept, g: the boxes, G:
+          where g > 0 (arXiv:1803.03849, section 4). With boxes, where g is 0 or 1, it is
+          intersection over union
+auc       area under the share with cIoU >= t, for t = 0, 0.05, ..., 1
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from exmcr.evaluation.compositions import Box, Scene
 
-SCALES = (0.2, 0.3)  # sides of the windows as fractions of the picture's; they move by half a side
-NEAR = 0.25  # standard deviation of a window's influence on the heat around its center, as a fraction of its side
+SCALES = (0.2, 0.3)  # sides of the windows, as fractions of the image; windows move by half a side
+NEAR = 0.25  # standard deviation of the weight of a window, as a fraction of its side
 GRID = 64  # cells of a heat map per side
 THRESHOLDS = np.arange(21) * 0.05
 METRICS = ("pointing", "ciou", "auc")
-DRAWS = 20  # random maps per scene from which chance is told
+DRAWS = 20  # random maps per scene for the estimate of chance
 
 
 def windows(scales: tuple[float, ...] = SCALES) -> np.ndarray:
-    """Boxes (w, 4) in fractions: left, top, right, bottom; the last of a row ends at the edge."""
-    found = []
+    """Boxes (w, 4) as fractions: left, top, right, bottom. The last of a row ends at the edge."""
+    boxes = []
     for side in scales:
-        starts = np.linspace(0, 1 - side, max(1, int(np.ceil((1 - side) / (side / 2) - 1e-9)) + 1))
-        found += [(x, y, x + side, y + side) for y in starts for x in starts]
-    return np.array(found)
+        count = max(1, int(np.ceil((1 - side) / (side / 2) - 1e-9)) + 1)
+        starts = np.linspace(0, 1 - side, count)
+        boxes += [(x, y, x + side, y + side) for y in starts for x in starts]
+    return np.array(boxes)
 
 
 def crops(image: np.ndarray, boxes: np.ndarray) -> list[np.ndarray]:
-    """The regions of a picture, uint8 (H, W, 3) each."""
+    """The regions of an image, uint8 (H, W, 3), as images of at least one pixel."""
     height, width = image.shape[:2]
     edges = np.rint(np.asarray(boxes) * (width, height, width, height)).astype(int)
     return [
@@ -42,7 +48,7 @@ def crops(image: np.ndarray, boxes: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def inside(boxes) -> np.ndarray:
+def inside(boxes: Sequence[Box] | np.ndarray) -> np.ndarray:
     """bool (len(boxes), GRID, GRID): the cells whose center is in the box."""
     center = (np.arange(GRID) + 0.5) / GRID
     left, top, right, bottom = np.asarray(boxes, float).reshape(-1, 4).T[:, :, None]
@@ -51,8 +57,11 @@ def inside(boxes) -> np.ndarray:
 
 
 def heat(scores: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Scores (n, w) of the windows (w, 4) of n scenes -> float64 (n, GRID, GRID): the mean score of the windows, weighted by a
-    Gaussian of the distance from a window's center. (A plain mean over the windows on a place blurs twice as far.)"""
+    """Heat maps, float64 (n, GRID, GRID), of n scenes with scores (n, w) of the windows (w, 4).
+
+    Each place has the mean score of the windows, weighted by a Gaussian of its distance from the
+    center of a window. (A plain mean over the windows that contain a place blurs twice as far.)
+    """
     cell = (np.arange(GRID) + 0.5) / GRID
     left, top, right, bottom = boxes.T[:, :, None]
     across = np.exp(-0.5 * ((cell - (left + right) / 2) / (NEAR * (right - left))) ** 2)
@@ -61,39 +70,46 @@ def heat(scores: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return (scores @ (weight / weight.sum(axis=0))).reshape(-1, GRID, GRID)
 
 
-def share_inside(regions: np.ndarray, boxes: list[Box]) -> np.ndarray:
-    """How much of each window (w, 4) lies in its fullest box, (w,) in [0, 1]: the scores that whoever knows the truth would give."""
+def share_inside(regions: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
+    """The share of each window (w, 4) that lies in a box, the largest over boxes: (w,) in [0, 1].
+
+    These scores give the upper bound of localization with windows.
+    """
     corner, end = np.asarray(boxes)[:, None, :2], np.asarray(boxes)[:, None, 2:]
     sides = np.clip(np.minimum(regions[:, 2:], end) - np.maximum(regions[:, :2], corner), 0, None)
     return (sides.prod(axis=2) / (regions[:, 2:] - regions[:, :2]).prod(axis=1)).max(axis=0)
 
 
-def pointing(heat: np.ndarray, boxes: list[Box]) -> float:
-    """Whether the hottest place of a map (GRID, GRID) is in a box, 0 or 1 unless places are equally hot."""
+def pointing(heat: np.ndarray, boxes: Sequence[Box]) -> float:
+    """Whether the hottest place of a map (GRID, GRID) is in a box: 0 or 1, except for ties."""
     return float(inside(boxes).any(axis=0)[heat == heat.max()].mean())
 
 
-def consensus_iou(heat: np.ndarray, boxes: list[Box], threshold: float = 0.5) -> float:
-    """cIoU of one map (GRID, GRID), in [0, 1]. threshold: where to cut between least (0) and greatest (1) heat."""
+def consensus_iou(heat: np.ndarray, boxes: Sequence[Box], threshold: float = 0.5) -> float:
+    """cIoU of one map (GRID, GRID), in [0, 1]. threshold: the cut, from least (0) to greatest (1)
+    heat."""
     truth = inside(boxes).any(axis=0).astype(float)
     kept = heat >= heat.min() + threshold * (heat.max() - heat.min())
     return float(truth[kept].sum() / (truth.sum() + (kept & (truth == 0)).sum()))
 
 
-def per_scene(heats: np.ndarray, boxes: list[list[Box]]) -> dict[str, np.ndarray]:
-    """Maps (n, GRID, GRID) and the boxes of each -> {metric: (n,)}; the mean over scenes is the metric."""
+def per_scene(heats: np.ndarray, boxes: Sequence[Sequence[Box]]) -> dict[str, np.ndarray]:
+    """Maps (n, GRID, GRID) and the boxes of each -> {metric: (n,)}; a metric is the mean."""
     overlap = np.array([consensus_iou(h, b) for h, b in zip(heats, boxes, strict=True)])
     success = (overlap[:, None] >= THRESHOLDS).astype(float)
+    trapezoids = (success[:, 1:] + success[:, :-1]) / 2  # of equal width on [0, 1]
     return {
         "pointing": np.array([pointing(h, b) for h, b in zip(heats, boxes, strict=True)]),
         "ciou": (overlap >= 0.5).astype(float),
-        "auc": (success[:, 1:] + success[:, :-1]).mean(axis=1)
-        / 2,  # trapezoids of equal width on [0, 1]
+        "auc": trapezoids.mean(axis=1),
     }
 
 
-def chance(boxes: list[list[Box]], regions: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
-    """What random scores of the windows give, on these scenes: {metric: (n,)}, means over DRAWS maps each."""
+def chance(
+    boxes: Sequence[Sequence[Box]], regions: np.ndarray, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """The metrics of random scores of the windows on these scenes: {metric: (n,)}, means over
+    DRAWS maps each."""
     rng = np.random.default_rng(seed)
     draws = [
         per_scene(heat(rng.standard_normal((len(boxes), len(regions))), regions), boxes)
@@ -103,15 +119,17 @@ def chance(boxes: list[list[Box]], regions: np.ndarray, seed: int = 0) -> dict[s
 
 
 def encode_regions(
-    scenes: list[Scene], encode: Callable, regions: np.ndarray | None = None
+    scenes: list[Scene],
+    encode: Callable[[list[np.ndarray]], np.ndarray],
+    regions: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Every window of every scene as the base sees it: float32 (n, w, dim). encode: list of pictures -> (len, dim) unit rows."""
+    """Every window of every scene, encoded by the base: float32 (n, w, dim).
+
+    encode: images -> (number of images, dim), unit rows; regions: boxes (w, 4), by default
+    `windows()`.
+    """
     from tqdm import tqdm
 
-    regions = windows() if regions is None else regions
-    return np.stack(
-        [
-            encode(crops(scene.image, regions))
-            for scene in tqdm(scenes, desc="encoding regions", unit="scene")
-        ]
-    )
+    boxes = windows() if regions is None else regions
+    bar = tqdm(scenes, desc="encoding regions", unit="scene")
+    return np.stack([encode(crops(scene.image, boxes)) for scene in bar])

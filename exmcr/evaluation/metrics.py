@@ -1,7 +1,8 @@
-"""Every metric, defined here and nowhere else.
+"""Every retrieval metric, defined here and nowhere else.
 
-A query has one or more right answers in the gallery; a query without any is not asked. A metric is
-one entry of METRICS; it then appears in the results tables, in `exmcr results` and in figures.
+A metric is one entry of METRICS; it then appears in the results tables, in `exmcr results` and in
+figures. All metrics are functions of the ranks of the right answers (exmcr/evaluation/ranking.py);
+a query has one or more right answers in the gallery.
 """
 
 from collections.abc import Callable
@@ -12,16 +13,20 @@ import numpy as np
 from exmcr.common.errors import ConfigError
 
 BOOTSTRAP = 1000  # resamples
-Ranks = list[np.ndarray]  # per query the sorted ranks, from 1, of its right answers
+DRAWS = 10_000_000  # values of resamples in memory at once
+
+Ranks = list[np.ndarray]  # for each query the sorted ranks, from 1, of its right answers
 
 
 @dataclass(frozen=True)
 class Metric:
-    """name       column of the results tables
+    """A metric of ranked galleries.
+
+    name       column of the results tables
     label      in figures and printed tables
-    per_query  (ranks, gallery size) -> (n,), a value in [0, 1] for each query
-    chance     (right answers of each query (n,), gallery size) -> (n,), expected value for a
-               random order of the gallery
+    per_query  (ranks of n queries, gallery size) -> (n,), a value in [0, 1] for each query
+    chance     (number of right answers of each query (n,), gallery size) -> (n,), the expected
+               value if the gallery is in random order
     """
 
     name: str
@@ -37,9 +42,9 @@ def recall_at(k: int) -> Metric:
         return np.array([float(r[0] <= k) for r in ranks])
 
     def chance(right: np.ndarray, n: int) -> np.ndarray:
-        # 1 - C(n - m, k) / C(n, k): at least one of m right answers among k draws out of n.
-        drawn = np.arange(min(k, n))
-        missed = np.clip(n - right[:, None] - drawn, 0, None) / (n - drawn)
+        # 1 - C(n - m, k) / C(n, k): one or more of m right answers among the first k of n.
+        place = np.arange(min(k, n))
+        missed = np.clip(n - right[:, None] - place, 0, None) / (n - place)
         return 1 - missed.prod(axis=1)
 
     return Metric(f"r{k}", f"R@{k}", per_query, chance)
@@ -51,8 +56,8 @@ def average_precision(ranks: Ranks, n: int) -> np.ndarray:
 
 
 def expected_precision(right: np.ndarray, n: int) -> np.ndarray:
-    """E[AP] = (H_n + (m - 1) (n - H_n) / (n - 1)) / n with H_n = 1 + 1/2 + ... + 1/n, for m right
-    answers among n in random order."""
+    """Expected average precision of n items in random order, m of them right:
+    (H_n + (m - 1) (n - H_n) / (n - 1)) / n with H_n = 1 + 1/2 + ... + 1/n."""
     harmonic = (1 / np.arange(1, n + 1)).sum()
     return (harmonic + (right - 1) * (n - harmonic) / max(n - 1, 1)) / n
 
@@ -81,7 +86,10 @@ def per_query(ranks: Ranks, n_gallery: int) -> dict[str, np.ndarray]:
 
 
 def chance(positive) -> dict[str, float]:
-    """{metric: expected mean over queries of a random order}; positive: (n, m), may be sparse."""
+    """{metric: expected mean over queries if galleries are in random order}.
+
+    positive: bool (n, m), or a sparse array of this shape, true for right answers.
+    """
     right = np.asarray(positive.sum(axis=1)).ravel().astype(np.int64)
     return {name: float(m.chance(right, positive.shape[1]).mean()) for name, m in METRICS.items()}
 
@@ -90,7 +98,7 @@ def interval(values: np.ndarray, seed: int = 0) -> np.ndarray:
     """95 % bootstrap interval of a mean over queries: values (n,) or (n, k) -> (2,) or (2, k)."""
     rng = np.random.default_rng(seed)
     means = np.empty((BOOTSTRAP, *values.shape[1:]))
-    step = max(1, 10_000_000 // values.size)  # resamples at once, to bound memory
+    step = max(1, DRAWS // values.size)
     for i in range(0, BOOTSTRAP, step):
         draws = rng.integers(len(values), size=(min(step, BOOTSTRAP - i), len(values)))
         means[i : i + step] = values[draws].mean(axis=1)
@@ -98,12 +106,16 @@ def interval(values: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def summary(ranks: Ranks, positive) -> dict[str, float]:
-    """One row of a results table: sizes, then for each metric its chance, mean and interval."""
-    values, expected = per_query(ranks, positive.shape[1]), chance(positive)
+    """One row of a results table: sizes, then for each metric its chance, mean and interval.
+
+    positive: as for `chance`; row i belongs to ranks[i].
+    """
+    n_queries, n_gallery = positive.shape
+    values, expected = per_query(ranks, n_gallery), chance(positive)
     low, high = interval(np.stack(list(values.values()), axis=1))
-    row: dict[str, float] = {"n_queries": positive.shape[0], "n_gallery": positive.shape[1]}
-    for place, (name, found) in enumerate(values.items()):
-        row |= {f"chance_{name}": expected[name], name: float(found.mean())}
+    row: dict[str, float] = {"n_queries": n_queries, "n_gallery": n_gallery}
+    for place, (name, scores) in enumerate(values.items()):
+        row |= {f"chance_{name}": expected[name], name: float(scores.mean())}
         row |= {f"{name}_low": float(low[place]), f"{name}_high": float(high[place])}
     return row
 
@@ -111,4 +123,4 @@ def summary(ranks: Ranks, positive) -> dict[str, float]:
 def columns() -> list[str]:
     """The columns of `summary`, in order."""
     parts = ("chance_{}", "{}", "{}_low", "{}_high")
-    return ["n_queries", "n_gallery", *(p.format(name) for name in METRICS for p in parts)]
+    return ["n_queries", "n_gallery", *(part.format(name) for name in METRICS for part in parts)]

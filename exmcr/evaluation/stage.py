@@ -1,17 +1,21 @@
 """The stage `evaluate`: results, validation, geometry and metrics as flat tables."""
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
-from exmcr.common.errors import ConfigError
-from exmcr.common.files import write_json
+from exmcr.common.files import atomic_write, write_json
 from exmcr.evaluation import geometry, tables
-from exmcr.evaluation.bench import Bench, results
+from exmcr.evaluation.bench import Bench, MapsOfLeaves, results
 from exmcr.methods.exmcr import as_maps
 from exmcr.training.stage import trained
 
+if TYPE_CHECKING:
+    from exmcr.project import Project
 
-def trained_maps(project) -> dict[tuple[str, int], dict]:
-    """{("exmcr", seed): {leaf name: Maps}} of the stored projectors of every seed.
+
+def trained_maps(project: "Project") -> dict[tuple[str, int], MapsOfLeaves]:
+    """The stored projectors of every seed as maps: {("exmcr", seed): {leaf name: Maps}}.
 
     Raises ConfigError if one is missing or was trained with other settings.
     """
@@ -23,32 +27,20 @@ def trained_maps(project) -> dict[tuple[str, int], dict]:
     }
 
 
-def write_all(project) -> pd.DataFrame:
+def write_all(project: "Project") -> pd.DataFrame:
     """Score the methods of the results table; writes reports/*.csv and metrics.json.
 
-    Returns the test table. Raises ConfigError if no task has test items.
+    Returns the test table. Without validation items validation.csv has no rows: settings need
+    them, results do not. Raises ConfigError if no task with the modality of a leaf has test items.
     """
-    maps = trained_maps(project)
-    test = tables.write(_scored(project, "test", maps), project.reports / "results.csv")
-    tables.write(_validation(project, maps), project.reports / "validation.csv")
-    first = maps["exmcr", project.params.seeds[0]]
-    shape = geometry.table(project, first)
-    shape.to_csv(project.reports / "geometry.csv", index=False, float_format="%.6f")
+    maps, reports = trained_maps(project), project.reports
+    bench = Bench(project, "test", maps)
+    test = tables.write(results(bench), reports / "results.csv")
+    tables.write(results(bench.on("val")), reports / "validation.csv")
+    shape = geometry.table(project, maps["exmcr", project.params.seeds[0]])
+    with atomic_write(reports / "geometry.csv") as draft:
+        shape.to_csv(draft, index=False, float_format="%.6f")
     mean = tables.over_seeds(test)
     own = mean[(mean.method == "exmcr") & (mean.concept_subset == "all")].set_index("task")
-    write_json(project.reports / "metrics.json", own[["r1", "map"]].round(4).to_dict("index"))
+    write_json(reports / "metrics.json", own[["r1", "map"]].round(4).to_dict("index"))
     return test
-
-
-def _scored(project, split: str, maps) -> list[dict]:
-    bench = Bench(project, split, maps)
-    order = {task.name: place for place, task in enumerate(bench.all_tasks)}
-    return sorted(results(bench), key=lambda row: order[row["task"]])
-
-
-def _validation(project, maps) -> list[dict]:
-    """Settings need validation items, results do not: a corpus may come without."""
-    try:
-        return _scored(project, "val", maps)
-    except ConfigError:
-        return []

@@ -1,48 +1,58 @@
 """The results table: one row per task, subset of concepts, method and seed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from exmcr.common.errors import ConfigError
 from exmcr.common.files import atomic_write
-from exmcr.evaluation.metrics import METRICS, columns, metric, summary
-from exmcr.evaluation.ranking import ranks_by_tiles, ranks_of_positives
+from exmcr.evaluation.metrics import METRICS, Ranks, metric, summary
+from exmcr.evaluation.metrics import columns as summary_columns
+from exmcr.evaluation.ranking import ranks_of_positives, ranks_of_vectors
 from exmcr.evaluation.tasks import Task, concept_subsets
 
-WHOLE = 50_000_000  # similarities up to which the matrix is held (about 1 GB); above it, tiles
-COLUMNS = ["task", "concept_subset", "method", "seed", *columns()]
-SHOWN = ("direct", "lstsq", "procrustes", "hop", "exmcr", "leaf", "base")
+KEYS = ("task", "concept_subset", "method", "seed")
+FIRST = ("direct", "lstsq", "procrustes", "hop", "exmcr")  # order of methods in printed tables
+LAST = ("leaf", "base")  # frozen spaces
 
 
-def rows_of_vectors(task: Task, method: str, seed: int, queries, gallery) -> list[dict]:
+def columns() -> list[str]:
+    """The columns of the results table, in order, with all metrics registered so far."""
+    return [*KEYS, *summary_columns()]
+
+
+COLUMNS = columns()  # with the metrics of the library alone
+
+
+def rows_of_ranks(task: Task, method: str, seed: int, ranks: Ranks) -> list[dict]:
+    """Score the ranks of the right answers of all queries of a task: one row per concept subset."""
+    rows = []
+    for subset, which in concept_subsets(task):
+        keys = dict(zip(KEYS, (task.name, subset, method, seed), strict=True))
+        rows.append(keys | summary([ranks[i] for i in which], task.positive[which]))
+    return rows
+
+
+def rows_of_vectors(
+    task: Task, method: str, seed: int, queries: np.ndarray, gallery: np.ndarray
+) -> list[dict]:
     """Score unit vectors queries (n, d) against gallery (m, d): one row per concept subset.
 
     `task.positive` may be sparse. Large tasks are ranked tile by tile.
     """
-    if len(queries) * len(gallery) <= WHOLE:
-        return rows_of_similarity(task, method, seed, queries @ gallery.T)
-    ranks = ranks_by_tiles(queries, gallery, task.positive)
-    return _rows(task, method, seed, ranks)
+    return rows_of_ranks(task, method, seed, ranks_of_vectors(queries, gallery, task.positive))
 
 
-def rows_of_similarity(task: Task, method: str, seed: int, similarity) -> list[dict]:
+def rows_of_similarity(task: Task, method: str, seed: int, similarity: np.ndarray) -> list[dict]:
     """Score a similarity matrix (n, m): one row per concept subset."""
-    return _rows(task, method, seed, ranks_of_positives(similarity, task.positive))
-
-
-def _rows(task: Task, method: str, seed: int, ranks) -> list[dict]:
-    names = {"task": task.name, "method": method, "seed": seed}
-    return [
-        names
-        | {"concept_subset": subset}
-        | summary([ranks[i] for i in which], task.positive[which])
-        for subset, which in concept_subsets(task)
-    ]
+    return rows_of_ranks(task, method, seed, ranks_of_positives(similarity, task.positive))
 
 
 def write(rows: list[dict], path: Path) -> pd.DataFrame:
     """Store rows as CSV in the fixed order of columns, six digits. Returns the table."""
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=columns())
     with atomic_write(path) as draft:
         table.to_csv(draft, index=False, float_format="%.6f")
     return table
@@ -53,30 +63,44 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     the number of seeds."""
     grouped = table.groupby(["task", "concept_subset", "method"], sort=False)
     mean = grouped.mean(numeric_only=True).drop(columns="seed")
-    spread = grouped[list(METRICS)].std().fillna(0).add_suffix("_sd")
+    measured = [name for name in METRICS if name in table]
+    spread = grouped[measured].std().fillna(0).add_suffix("_sd")
     return mean.join(spread).join(grouped.size().rename("seeds")).reset_index()
 
 
-def markdown(table: pd.DataFrame, subset: str = "all", metrics=("r1", "map")) -> str:
+def markdown(
+    table: pd.DataFrame, subset: str = "all", metrics: Sequence[str] = ("r1", "map")
+) -> str:
     """One line per task: the chosen metrics in per cent for each method, with the standard
-    deviation over seeds where there are several. Raises ConfigError for an unknown metric."""
+    deviation over seeds if there are several.
+
+    Raises ConfigError for a metric that is not registered, or that the table lacks.
+    """
     names = [metric(name).name for name in metrics]
+    if missing := [name for name in names if name not in table]:
+        raise ConfigError(f"the table has no metric '{missing[0]}'; run `exmcr evaluate` again")
     mean = over_seeds(table[table.concept_subset == subset])
-    methods = [m for m in SHOWN if m in set(mean.method)]
+    methods = _ordered(mean.method)
     lines = [
         f"| task | queries x gallery | chance | {' | '.join(methods)} |",
         "|---" * (3 + len(methods)) + "|",
     ]
     for task, part in mean.groupby("task", sort=False):
-        first = part.iloc[0]
+        first, by_method = part.iloc[0], part.set_index("method")
         cells = [str(task), f"{first.n_queries:.0f} x {first.n_gallery:.0f}"]
         cells.append(" / ".join(f"{100 * first[f'chance_{name}']:.1f}" for name in names))
-        by_method = part.set_index("method")
         for method in methods:
             row = by_method.loc[method] if method in by_method.index else None
             cells.append("" if row is None else " / ".join(_cell(row, name) for name in names))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _ordered(methods: pd.Series) -> list[str]:
+    """Distinct methods: those of FIRST, others in the order of the table, those of LAST."""
+    present = list(dict.fromkeys(methods))
+    others = [name for name in present if name not in FIRST + LAST]
+    return [name for name in (*FIRST, *others, *LAST) if name in present]
 
 
 def _cell(row: pd.Series, name: str) -> str:

@@ -1,21 +1,35 @@
-"""What is asked of the extended space: queries, a gallery, and which answers are right.
+"""Tasks: queries, a gallery, and which gallery items are right answers.
 
-Two items answer each other when they are instances of the same noun (`concept` of the item table), except that an icon
-answers its own model only, and a caption the items it belongs to. Galleries hold items of the asked split only.
+Corpora without partners (`by_concept`): two items match if they are instances of the same noun
+(`concept` of the item table); an icon matches only the shape that it shows, and a name only the
+items that bear it. Galleries hold items of one split, except that shapes of the test split are
+retrieved from the whole catalog.
 
-The benchmarks of the paper are asked one by one, as they are defined: there an item and its own partner (`of`) answer each
-other, and a class is the mean of its 64 sentences. Their tasks are named "audio->image (ave)"."""
+Benchmarks of the paper (`by_partner`): each corpus has tasks of its own, as it defines them. An
+item matches its own partner (`of`), and a class is the mean of its 64 prompts. The name of such a
+task ends in that of its corpus: "audio->image (ave)".
+"""
 
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
+from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import stable_uniform
 from exmcr.corpora.paper import PAPER_CORPORA
+from exmcr.media import MODALITIES
 
-# Tasks whose pairs no frozen space was ever trained on: sounds meet pictures and models in none, and the pictures here come
-# from other sources than the renders and icons that the points leaf has seen beside its models. Rankings average over these.
+# Every other modality is a leaf modality: it is scored against these two and all other leaves.
+COMMON = ("image", "text")
+# Leaf modalities whose captions are names of a catalog. They are classified among all names of the
+# catalog, and retrieved from the whole catalog.
+CATALOGS = ("points",)
+# Tasks whose pairs no frozen space was trained on: no space has sounds together with images or
+# shapes, and these images come from other sources than the renders and icons on which the points
+# leaf was trained. Comparisons average over them. For other modalities see `emergent`.
 EMERGENT = (
     "audio->image",
     "image->audio",
@@ -24,32 +38,231 @@ EMERGENT = (
     "audio->points",
     "points->audio",
 )
-GALLERY = (
-    300  # pictures in the audio-image gallery: every right answer, then others by a fixed draw
-)
+GALLERY = 300  # images in a gallery for sounds: all right answers, then others by a fixed draw
 
 
 @dataclass
 class Task:
-    """queries and gallery are rows of the item table; positive is bool (len(queries), len(gallery))."""
+    """A retrieval or classification task.
+
+    queries   n rows of the item table, of one modality
+    gallery   m rows of the item table, of one modality
+    positive  bool (n, m): which gallery items are right answers; each query has one or more
+    seen      bool (n,): whether the concept (or name) of a query occurs in training
+    """
 
     name: str
     queries: pd.DataFrame
     gallery: pd.DataFrame
     positive: np.ndarray
-    seen: (
-        np.ndarray
-    )  # bool per query: was its concept (or name) heard by the leaf space in training?
+    seen: np.ndarray
 
     @property
     def from_modality(self) -> str:
-        """The modality that asks."""
+        """Modality of the queries."""
         return self.queries.modality.iloc[0]
 
     @property
     def to_modality(self) -> str:
-        """The modality that is found."""
+        """Modality of the gallery."""
         return self.gallery.modality.iloc[0]
+
+
+def tasks(items: pd.DataFrame, split: str) -> list[Task]:
+    """Every task for which the item table has data on one split ("val" or "test").
+
+    Raises ConfigError for a modality that is not registered in exmcr.media.
+    """
+    unknown = sorted(set(items.modality) - MODALITIES.keys())
+    if unknown:
+        raise ConfigError(
+            f"the item table has items of unknown modality '{unknown[0]}'; "
+            f"known: {', '.join(MODALITIES)}"
+        )
+    benchmark = items.source.isin(PAPER_CORPORA)
+    held_out = items[benchmark & (items.split == split)]
+    return by_concept(items[~benchmark], split) + by_partner(held_out)
+
+
+def emergent(candidates: Iterable[Task], spaces: Iterable[Collection[str]]) -> list[Task]:
+    """The tasks whose pairs no frozen space was trained on.
+
+    These are the tasks of EMERGENT, and those whose two modalities no space has together: with a
+    further leaf for depth maps and text, depth->image and audio->depth count, depth->text does not.
+
+    spaces: the modalities of each frozen space of the run.
+    """
+    known = [set(modalities) for modalities in spaces]
+    return [
+        task
+        for task in candidates
+        if task.name in EMERGENT
+        or not any({task.from_modality, task.to_modality} <= modalities for modalities in known)
+    ]
+
+
+def concept_subsets(task: Task) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (name, rows of the queries): all, then seen and unseen concepts if both occur."""
+    yield "all", np.arange(len(task.queries))
+    if task.seen.any() and not task.seen.all():
+        yield "seen", np.flatnonzero(task.seen)
+        yield "unseen", np.flatnonzero(~task.seen)
+
+
+def by_concept(items: pd.DataFrame, split: str) -> list[Task]:
+    """Tasks of corpora without partners: items of the same concept match."""
+    corpus = _Corpus(items, split)
+    leaves = [modality for modality in MODALITIES if modality not in COMMON]
+    found: list[Task | None] = []
+    for leaf in leaves:
+        found += (_catalog_tasks if leaf in CATALOGS else _leaf_tasks)(corpus, leaf)
+    for a, b in combinations(leaves, 2):
+        found += _between_leaves(corpus, a, b)
+    found += _image_and_text(corpus)
+    return [task for task in found if task is not None]
+
+
+@dataclass
+class _Corpus:
+    """An item table, and the split that is scored."""
+
+    items: pd.DataFrame
+    split: str
+
+    def of(self, modality: str) -> pd.DataFrame:
+        """All items of a modality."""
+        return self.items[self.items.modality == modality]
+
+    def held_out(self, modality: str) -> pd.DataFrame:
+        """Items of a modality on the split that is scored."""
+        rows = self.of(modality)
+        return rows[rows.split == self.split]
+
+    def images(self) -> pd.DataFrame:
+        """Held-out images, without icons."""
+        rows = self.held_out("image")
+        return rows[rows.of == ""]
+
+    def trained(self, modality: str, column: str = "concept") -> set[str]:
+        """Concepts (or captions) of the training items of a modality."""
+        rows = self.of(modality)
+        return set(rows[rows.split == "train"][column])
+
+
+def _leaf_tasks(corpus: _Corpus, leaf: str) -> list[Task | None]:
+    """A leaf modality against images and against nouns, in both directions."""
+    own, seen = corpus.held_out(leaf), corpus.trained(leaf)
+    images = _image_gallery(corpus.images(), own)
+    nouns = _as_texts(own, "concept")
+    return [
+        _matched(f"{leaf}->image", own, images, seen),
+        _matched(f"image->{leaf}", images, own, seen),
+        _matched(f"{leaf}->text", own, nouns, seen),
+        _matched(f"text->{leaf}", nouns, own, seen),
+    ]
+
+
+def _catalog_tasks(corpus: _Corpus, leaf: str) -> list[Task | None]:
+    """A catalog against all its names (zero-shot), against images, and against its own icons."""
+    own, seen = corpus.held_out(leaf), corpus.trained(leaf)
+    names, seen_names = _as_texts(corpus.of(leaf), "caption"), corpus.trained(leaf, "caption")
+    images, icons = corpus.images(), corpus.held_out("image")
+    icons = icons[icons.of != ""]
+    return [
+        _matched(f"{leaf}->text", own, names, seen_names, by="caption", seen_by="caption"),
+        _matched(f"{leaf}->image", own, images, seen),
+        _matched(f"image->{leaf}", images, own, seen),
+        _task(f"{leaf}->icon", own, icons, _same(own.id, icons.of), seen),
+    ]
+
+
+def _between_leaves(corpus: _Corpus, a: str, b: str) -> list[Task | None]:
+    """Two leaf modalities, in both directions. Concepts count as seen if they occur in training
+    items of `a`."""
+    seen = corpus.trained(a)
+    return [
+        _matched(f"{a}->{b}", corpus.held_out(a), _leaf_gallery(corpus, b), seen),
+        _matched(f"{b}->{a}", corpus.held_out(b), _leaf_gallery(corpus, a), seen),
+    ]
+
+
+def _leaf_gallery(corpus: _Corpus, leaf: str) -> pd.DataFrame:
+    whole = leaf in CATALOGS and corpus.split == "test"
+    return corpus.of(leaf) if whole else corpus.held_out(leaf)
+
+
+def _image_and_text(corpus: _Corpus) -> list[Task | None]:
+    """Images and their captions: those of tuxpaint, the cleanest, if there are any."""
+    images = corpus.held_out("image")
+    stamps = images[images.source == "tuxpaint"]
+    images = stamps if len(stamps) else corpus.images()
+    captions, seen = _as_texts(images, "caption"), corpus.trained("image")
+    return [
+        _matched("image->text", images, captions, seen, by="caption"),
+        _matched("text->image", captions, images, seen, by="caption"),
+    ]
+
+
+def _image_gallery(images: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
+    """All images that match one of these items, filled up to GALLERY by a fixed draw."""
+    right = images.concept.isin(set(own.concept) - {""}).to_numpy()
+    spare = images[~right]
+    order = np.argsort([stable_uniform(f"gallery:{id}") for id in spare.id])
+    return pd.concat([images[right], spare.iloc[order].head(max(0, GALLERY - int(right.sum())))])
+
+
+def _as_texts(items: pd.DataFrame, column: str) -> pd.DataFrame:
+    """One text per distinct value of `column` ("concept" or "caption") of these items."""
+    rows = items[items[column] != ""].drop_duplicates(column)
+    texts = rows[column].to_numpy()
+    columns = {"id": "word/" + texts, "modality": "text", "caption": texts}
+    return pd.DataFrame(columns | {"concept": rows.concept.to_numpy(), "of": ""})
+
+
+def by_partner(held_out: pd.DataFrame) -> list[Task]:
+    """Tasks of the benchmarks: both directions between items and their partners, and zero-shot
+    classification if a corpus has prompts.
+
+    held_out: rows of one split. No query counts as seen, since the training data of the encoders
+    is not known here.
+    """
+    found: list[Task | None] = []
+    for source, rows in held_out.groupby("source"):
+        for (a, b), partners in _partners(rows):
+            originals = rows[rows.modality == a]
+            positive = _same(originals.id, partners.of)
+            found.append(_task(f"{a}->{b} ({source})", originals, partners, positive, set()))
+            found.append(_task(f"{b}->{a} ({source})", partners, originals, positive.T, set()))
+        prompts = rows[(rows.modality == "text") & (rows.of == "") & (rows.concept != "")]
+        for catalog in CATALOGS:
+            own, name = rows[rows.modality == catalog], f"{catalog}->text ({source})"
+            found.append(_matched(name, own, _classes(prompts), set()))
+    return [task for task in found if task is not None]
+
+
+def _partners(rows: pd.DataFrame):
+    """Yield ((modality of the original, modality of the partner), rows that are `of` one)."""
+    partners = rows[rows.of != ""]
+    modality = dict(zip(rows.id, rows.modality, strict=True))
+    return partners.groupby([partners.of.map(modality), partners.modality])
+
+
+def _classes(prompts: pd.DataFrame) -> pd.DataFrame:
+    """One row per class, with all its prompts in `captions`: its vector is their mean."""
+    rows = prompts.groupby("concept", as_index=False).agg(captions=("caption", list))
+    return rows.assign(id="class/" + rows.concept, modality="text", caption=rows.concept, of="")
+
+
+def _matched(
+    name: str,
+    queries: pd.DataFrame,
+    gallery: pd.DataFrame,
+    seen: set[str],
+    by: str = "concept",
+    seen_by: str = "concept",
+) -> Task | None:
+    """The task in which equal values of the column `by` match."""
+    return _task(name, queries, gallery, _same(queries[by], gallery[by]), seen, seen_by)
 
 
 def _task(
@@ -57,177 +270,21 @@ def _task(
     queries: pd.DataFrame,
     gallery: pd.DataFrame,
     positive: np.ndarray,
-    known: set,
-    key: str = "concept",
+    seen: set[str],
+    seen_by: str = "concept",
 ) -> Task | None:
-    asked = positive.any(axis=1)
-    if not asked.any():
+    """The task of the queries that have a right answer; None if there are none."""
+    answered = positive.any(axis=1)
+    if not answered.any():
         return None
-    queries = queries[asked]
-    return Task(name, queries, gallery, positive[asked], queries[key].isin(known).to_numpy())
+    queries = queries[answered]
+    known = queries[seen_by].isin(seen).to_numpy()
+    return Task(name, queries, gallery, positive[answered], known)
 
 
 def _same(a: pd.Series, b: pd.Series) -> np.ndarray:
-    left, right = a.to_numpy()[:, None], b.to_numpy()[None, :]
-    return (left == right) & (left != "")
-
-
-def names_as_texts(items: pd.DataFrame, column: str) -> pd.DataFrame:
-    """A gallery of words: one text per distinct value of `column` ("concept" or "caption") of these items."""
-    words = items[items[column] != ""].drop_duplicates(column)
-    spoken = words[column].to_numpy()
-    return pd.DataFrame(
-        {
-            "id": "word/" + words[column].to_numpy(),
-            "modality": "text",
-            "caption": spoken,
-            "concept": words.concept.to_numpy(),
-            "of": "",
-        }
-    )
-
-
-def tasks(items: pd.DataFrame, split: str) -> list[Task]:
-    """Every task that the item table has data for, on one split ("val" or "test")."""
-    benchmark = items.source.isin(PAPER_CORPORA)
-    return by_concept(items[~benchmark], split) + by_partner(
-        items[benchmark & (items.split == split)]
-    )
-
-
-def by_partner(held: pd.DataFrame) -> list[Task]:
-    """Both directions between the items of a corpus and what is `of` them, and zero-shot classification where it has prompts.
-
-    held: rows of one split. No query counts as seen: what the encoders were trained on is not known here."""
-    made = []
-    for source, rows in held.groupby("source"):
-        for (of_modality, modality), partners in _partners(rows):
-            originals = rows[rows.modality == of_modality]
-            number = pd.Series(np.arange(len(originals)), index=originals.id)
-            positive = (
-                number.reindex(partners.of).to_numpy()[:, None]
-                == np.arange(len(originals))[None, :]
-            )
-            made.append(
-                _task(
-                    f"{of_modality}->{modality} ({source})", originals, partners, positive.T, set()
-                )
-            )
-            made.append(
-                _task(f"{modality}->{of_modality} ({source})", partners, originals, positive, set())
-            )
-        prompts = rows[(rows.modality == "text") & (rows.of == "") & (rows.concept != "")]
-        shapes = rows[rows.modality == "points"]
-        if len(prompts) and len(shapes):
-            classes = _classes(prompts)
-            made.append(
-                _task(
-                    f"points->text ({source})",
-                    shapes,
-                    classes,
-                    _same(shapes.concept, classes.concept),
-                    set(),
-                )
-            )
-    return [t for t in made if t is not None]
-
-
-def _partners(rows: pd.DataFrame):
-    """Yield ((modality of the original, own modality), rows that are `of` one)."""
-    partners = rows[rows.of != ""]
-    modality = dict(zip(rows.id, rows.modality, strict=True))
-    return partners.groupby([partners.of.map(modality), partners.modality])
-
-
-def _classes(prompts: pd.DataFrame) -> pd.DataFrame:
-    """One row per class, with all its sentences in `captions`: its vector is their mean."""
-    found = prompts.groupby("concept", as_index=False).agg(captions=("caption", list))
-    return found.assign(id="class/" + found.concept, modality="text", caption=found.concept, of="")
-
-
-def by_concept(items: pd.DataFrame, split: str) -> list[Task]:
-    """The tasks of corpora without partners: whatever is an instance of the same noun answers."""
-    held = {
-        m: items[(items.modality == m) & (items.split == split)]
-        for m in ("image", "audio", "points")
-    }
-    train = {
-        m: items[(items.modality == m) & (items.split == "train")]
-        for m in ("image", "audio", "points")
-    }
-    image, audio, points = held["image"], held["audio"], held["points"]
-    other = image[image.of == ""]  # pictures that are not renders of one of the models
-    heard, shaped = set(train["audio"].concept), set(train["points"].concept)
-    pictured = set(train["image"].concept)
-    made = []
-
-    if len(audio) and len(other):
-        right = other.concept.isin(set(audio.concept) - {""}).to_numpy()
-        spare = (
-            other[~right]
-            .assign(draw=[stable_uniform("gallery:" + i) for i in other[~right].id])
-            .sort_values("draw")
-            .drop(columns="draw")
-        )
-        gallery = pd.concat([other[right], spare.head(max(0, GALLERY - int(right.sum())))])
-        made.append(
-            _task("audio->image", audio, gallery, _same(audio.concept, gallery.concept), heard)
-        )
-        made.append(
-            _task("image->audio", gallery, audio, _same(gallery.concept, audio.concept), heard)
-        )
-    if len(audio):
-        words = names_as_texts(audio, "concept")
-        made.append(_task("audio->text", audio, words, _same(audio.concept, words.concept), heard))
-        made.append(_task("text->audio", words, audio, _same(words.concept, audio.concept), heard))
-    if len(points):
-        # Zero-shot classification over every name of the catalog, those of training included.
-        words = names_as_texts(items[items.modality == "points"], "caption")
-        made.append(
-            _task(
-                "points->text",
-                points,
-                words,
-                _same(points.caption, words.caption),
-                set(train["points"].caption),
-                "caption",
-            )
-        )
-        if len(other):
-            made.append(
-                _task("points->image", points, other, _same(points.concept, other.concept), shaped)
-            )
-            made.append(
-                _task("image->points", other, points, _same(other.concept, points.concept), shaped)
-            )
-        icons = image[image.of != ""]
-        if len(icons):
-            made.append(_task("points->icon", points, icons, _same(points.id, icons.of), shaped))
-    if len(points) and len(audio):
-        everything = items[items.modality == "points"] if split == "test" else points
-        made.append(
-            _task(
-                "audio->points", audio, everything, _same(audio.concept, everything.concept), heard
-            )
-        )
-        made.append(
-            _task("points->audio", points, audio, _same(points.concept, audio.concept), heard)
-        )
-    stamps = image[image.source == "tuxpaint"] if (image.source == "tuxpaint").any() else other
-    if len(stamps):
-        words = names_as_texts(stamps, "caption")
-        made.append(
-            _task("image->text", stamps, words, _same(stamps.caption, words.caption), pictured)
-        )
-        made.append(
-            _task("text->image", words, stamps, _same(words.caption, stamps.caption), pictured)
-        )
-    return [t for t in made if t is not None]
-
-
-def concept_subsets(task: Task):
-    """Yield (name, rows of the task's queries): all, and seen and unseen concepts if both occur."""
-    yield "all", np.arange(len(task.queries))
-    if task.seen.any() and not task.seen.all():
-        yield "seen", np.flatnonzero(task.seen)
-        yield "unseen", np.flatnonzero(~task.seen)
+    """bool (len(a), len(b)): equal and not empty."""
+    # Whole numbers compare much faster than strings.
+    codes, _ = pd.factorize(np.concatenate([a.to_numpy(), b.to_numpy()]))
+    left, right = codes[: len(a), None], codes[None, len(a) :]
+    return (left == right) & (a != "").to_numpy()[:, None]

@@ -1,21 +1,22 @@
 """Ablations of Ex-MCR (arXiv:2310.08884): one parameter changed at a time.
 
-`ablate` trains with every value of one factor that is not the leaf's own, and for the factor
-"default" with the leaf's own values, for every leaf and seed; `report` puts all factors together.
-All runs train at most `ablate.steps` steps, the defaults too. They are scored on validation
-concepts, which settings may be chosen by; test items are never used.
+`ablate` trains, for every leaf and seed, with each value of one factor that is not the leaf's own,
+or, for the factor "default", with the leaf's own values; `report` puts all factors into one table.
+All runs train at most `ablate.steps` steps, those of the defaults too. They are scored on
+validation concepts, by which settings may be chosen; test items are never used.
 """
 
 from functools import lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import torch
 from tqdm import tqdm
 
 from exmcr import config
 from exmcr.common.errors import ConfigError
 from exmcr.common.files import atomic_write
-from exmcr.config import CENTERS, TERMS, Params
+from exmcr.config import CENTERS, TERMS, Leaf, Params
 from exmcr.evaluation import tables
 from exmcr.evaluation.embeddings import Embeddings
 from exmcr.evaluation.tasks import Task, tasks
@@ -24,16 +25,19 @@ from exmcr.pairing import pairs
 from exmcr.spaces import space_class
 from exmcr.training.fit import fit_projector
 
+if TYPE_CHECKING:
+    from exmcr.project import Project
+
 DEFAULT = "default"
 OF_PAIRS = ("centers", "tau1")  # factors of the block `pair`; all others belong to `train`
 OTHER = [name for name in tables.COLUMNS if name not in ("concept_subset", "method", "seed")]
 COLUMNS = ["factor", "value", "leaf", "seed", "default", *OTHER]
 
 
-def train_settings(params: Params, leaf: str) -> dict:
+def train_settings(params: Params, leaf: str) -> dict[str, Any]:
     """Settings of training for a leaf, with at most ablate.steps steps if that is a number."""
-    block, most = params.train_settings(leaf), params.ablate.steps
-    return block | {"steps": min(block["steps"], most)} if most else block
+    settings, most = params.train_settings(leaf), params.ablate.steps
+    return settings | {"steps": min(settings["steps"], most)} if most else settings
 
 
 def label(factor: str, value: Any) -> str:
@@ -49,9 +53,9 @@ def label(factor: str, value: Any) -> str:
 
 
 def default_value(params: Params, leaf: str, factor: str) -> Any:
-    """The value that a leaf uses if nothing is changed."""
-    block = params.pair_settings() if factor in OF_PAIRS else params.train_settings(leaf)
-    return block[factor]
+    """The value of a factor that a leaf uses if nothing is changed."""
+    settings = params.pair_settings() if factor in OF_PAIRS else params.train_settings(leaf)
+    return settings[factor]
 
 
 def changed(params: Params, leaf: str, factor: str, value: Any) -> Params:
@@ -60,7 +64,7 @@ def changed(params: Params, leaf: str, factor: str, value: Any) -> Params:
     return config.changed(params, {path: value})
 
 
-def ablate(project, factor: str, progress: bool = True) -> pd.DataFrame:
+def ablate(project: "Project", factor: str, progress: bool = True) -> pd.DataFrame:
     """Train and score every value of one factor; writes reports/ablation/FACTOR.csv.
 
     Raises ConfigError for a factor that params.yaml does not list under `ablate`.
@@ -73,33 +77,28 @@ def ablate(project, factor: str, progress: bool = True) -> pd.DataFrame:
         )
     embeddings = Embeddings(project)
     runs = {leaf.name: _runs(params, leaf.name, factor) for leaf in project.leaves}
-    rows = []
-    with tqdm(
-        total=sum(map(len, runs.values())),
-        desc=f"ablate {factor}",
-        unit="value",
-        disable=not progress,
-    ) as bar:
+    count, rows = sum(map(len, runs.values())), []
+    with tqdm(total=count, desc=f"ablate {factor}", unit="value", disable=not progress) as bar:
         for leaf in project.leaves:
-            asked, pools = _answerable(project, leaf), project.pools(leaf)
+            own_tasks, pools = _answerable(project, leaf), project.pools(leaf)
             # Runs of a leaf share the quadruples of a center at one tau1.
             quadruples = lru_cache(len(CENTERS))(partial(pairs.quadruples, pools))
             for value, settings in runs[leaf.name]:
                 chosen = settings.pair
                 pool = pairs.union([quadruples(center, chosen.tau1) for center in chosen.centers])
-                names = {"factor": factor, "value": value, "leaf": leaf.name}
-                names["default"] = factor == DEFAULT
-                found = _scores(embeddings, leaf.name, asked, pool, settings)
-                rows += [names | row for row in found]
+                keys: dict[str, Any] = {"factor": factor, "value": value, "leaf": leaf.name}
+                keys["default"] = factor == DEFAULT
+                scores = _scores(embeddings, leaf.name, own_tasks, pool, settings)
+                rows += [keys | row for row in scores]
                 bar.update()
-    made = pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS)
     with atomic_write(project.reports / "ablation" / f"{factor}.csv") as draft:
-        made.to_csv(draft, index=False, float_format="%.6f")
-    return made
+        table.to_csv(draft, index=False, float_format="%.6f")
+    return table
 
 
 def _runs(params: Params, leaf: str, factor: str) -> list[tuple[str, Params]]:
-    """(label, parameters) of every value that is not the leaf's own; for DEFAULT of the own ones."""
+    """(label, parameters) of every value that is not the leaf's own; for DEFAULT, of its own."""
     if factor == DEFAULT:
         return [(DEFAULT, params)]
     own = label(factor, default_value(params, leaf, factor))
@@ -107,53 +106,62 @@ def _runs(params: Params, leaf: str, factor: str) -> list[tuple[str, Params]]:
     return [(label(factor, value), changed(params, leaf, factor, value)) for value in values]
 
 
-def _scores(embeddings, leaf: str, asked: list[Task], pool: dict, params: Params) -> list[dict]:
+def _scores(
+    embeddings: Embeddings,
+    leaf: str,
+    chosen: list[Task],
+    pool: dict[str, torch.Tensor],
+    params: Params,
+) -> list[dict]:
     """Rows of the results table: a projector trained with every seed, on these tasks."""
     rows = []
     for seed in params.seeds:
         projector, _ = fit_projector(pool, train_settings(params, leaf), seed, progress=False)
         maps = {leaf: as_maps(projector)}
-        for task in asked:
-            ends = (embeddings.common(items, maps) for items in (task.queries, task.gallery))
-            found = tables.rows_of_vectors(task, "exmcr", seed, *ends)
-            rows += [row for row in found if row["concept_subset"] == "all"]
+        for task in chosen:
+            queries, gallery = (embeddings.common(x, maps) for x in (task.queries, task.gallery))
+            scored = tables.rows_of_vectors(task, "exmcr", seed, queries, gallery)
+            rows += [row for row in scored if row["concept_subset"] == "all"]
     return rows
 
 
-def _answerable(project, leaf) -> list[Task]:
+def _answerable(project: "Project", leaf: Leaf) -> list[Task]:
     """The validation tasks that need this leaf and no other."""
     known = {*space_class(project.params.base_space).modalities, leaf.modality}
-    asked = [({t.from_modality, t.to_modality}, t) for t in tasks(project.items, "val")]
-    return [task for ends, task in asked if leaf.modality in ends and ends <= known]
+    ends = [({t.from_modality, t.to_modality}, t) for t in tasks(project.usable_items, "val")]
+    return [task for modalities, task in ends if leaf.modality in modalities <= known]
 
 
-def report(project) -> pd.DataFrame:
+def report(project: "Project") -> pd.DataFrame:
     """All factors in one table, which it writes to reports/ablation.csv.
 
-    The runs with a leaf's own values, made once, appear under each factor; values are ordered as in
-    params.yaml, with a leaf's own value last if it is not listed. Raises ConfigError if a factor
-    has not been run.
+    The runs with a leaf's own values appear under each factor. Values are in the order of
+    params.yaml; a leaf's own value that is not listed there comes last. Raises ConfigError if a
+    factor has not been run.
     """
-    folder, params = project.reports / "ablation", project.params
-    listed = params.ablate.factors()
-    parts = {}
-    for factor in (DEFAULT, *listed):
-        if not (folder / f"{factor}.csv").is_file():
-            raise ConfigError(f"no {folder / f'{factor}.csv'}; run `make ablate`")
-        parts[factor] = pd.read_csv(folder / f"{factor}.csv", dtype={"value": str})
-    own, found = parts.pop(DEFAULT), []
+    params, listed = project.params, project.params.ablate.factors()
+    parts = {factor: _stored(project, factor) for factor in (DEFAULT, *listed)}
+    own, runs = parts.pop(DEFAULT), []
     for factor, part in parts.items():
         values = [label(factor, default_value(params, leaf, factor)) for leaf in own.leaf]
-        found += [own.assign(factor=factor, value=values), part]
-    made = pd.concat(found, ignore_index=True)
-    order = [(factor, label(factor, value)) for factor in listed for value in listed[factor]]
-    panels = list(parts)
-    place = [
-        (panels.index(key[0]), order.index(key) if key in order else len(order))
-        for key in zip(made.factor, made.value, strict=True)
+        runs += [own.assign(factor=factor, value=values), part]
+    table = pd.concat(runs, ignore_index=True)
+    order = {
+        factor: [label(factor, value) for value in values] for factor, values in listed.items()
+    }
+    places = [
+        (list(order).index(factor), (order[factor] + [value]).index(value), row)
+        for row, (factor, value) in enumerate(zip(table.factor, table.value, strict=True))
     ]
-    rows = [row for _, row in sorted(zip(place, made.index, strict=True))]
-    made = made.loc[rows, COLUMNS].reset_index(drop=True)
+    rows = [row for _, _, row in sorted(places)]
+    table = table.loc[rows, COLUMNS].reset_index(drop=True)
     with atomic_write(project.reports / "ablation.csv") as draft:
-        made.to_csv(draft, index=False, float_format="%.6f")
-    return made
+        table.to_csv(draft, index=False, float_format="%.6f")
+    return table
+
+
+def _stored(project: "Project", factor: str) -> pd.DataFrame:
+    path = project.reports / "ablation" / f"{factor}.csv"
+    if not path.is_file():
+        raise ConfigError(f"no {path}; run `make ablate`")
+    return pd.read_csv(path, dtype={"value": str})

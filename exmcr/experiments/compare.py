@@ -7,6 +7,9 @@ and unchanged is not run again.
 
 import json
 import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,153 +19,194 @@ from exmcr.common.errors import ConfigError
 from exmcr.common.files import atomic_write, write_json
 from exmcr.common.hashing import code_digest, digest
 from exmcr.evaluation import tables
-from exmcr.evaluation.bench import Bench
+from exmcr.evaluation.bench import Bench, MapsOfLeaves
 from exmcr.evaluation.metrics import BOOTSTRAP, METRICS, chance
-from exmcr.evaluation.ranking import ranks_of_positives
 from exmcr.evaluation.stage import trained_maps
-from exmcr.evaluation.tasks import EMERGENT
-from exmcr.methods.registry import METHODS, after_of, check_settings, method_named, settings_of
+from exmcr.methods.registry import (
+    METHODS,
+    after_of,
+    check_settings,
+    method_named,
+    seeds_of,
+    settings_of,
+)
+
+if TYPE_CHECKING:
+    from exmcr.project import Project
 
 # Folders whose code decides what a method scores.
 CODE = ("common", "kernels", "pairing", "training", "methods", "evaluation")
 COLUMNS = ["method", "paper", "seeds", "map", "map_low", "map_high", "chance_map", "seconds"]
 
-
-def seeds_of(params, name: str) -> list[int]:
-    """The seeds that a method is fitted with: those of params.yaml, or 0 if none matters."""
-    return list(params.seeds) if method_named(name).seeded else [0]
+Records = dict[tuple[str, int], dict[str, Any]]  # {(method, seed): what `measure` returns}
 
 
-def key_of(bench: Bench, name: str, seed: int, inputs: str) -> str:
-    """Changes with the settings of a method, the code, the banks, the tasks and the projectors."""
-    params = bench.params
-    settings = {leaf: settings_of(params, name, leaf) for leaf in bench.pools}
-    settings["after"] = params.method_settings(name)
-    trained = ""
-    if (name, seed) in bench.trained:
-        paths = [bench.project.projector_path(leaf, seed) for leaf in bench.pools]
-        trained = digest(*paths)
-    described = json.dumps(settings, sort_keys=True, default=str)
-    return digest(name, str(seed), described, code_digest(*CODE), inputs, trained)
-
-
-def measure(bench: Bench, name: str, seed: int) -> dict:
-    """Fit and score one method.
-
-    Returns {"rows": rows of the results table, "ap": {task: average precision of each query},
-    "seconds": time to fit all leaves}.
-    """
-    start = time.perf_counter()
-    maps, after = bench.fit(name, seed), after_of(bench.params, name)
-    seconds = time.perf_counter() - start
-    ap = {}
-    for task in bench.tasks:
-        if bench.serves(task, maps):
-            ranks = ranks_of_positives(bench.similarity(task, maps, after), task.positive)
-            ap[task.name] = METRICS["map"].per_query(ranks, len(task.gallery)).round(6).tolist()
-    return {"rows": bench.rows(name, seed), "ap": ap, "seconds": round(seconds, 2)}
-
-
-def compare(project, names: list[str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def compare(
+    project: "Project", names: list[str] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Run what is missing of these methods (default: all of METHODS).
 
-    Writes reports/compare.csv and compare_emergent.csv, over them and all others that are finished
-    and up to date. Returns the results table and the ranking of `emergent`. Raises ConfigError for
-    an unknown method or setting, before any work.
+    Writes reports/compare.csv and compare_emergent.csv over them and all other methods that are
+    finished and up to date. A method that fails does not stop the others; it is left out, and its
+    traceback is printed.
+
+    Returns the results table, the ranking of `emergent`, and one line per failure. Raises
+    ConfigError for an unknown method or setting, before any work, and if no method has results on
+    all emergent tasks.
     """
     check_settings(project.params)
     names = list(METHODS) if names is None else names
     for name in names:
         method_named(name)
     bench = Bench(project, trained=_trained(project))
-    inputs, done = bench.inputs(), {}
-    jobs = [(name, seed) for name in METHODS for seed in seeds_of(project.params, name)]
-    for name, seed in (bar := tqdm(jobs, desc="compare", unit="fit")):
-        bar.set_postfix_str(f"{name}, seed {seed}")
-        path = project.reports / "compare" / f"{name}-seed{seed}.json"
-        key = key_of(bench, name, seed, inputs)
-        record = _kept(path)
-        if record.get("key") != key:
-            if name not in names:
-                continue
-            record = {"key": key, **measure(bench, name, seed)}
-            write_json(path, record)
-        done[name, seed] = record
-    rows = [row for record in done.values() for row in record["rows"]]
+    records, failures = _records(bench, names)
+    rows = [row for record in records.values() for row in record["rows"]]
     rows += bench.reference_rows(bench.tasks)
     results = tables.write(rows, project.reports / "compare.csv")
-    ranking = emergent(bench, done)
+    ranking = emergent(bench, records)
     with atomic_write(project.reports / "compare_emergent.csv") as draft:
         ranking.to_csv(draft, index=False, float_format="%.6f")
-    return results, ranking
+    if ranking.empty:
+        reason = f"none of {', '.join(names)} has results on all emergent tasks"
+        raise ConfigError("\n  ".join([reason, *failures]))
+    return results, ranking, failures
 
 
-def _trained(project) -> dict:
-    """The stored projectors, or nothing where they are missing or of other settings: then the
-    comparison fits `exmcr` itself, to the same result."""
+def _trained(project: "Project") -> dict[tuple[str, int], MapsOfLeaves]:
+    """The stored projectors; nothing if they are missing or of other settings. Then the comparison
+    fits `exmcr` itself, to the same result."""
     try:
         return trained_maps(project)
     except ConfigError:
         return {}
 
 
-def _kept(path) -> dict:
+def _records(bench: Bench, names: list[str]) -> tuple[Records, list[str]]:
+    """The records of all methods that are finished with every seed, after running those of `names`,
+    and one line per fit that failed."""
+    inputs, folder = bench.inputs(), bench.project.reports / "compare"
+    records: Records = {}
+    failures = []
+    seeds = {name: seeds_of(bench.params, name) for name in METHODS}
+    jobs = [(name, seed) for name in METHODS for seed in seeds[name]]
+    for name, seed in (bar := tqdm(jobs, desc="compare", unit="fit")):
+        bar.set_postfix_str(f"{name}, seed {seed}")
+        path, key = folder / f"{name}-seed{seed}.json", key_of(bench, name, seed, inputs)
+        record = _kept(path, key)
+        if record is None and name in names:
+            try:
+                record = {"key": key, **measure(bench, name, seed)}
+            except Exception as error:
+                if not isinstance(error, ConfigError):
+                    traceback.print_exc()
+                failures.append(f"{name}, seed {seed}: {type(error).__name__}: {error}")
+            else:
+                write_json(path, record)
+        if record is not None:
+            records[name, seed] = record
+    whole = {name for name in METHODS if all((name, seed) in records for seed in seeds[name])}
+    return {job: record for job, record in records.items() if job[0] in whole}, failures
+
+
+def key_of(bench: Bench, name: str, seed: int, inputs: str) -> str:
+    """The key of one fit: it changes with the settings of the method, the code, `inputs` (the
+    digest of banks and tasks) and the stored projectors."""
+    params = bench.params
+    settings = {leaf: settings_of(params, name, leaf) for leaf in bench.pools}
+    settings["after"] = params.method_settings(name)
+    trained = ""
+    if (name, seed) in bench.trained:
+        trained = digest(*(bench.project.projector_path(leaf, seed) for leaf in bench.pools))
+    described = json.dumps(settings, sort_keys=True, default=str)
+    return digest(name, str(seed), described, code_digest(*CODE), inputs, trained)
+
+
+def _kept(path: Path, key: str) -> dict[str, Any] | None:
+    """The record of a finished fit; None if it is missing, damaged, or has another key."""
     try:
-        record = json.loads(path.read_text()) if path.is_file() else {}
-    except ValueError:
-        return {}  # damaged: measured again
-    return record if isinstance(record, dict) else {}
+        record = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(record, dict) and {"key", "rows", "ap", "seconds"} <= record.keys()
+    return record if whole and record["key"] == key else None
 
 
-def emergent(bench: Bench, done: dict[tuple[str, int], dict]) -> pd.DataFrame:
-    """Mean mAP over the tasks of EMERGENT that have data, best method first; columns: COLUMNS.
+def measure(bench: Bench, name: str, seed: int, params=None) -> dict[str, Any]:
+    """Fit and score one method; params: used instead of those of the project.
 
-    The interval is the 95 % bootstrap over queries of the mean over tasks, drawn within every task
-    and alike for all methods; a query counts with its mean over seeds. A method that cannot serve
-    one of the tasks is left out. Raises ConfigError if none of the tasks has data.
+    Returns {"rows": rows of the results table, "ap": {task: average precision of each query},
+    "seconds": time to fit all leaves}, without the tasks that the method cannot serve.
     """
-    asked = [t for t in bench.tasks if t.name in EMERGENT]
-    if not asked:
-        raise ConfigError(f"none of {', '.join(EMERGENT)} has data on the {bench.split} split")
+    start = time.perf_counter()
+    maps = bench.fit(name, seed, params)
+    seconds = time.perf_counter() - start
+    after = after_of(params or bench.params, name)
+    rows, precision = [], {}
+    for task in bench.tasks:
+        if bench.serves(task, maps):
+            ranks = bench.ranks(task, maps, after)
+            rows += tables.rows_of_ranks(task, name, seed, ranks)
+            values = METRICS["map"].per_query(ranks, len(task.gallery))
+            precision[task.name] = values.round(6).tolist()
+    return {"rows": rows, "ap": precision, "seconds": round(seconds, 2)}
+
+
+def emergent(bench: Bench, records: Records) -> pd.DataFrame:
+    """Mean mAP over the emergent tasks (exmcr.evaluation.tasks.emergent), best method first.
+
+    The interval is the 95 % bootstrap over queries of the mean over tasks. Queries are drawn within
+    each task, with the same draws for all methods; a query counts with its mean over seeds. A
+    method that cannot serve one of the tasks is left out.
+
+    Columns: COLUMNS. Raises ConfigError if no emergent task has data.
+    """
+    chosen = bench.emergent
+    if not chosen:
+        raise ConfigError(f"no emergent task has data on the {bench.split} split")
     rng = np.random.default_rng(0)
-    draws = {t.name: rng.integers(len(t.queries), size=(BOOTSTRAP, len(t.queries))) for t in asked}
-    at_random = float(np.mean([chance(t.positive)["map"] for t in asked]))
+    draws = [rng.integers(len(t.queries), size=(BOOTSTRAP, len(t.queries))) for t in chosen]
+    expected = float(np.mean([chance(task.positive)["map"] for task in chosen]))
     rows = []
-    for name in dict.fromkeys(name for name, _ in done):
-        records = [record for (n, _), record in done.items() if n == name]
-        if any(t.name not in record["ap"] for t in asked for record in records):
+    for name in dict.fromkeys(name for name, _ in records):
+        own = [record for (method, _), record in records.items() if method == name]
+        if any(task.name not in record["ap"] for task in chosen for record in own):
             continue
-        ap = {t.name: np.mean([record["ap"][t.name] for record in records], axis=0) for t in asked}
-        means = np.mean([ap[t.name][draws[t.name]].mean(axis=1) for t in asked], axis=0)
-        low, high = np.quantile(means, [0.025, 0.975])
-        value = float(np.mean([ap[t.name].mean() for t in asked]))
-        seconds = float(np.mean([record["seconds"] for record in records]))
+        # One array per task: the average precision of each query, mean over seeds.
+        ap = [np.mean([record["ap"][task.name] for record in own], axis=0) for task in chosen]
+        resampled = [values[draw].mean(axis=1) for values, draw in zip(ap, draws, strict=True)]
+        low, high = np.quantile(np.mean(resampled, axis=0), [0.025, 0.975])
+        value = float(np.mean([values.mean() for values in ap]))
+        seconds = float(np.mean([record["seconds"] for record in own]))
         paper = METHODS[name].paper
-        rows.append((name, paper, len(records), value, float(low), float(high), at_random, seconds))
-    found = pd.DataFrame(rows, columns=COLUMNS)
-    return found.sort_values("map", ascending=False, ignore_index=True)
+        rows.append((name, paper, len(own), value, float(low), float(high), expected, seconds))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.sort_values("map", ascending=False, ignore_index=True)
 
 
 def markdown(results: pd.DataFrame, ranking: pd.DataFrame, subset: str = "all") -> str:
-    """One line per method, best first: mean mAP over the emergent tasks with its interval, then mAP
-    in per cent per task. The columns of tasks are of the queries of `subset`, the mean of all."""
+    """The comparison as a Markdown table, in per cent, one line per method, best first.
+
+    Columns: the mean mAP over the emergent tasks with its interval, over all queries; then the mAP
+    of each task, over the queries of `subset` (all, seen or unseen).
+    """
     mean = tables.over_seeds(results[results.concept_subset == subset])
-    names = list(dict.fromkeys(mean.task))
-    cells = mean.set_index(["method", "task"])["map"]
+    tasks = list(dict.fromkeys(mean.task))
+    values = mean.set_index(["method", "task"])["map"]
 
-    def cell(method: str, task: str) -> str:
-        return f"{100 * cells[method, task]:.1f}" if (method, task) in cells.index else ""
+    def line(*cells: str) -> str:
+        return "| " + " | ".join(cells) + " |"
 
-    head = ["method", "source", "emergent mean, all queries (95 %)", *names]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    def scores(method: str) -> list[str]:
+        keys = [(method, task) for task in tasks]
+        return [f"{100 * values[key]:.1f}" if key in values.index else "" for key in keys]
+
+    head = ["method", "source", "emergent mean, all queries (95 %)", *tasks]
+    lines = [line(*head), "|---" * len(head) + "|"]
     for row in ranking.itertuples():
         interval = f"{100 * row.map:.1f} ({100 * row.map_low:.1f} to {100 * row.map_high:.1f})"
-        values = [cell(row.method, task) for task in names]
-        lines.append("| " + " | ".join([row.method, row.paper, interval, *values]) + " |")
+        lines.append(line(row.method, row.paper, interval, *scores(row.method)))
+    lines.append(line("*frozen leaf*", "", "", *scores("leaf")))
     expected = mean.groupby("task").chance_map.first()
-    leaf = [cell("leaf", task) for task in names]
-    lines.append("| " + " | ".join(["*frozen leaf*", "", "", *leaf]) + " |")
-    at_random = [f"{100 * expected[task]:.1f}" for task in names]
     overall = f"{100 * ranking.chance_map.iloc[0]:.1f}"
-    lines.append("| " + " | ".join(["*chance*", "", overall, *at_random]) + " |")
+    lines.append(line("*chance*", "", overall, *(f"{100 * expected[task]:.1f}" for task in tasks)))
     return "\n".join(lines)

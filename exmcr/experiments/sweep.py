@@ -7,6 +7,7 @@ params.yaml, over all seeds; it writes nothing.
 
 import itertools
 import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,11 @@ from tqdm import tqdm
 from exmcr.common.errors import ConfigError
 from exmcr.common.files import atomic_write
 from exmcr.evaluation.bench import Bench
-from exmcr.evaluation.metrics import METRICS
-from exmcr.evaluation.ranking import ranks_of_positives
-from exmcr.evaluation.tasks import EMERGENT
-from exmcr.experiments.compare import emergent, measure, seeds_of
-from exmcr.methods.registry import METHODS, after_of, check_settings, method_named
+from exmcr.experiments.compare import emergent, measure
+from exmcr.methods.registry import METHODS, check_settings, method_named, seeds_of
+
+if TYPE_CHECKING:
+    from exmcr.project import Project
 
 # The values of each setting; all combinations of a method's lists are tried.
 GRIDS: dict[str, dict[str, list]] = {
@@ -57,50 +58,50 @@ GRIDS: dict[str, dict[str, list]] = {
 }
 
 
-def combinations(grid: dict[str, list]) -> list[dict]:
+def combinations(grid: dict[str, list]) -> list[dict[str, Any]]:
     """{setting: values} -> one {setting: value} for every combination."""
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
-def sweep(project, names: list[str] | None = None, seed: int = 0) -> pd.DataFrame:
+def sweep(project: "Project", names: list[str] | None = None, seed: int = 0) -> pd.DataFrame:
     """Mean validation mAP over the emergent tasks for every combination of these methods (default:
     all of GRIDS): columns method, settings, map, and one per task.
 
-    Writes reports/compare_sweep.csv, in which other methods keep their rows. Raises ConfigError for
-    a method without a grid.
+    map is NaN for a method that cannot serve one of the emergent tasks. Writes
+    reports/compare_sweep.csv after each method; other methods keep their rows there. Raises
+    ConfigError for a method without a grid.
     """
     names = list(GRIDS) if names is None else names
     for name in names:
         if name not in GRIDS:
             raise ConfigError(f"no settings to try of '{name}'; known: {', '.join(GRIDS)}")
-    bench, rows = Bench(project, "val"), []
-    jobs = [(name, given) for name in names for given in combinations(GRIDS[name])]
-    for name, given in tqdm(jobs, desc="sweep"):
-        settings = project.params.method_settings(name) | given
-        tried = project.params.model_copy(
-            update={"compare": project.params.compare | {name: settings}}
-        )
-        maps, after = bench.fit(name, seed, tried), after_of(tried, name)
-        found = {
-            task.name: float(
-                METRICS["map"]
-                .per_query(
-                    ranks_of_positives(bench.similarity(task, maps, after), task.positive),
-                    len(task.gallery),
-                )
-                .mean()
-            )
-            for task in bench.tasks
-        }
-        mean = np.mean([value for task, value in found.items() if task in EMERGENT])
-        rows.append({"method": name, "settings": json.dumps(given), "map": mean, **found})
-    made, path = pd.DataFrame(rows), project.reports / "compare_sweep.csv"
+    bench, parts = Bench(project, "val"), []
+    for name in names:
+        tried = tqdm(combinations(GRIDS[name]), desc=f"sweep {name}", unit="fit")
+        part = pd.DataFrame([_row(bench, name, seed, settings) for settings in tried])
+        _store(part, project.reports / "compare_sweep.csv")
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _row(bench: Bench, name: str, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
+    """Scores of a method with these settings on top of those of params.yaml."""
+    own = bench.params.method_settings(name) | settings
+    params = bench.params.model_copy(update={"compare": bench.params.compare | {name: own}})
+    precision = measure(bench, name, seed, params)["ap"]
+    scores = {task: float(np.mean(values)) for task, values in precision.items()}
+    mean = np.mean([scores.get(task.name, np.nan) for task in bench.emergent])
+    return {"method": name, "settings": json.dumps(settings), "map": mean, **scores}
+
+
+def _store(part: pd.DataFrame, path) -> None:
+    """Put the rows of a method into the table, in place of its earlier ones."""
+    table = part
     if path.is_file():
-        before = pd.read_csv(path)
-        made = pd.concat([before[~before.method.isin(made.method)], made])
+        earlier = pd.read_csv(path)
+        table = pd.concat([earlier[~earlier.method.isin(part.method)], part])
     with atomic_write(path) as draft:
-        made.to_csv(draft, index=False, float_format="%.4f")
-    return made[made.method.isin(names)]
+        table.to_csv(draft, index=False, float_format="%.4f")
 
 
 def best(rows: pd.DataFrame, most: int = 3) -> pd.DataFrame:
@@ -109,7 +110,7 @@ def best(rows: pd.DataFrame, most: int = 3) -> pd.DataFrame:
     return ordered.head(most)[["method", "settings", "map"]]
 
 
-def chosen(project, names: list[str] | None = None) -> pd.DataFrame:
+def chosen(project: "Project", names: list[str] | None = None) -> pd.DataFrame:
     """Validation means of methods (default: all) over the emergent tasks, with the settings and
     seeds of params.yaml, best first. Columns: exmcr.experiments.compare.COLUMNS.
 

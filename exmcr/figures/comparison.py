@@ -7,7 +7,7 @@ import pandas as pd
 from exmcr.evaluation.metrics import metric
 from exmcr.evaluation.tables import over_seeds
 from exmcr.evaluation.tasks import EMERGENT
-from exmcr.figures.style import GRAY, METHOD_COLOR, panels, store
+from exmcr.figures.style import FROZEN, GRAY, METHOD_COLOR, panels, store
 from exmcr.media import modality
 
 
@@ -20,10 +20,8 @@ def compare(table: pd.DataFrame, ranking: pd.DataFrame, subset: str = "all", pat
     """
     label = metric("map").label
     mean = over_seeds(table[table.concept_subset == subset])
-    names = list(dict.fromkeys(mean.task))
-    tasks = [name for name in EMERGENT if name in names]
-    emergent = len(tasks)
-    tasks += [name for name in names if name not in EMERGENT]
+    emergent = emergent_tasks(mean)
+    tasks = emergent + [name for name in dict.fromkeys(mean.task) if name not in emergent]
     cells = 100 * mean.pivot(index="method", columns="task", values="map")
     cells = cells.reindex(index=[*ranking.method, "leaf"], columns=tasks)
     cells.loc["chance"] = 100 * mean.groupby("task").chance_map.first().reindex(tasks)
@@ -36,7 +34,7 @@ def compare(table: pd.DataFrame, ranking: pd.DataFrame, subset: str = "all", pat
     dots.set_yticks(range(len(lines)), lines)
     dots.set(ylim=(len(lines) - 0.5, -0.5))
     _cells(heat, cells, len(ranking))
-    heat.axvline(emergent - 0.5, color="white", lw=4)
+    heat.axvline(len(emergent) - 0.5, color="white", lw=4)
     heat.axhline(len(ranking) - 0.5, color="white", lw=4)
     heat.set_xticks(range(len(tasks)), [name.replace("->", " to\n") for name in tasks], fontsize=8)
     heat.set_yticks([])  # the lines are those on the left
@@ -45,6 +43,14 @@ def compare(table: pd.DataFrame, ranking: pd.DataFrame, subset: str = "all", pat
     heat.set_title(f"{title} of the methods", fontsize=9)
     figure.suptitle("Every method on frozen embeddings, fitted on the same unpaired pools")
     return store(figure, path)
+
+
+def emergent_tasks(table: pd.DataFrame) -> list[str]:
+    """The emergent tasks of a comparison (exmcr.evaluation.tasks.emergent): those of EMERGENT, and
+    those that no frozen space has scores on, because none has both modalities."""
+    frozen = set(table[table.method.isin(FROZEN)].task)
+    further = [task for task in dict.fromkeys(table.task) if task not in (*frozen, *EMERGENT)]
+    return [task for task in EMERGENT if task in set(table.task)] + further
 
 
 def _ranking(axis, ranking: pd.DataFrame, label: str) -> None:

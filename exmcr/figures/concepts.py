@@ -5,6 +5,7 @@ method with the settings of params.yaml.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -13,10 +14,9 @@ import pandas as pd
 
 from exmcr.common.errors import ConfigError
 from exmcr.evaluation.metrics import METRICS
-from exmcr.evaluation.ranking import ranks_of_positives
 from exmcr.figures.items import as_gallery
 from exmcr.figures.style import SEEN_COLOR, short, store
-from exmcr.methods.registry import method_named
+from exmcr.methods.registry import seeds_of
 
 if TYPE_CHECKING:
     from exmcr.evaluation.bench import Bench, MapsOfLeaves
@@ -46,22 +46,13 @@ def task_named(bench: "Bench", name: str) -> "Task":
 def fitted(bench: "Bench", names: Sequence[str] = COMPARED) -> dict[str, list["MapsOfLeaves"]]:
     """{method: its maps with each seed}. Raises ConfigError for an unknown method."""
     return {
-        name: [
-            bench.fit(name, seed)
-            for seed in (bench.params.seeds if method_named(name).seeded else [0])
-        ]
-        for name in names
+        name: [bench.fit(name, seed) for seed in seeds_of(bench.params, name)] for name in names
     }
 
 
-def _exmcr_similarity(bench: "Bench", task: "Task") -> np.ndarray:
-    return bench.similarity(task, bench.fit("exmcr", bench.params.seeds[0]))
-
-
-def average_precision(similarity: np.ndarray, task: "Task") -> np.ndarray:
-    """Average precision of each query of a task, (n,) in [0, 1]; similarity: (n, gallery)."""
-    ranks = ranks_of_positives(similarity, task.positive)
-    return METRICS["map"].per_query(ranks, len(task.gallery))
+def average_precision(bench: "Bench", task: "Task", maps: "MapsOfLeaves") -> np.ndarray:
+    """Average precision of each query of a task, (n,) in [0, 1], by these maps."""
+    return METRICS["map"].per_query(bench.ranks(task, maps), len(task.gallery))
 
 
 def by_concept(bench: "Bench", name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -72,10 +63,10 @@ def by_concept(bench: "Bench", name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises ConfigError if there is no such task.
     """
     task = task_named(bench, name)
-    similarity = _exmcr_similarity(bench, task)
-    asked, first = task.queries.concept.to_numpy(), similarity.argmax(axis=1)
+    maps = bench.fit("exmcr", bench.params.seeds[0])
+    asked, first = task.queries.concept.to_numpy(), bench.similarity(task, maps).argmax(axis=1)
     wrong = ~task.positive[np.arange(len(first)), first]
-    ap = average_precision(similarity, task)
+    ap = average_precision(bench, task, maps)
     table = pd.DataFrame({"concept": asked, "map": ap, "seen": task.seen})
     found = {"map": ("map", "mean"), "n": ("map", "size"), "seen": ("seen", "first")}
     scores = table.groupby("concept").agg(**found).reset_index()
@@ -123,8 +114,7 @@ def by_method(bench: "Bench", name: str, methods: dict[str, list["MapsOfLeaves"]
     task = task_named(bench, name)
     table = pd.DataFrame({"concept": task.queries.concept.to_numpy(), "seen": task.seen})
     for method, seeds in methods.items():
-        runs = [average_precision(bench.similarity(task, maps), task) for maps in seeds]
-        table[method] = np.mean(runs, axis=0)
+        table[method] = np.mean([average_precision(bench, task, maps) for maps in seeds], axis=0)
     found = {"n": ("seen", "size"), "seen": ("seen", "first")}
     found |= {method: (method, "mean") for method in methods}
     return table.groupby("concept").agg(**found).reset_index()
@@ -139,13 +129,15 @@ def task_answers(bench: "Bench", name: str, n: int, most: int = 5):
     task = find_task(bench, name)
     if task is None:
         return None
-    similarity = _exmcr_similarity(bench, task)
+    row = {id: k for k, id in enumerate(task.queries.id)}
     shuffled = task.queries.sample(frac=1, random_state=0)
     chosen = shuffled.drop_duplicates("concept").head(n)
-    row = {id: k for k, id in enumerate(task.queries.id)}
     lines = [row[id] for id in chosen.id]
-    best = np.argsort(-similarity[lines], axis=1)[:, :most]
-    right = [task.positive[line][b].tolist() for line, b in zip(lines, best, strict=True)]
+    # Only the chosen queries are compared with the gallery, which may be large.
+    some = replace(task, queries=chosen, positive=task.positive[lines], seen=task.seen[lines])
+    similarity = bench.similarity(some, bench.fit("exmcr", bench.params.seeds[0]))
+    best = np.argsort(-similarity, axis=1)[:, :most]
+    right = np.take_along_axis(some.positive, best, axis=1).tolist()
     return as_gallery(chosen, [task.gallery.iloc[b] for b in best], right)
 
 
@@ -180,14 +172,16 @@ def concept_by_concept(
     differ most are named, at most `named`. Both axes are scaled by the square root.
     """
     figure, axis = plt.subplots(figsize=(6.4, 5.6), constrained_layout=True)
-    x, y = 100 * table[one], 100 * table[other]
+    across, up = 100 * table[one], 100 * table[other]
     colors = table.seen.map(SEEN_COLOR)
-    axis.scatter(x, y, s=14 * table.n, c=colors, alpha=0.65, lw=0)
-    top = 1.08 * max(x.max(), y.max(), 5)
+    axis.scatter(across, up, s=14 * table.n, c=colors, alpha=0.65, lw=0)
+    top = 1.08 * max(across.max(), up.max(), 5)
     axis.plot([0, top], [0, top], color="black", lw=1, ls=":")
     for concept, place in _names(table, one, other, named):
-        offset = {"textcoords": "offset points", "xytext": (4, 4)}
-        axis.annotate(short(concept, 16), 100 * place, fontsize=8, **offset)
+        x, y = 100 * place
+        axis.annotate(
+            short(concept, 16), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8
+        )
     for scale in (axis.set_xscale, axis.set_yscale):  # most concepts crowd near zero
         scale("function", functions=(lambda v: np.sqrt(np.maximum(v, 0)), np.square))
     ticks = [tick for tick in TICKS if tick <= top]
@@ -199,8 +193,7 @@ def concept_by_concept(
         plt.Line2D([], [], ls="", marker="o", color=SEEN_COLOR[key], label=f"{label} concepts")
         for key, label in labels.items()
     ]
-    place_of_legend = {"loc": "outside lower center", "ncols": 2}
-    figure.legend(handles=handles, frameon=False, fontsize=8, **place_of_legend)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return store(figure, path)
 
 

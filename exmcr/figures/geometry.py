@@ -5,11 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from exmcr.common.errors import ConfigError
 from exmcr.evaluation.geometry import alone, between
 from exmcr.figures.concepts import average_precision, task_named
 from exmcr.figures.style import modality_order, panels, store
-from exmcr.methods.maps import identity
 
 if TYPE_CHECKING:
     from exmcr.evaluation.bench import Bench, MapsOfLeaves
@@ -18,19 +16,17 @@ STAGE_COLOR = {"before": "#9ecae9", "after": "#d62728"}
 
 
 def by_method(bench: "Bench", name: str, methods: dict[str, list["MapsOfLeaves"]]) -> pd.DataFrame:
-    """Geometry of the queries of a task against its gallery, for each method (first seed).
+    """Geometry of the queries of a task against its gallery, in the space where each method (first
+    seed) lets them meet.
 
     methods: {method: maps with each seed}, as exmcr.figures.concepts.fitted returns them. Returns
     one row per method: map, and the measures of exmcr.evaluation.geometry. Raises ConfigError if
-    there is no such task, or for a method that changes the base.
+    there is no such task.
     """
     task, rows = task_named(bench, name), []
     for method, (maps, *_) in methods.items():
-        if changed := [leaf for leaf in maps if maps[leaf].base is not identity]:
-            raise ConfigError(f"'{method}' changes the base with the {changed[0]} leaf")
-        ends = (task.queries, task.gallery)
-        queries, gallery = (bench.embeddings.common(items, maps) for items in ends)
-        score = float(average_precision(queries @ gallery.T, task).mean())
+        queries, gallery = bench.common(task, maps)
+        score = float(average_precision(bench, task, maps).mean())
         measures = alone(queries) | between(queries, gallery, task.positive)
         rows.append({"method": method, "map": score} | measures)
     return pd.DataFrame(rows).set_index("method")
@@ -53,8 +49,8 @@ def before_and_after(table: pd.DataFrame, items: str = "test", path=None):
     single = table.drop_duplicates(["stage", "from"])
     measures = [
         (once, "undirected", "gap", "gap between centroids (0 to 2)"),
-        (once, "undirected", "alignment", "alignment: squared distance of pairs (2: unrelated)"),
-        (pairs, "directed", "hubness", "hubness: skewness of k-occurrence (0: even)"),
+        (once, "undirected", "alignment", "alignment of matching pairs (2: unrelated)"),
+        (pairs, "directed", "hubness", "hubness: skewness (0: even)"),
         (single, "from", "uniformity", "uniformity (-4: fills the sphere)"),
         (single, "from", "effective_rank", "effective rank (directions in use)"),
     ]
@@ -69,7 +65,8 @@ def before_and_after(table: pd.DataFrame, items: str = "test", path=None):
         axis.set_yticks(place, wide.index, fontsize=8)
         axis.invert_yaxis()
         axis.set_title(label, fontsize=9)
-    axes[0].legend(frameon=False, fontsize=8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside lower center", ncols=2)
     what = {"test": "test items", "pool": "training pools"}[items]
     figure.suptitle(f"Geometry of the {what}, before and after extension")
     return store(figure, path)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_hex
 
 from exmcr.common.errors import ConfigError
 from exmcr.corpora.paper import PAPER_CORPORA
@@ -92,8 +93,8 @@ def scatter(points: np.ndarray, rows: pd.DataFrame, shown: list[str], title: str
             which = of_concept & member[name]
             style = {"color": palette(n % 10), "edgecolor": "black", "lw": 0.3}
             right.scatter(*points[which].T, s=26, marker=kind.marker, **style)
-    entries = [("o", palette(n % 10), concept) for n, concept in enumerate(shown)]
-    entries += [(kind.marker, "gray", name) for name, kind in kinds.items()]
+    entries = [("o", to_hex(palette(n % 10)), concept) for n, concept in enumerate(shown)]
+    entries += [(kind.marker, "black", name) for name, kind in kinds.items()]
     handles = [
         plt.Line2D([], [], ls="", marker=marker, color=color, label=label)
         for marker, color, label in entries

@@ -10,12 +10,10 @@ import pandas as pd
 from exmcr.common.errors import ConfigError
 from exmcr.evaluation import metrics
 from exmcr.evaluation.tables import over_seeds
-from exmcr.figures.style import method_colors, panels, store
+from exmcr.figures.style import FROZEN, method_colors, panels, store
 
 if TYPE_CHECKING:
     from exmcr.project import Project
-
-FROZEN = ("base", "leaf")  # rows of the results table that are frozen spaces, not methods
 
 
 def _metric(table: pd.DataFrame, name: str) -> metrics.Metric:
@@ -80,8 +78,8 @@ def seen_unseen(
         axis.set_xticks(place, names, rotation=35, ha="right", fontsize=8)
         axis.set(title=f"{subset} concepts", ylabel=f"{label} (%)")
     handles, labels = axes[0].get_legend_handles_labels()
-    place_of_legend = {"loc": "outside upper center", "ncols": len(labels)}
-    figure.legend(handles, labels, frameon=False, fontsize=8, **place_of_legend)
+    where = "outside upper center"
+    figure.legend(handles, labels, loc=where, ncols=len(labels), frameon=False, fontsize=8)
     return store(figure, path)
 
 

@@ -21,6 +21,7 @@ METHOD_COLOR = {
     "leaf": "#8c6d31",
     "base": "#8c6d31",
 }
+FROZEN = ("base", "leaf")  # rows of the results table that are frozen spaces, not methods
 GRAY = "#7f7f7f"
 RIGHT, WRONG = "#2ca02c", "#d62728"
 SEEN_COLOR = {True: "#54a24b", False: "#e45756"}  # whether a concept occurs in training
@@ -83,6 +84,6 @@ def method_colors(names: Iterable[str]) -> dict[str, str]:
     """{method: color}, in the order of METHOD_COLOR; other methods follow, colored in turn."""
     given = list(dict.fromkeys(names))
     others = [name for name in given if name not in METHOD_COLOR]
-    spare = [to_hex(color) for color in plt.get_cmap("Dark2").colors]
+    spare = [to_hex(color) for color in plt.get_cmap("Dark2")(range(8))]
     found = {name: color for name, color in METHOD_COLOR.items() if name in given}
     return found | {name: spare[n % len(spare)] for n, name in enumerate(others)}

@@ -1,151 +1,163 @@
-"""Softmax aggregation over a bank: `normalize(softmax(q K^T / tau) V)`, exact, without ever holding the N x M weights.
+"""Softmax aggregation over a bank, normalize(softmax(q K^T / tau) V), without the n x m weights.
 
-This is how unpaired banks become pseudo pairs (arXiv 2310.08884, "various modality-centric data"; arXiv 2305.14381).
-Queries and keys are cut into tiles, which pass one after another: scores, weights, their sums, product with the values.
+Exact, and equal to exmcr.pairing.aggregation.softmax_aggregation (arXiv:2310.08884, section 3.2).
+Queries and keys are cut into tiles; each pair of tiles gives scores, weights, their sums, and a
+product with the values.
 
-Five choices carry the speed and the accuracy:
-- On a CPU both products go to oneDNN, which torch itself uses for compiled linear layers: in float32 it is about twice
-  as fast as the BLAS behind torch.mm on AMD, where that BLAS leaves AVX-512 alone. A tile of keys is brought into the order
-  in which oneDNN reads it once for many tiles of queries.
-- On a CPU every thread has query tiles of its own, and works through the keys without waiting for the others: threads that share
-  every single product meet dozens of times a second, and all wait for the last one.
-- On a CPU, oneDNN turns scores into weights while they are in its registers. It has no exp to offer, but a sigmoid, which is
-  exp(x) to 4e-7 where x < -15: scores are shifted to below that. Their sum is all that is left between the products.
-- The maximum is tracked, not assumed. For unit rows exp((s - 0.5) / tau) cannot overflow down to tau 0.007, but a query
-  with no near key would underflow to 0 / 0 there, and smaller tau or longer rows overflow. The shift of a query moves only
-  when a tile exceeds what it left room for, a few times per query; otherwise nothing accumulated is ever rescaled.
-- Scores, weights and products are float32, sums float64. Never bfloat16: at tau 0.01 that is a 24 % error of a weight.
+Speed and accuracy rest on five choices:
+- On a CPU both products run in oneDNN, which torch uses for compiled linear layers. In float32 it
+  is about twice as fast as the BLAS behind torch.mm on AMD, which does not use AVX-512. A tile of
+  keys is packed into the layout of oneDNN once, for many tiles of queries.
+- On a CPU every thread works on its own query tiles and reads the keys independently. Threads
+  that split each product would synchronize dozens of times a second, at the pace of the slowest.
+- On a CPU, oneDNN applies the exponential to the scores while they are in registers. It offers a
+  sigmoid but no exp; sigmoid(x) equals exp(x) to 4e-7 for x < -15, so scores are shifted below
+  that. Between the products only the sum of the weights remains to be computed.
+- The maximum is tracked, not assumed. For unit rows exp((s - 0.5) / tau) cannot overflow down to
+  tau = 0.007, but a query without a near key would underflow to 0 / 0, and a smaller tau or longer
+  rows overflow. The shift of a query moves only when a tile exceeds its headroom, a few times per
+  query; otherwise no accumulated value is rescaled.
+- Scores, weights and products are float32, sums float64. bfloat16 scores would change a weight by
+  24 % at tau = 0.01.
 
-There is no mode that keeps the top k only. On the mini banks (notebooks/02_pair.ipynb draws it) the 256 heaviest keys hold over
-99.5 % of the weight on average, so it would be nearly harmless; but exact search needs the first product and a selection, and
-`topk` alone, with k of 100, takes longer than the whole `aggregate`. What a cut would discard is 1 - sum of exp(scores / tau - log_mass)
-over the kept keys: `topk` and `log_mass` give it exactly.
+There is no mode that keeps only the top k. On the mini banks (notebooks/02_pair.ipynb) the 256
+heaviest keys hold over 99.5 % of the weight on average, so truncation would be almost harmless;
+but exact search needs the first product and a selection, and `search.topk` alone, with k = 100,
+takes longer than the whole aggregation. The weight that a truncation discards is
+1 - sum of exp(scores / tau - log_mass) over the kept keys, with `log_mass` from here.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from exmcr.common.errors import ConfigError
 from exmcr.kernels.layers import add_product, on_onednn, packed, product
-from exmcr.kernels.tiles import like, matmul_precision, prepare, sweep, threads_for
+from exmcr.kernels.tiles import Array, like, matmul_precision, prepare, sweep, threads_for
 
-# _FusedSoftmax: nats from the largest score seen to the shift, and a sum of weights below which each is exp(x) to 4e-7. Of the 87 nats
-# of float32, 23 are for scores yet to come, 15 are where a sigmoid is no exp, 49 are for smaller weights (their squares: 11, a 300th).
+# _FusedSoftmax: nats from the largest score so far up to the shift, and the sum of weights below
+# which each weight is exp(x) to 4e-7. float32 has 87 nats below 1: 23 are headroom for scores yet
+# to come, in 15 a sigmoid is no exp, 49 remain for smaller weights (11 of their squares, a 300th).
 MARGIN, SMALL = 38.0, 2.0**-22
 # _Softmax, in bits: weights < 2^30, their squares over 2^24 keys < 2^84, far from 2^127.
 HEADROOM = 30.0
 
 
 class Aggregated(NamedTuple):
-    """values      list of float32 (n, dv), one per value bank, unit rows when normalize=True
-    neighbors  float32 (n,), effective number of neighbors 1 / sum(w^2), between 1 and the number of keys; None if not asked for
-    log_mass    float32 (n,), log sum exp(q.k / tau) in nats"""
+    """values     list of float32 (n, dv), one per value bank, unit rows when normalize=True
+    neighbors  float32 (n,), effective number of neighbors 1 / sum(w^2), from 1 to the number of
+               keys; None unless requested
+    log_mass   float32 (n,), log sum exp(q.k / tau) in nats
 
-    values: list
-    neighbors: np.ndarray | torch.Tensor | None
-    log_mass: np.ndarray | torch.Tensor
+    numpy arrays if the queries are numpy, tensors on the CPU otherwise.
+    """
+
+    values: list[Any]
+    neighbors: Any
+    log_mass: Any
 
 
-def aggregate(
-    queries,
-    keys,
-    values,
-    tau,
-    *,
-    normalize=True,
-    neighbors=False,
-    tile=None,
-    device=None,
-    precision="float32",
-    group=None,
-    progress=None,
-) -> Aggregated:
-    """softmax(queries keys^T / tau) values, then unit rows.
-
-    queries    (n, d), keys (m, d): unit rows; arrays, memory-maps or tensors of any float type, computed in float32
-    values     (m, dv), or a list of such banks that share the weights; `keys` itself (the same object) is read once
-    tau        temperature, > 0; 0.01 in the paper
-    neighbors whether to count them: one more pass over the weights, 3 % of the time
-    tile       (queries, keys) per tile; None takes the tuned one of the device
-    device     None: CUDA when there is one, else CPU. The result is on the CPU, as numpy if the queries are numpy
-    precision  "float32", or "tf32" for the GEMM inputs on CUDA (10 bits of mantissa: lossless for float16 banks)
-    group      torch.distributed process group whose ranks hold the same queries and each a shard of keys and values;
-               every rank gets the result over all shards. A shard may be empty. An error on one rank raises there only
-    progress   called as progress(done, total), counting scores of this rank
-    Raises ConfigError: tau not > 0, shapes that do not fit, no keys, NaN or infinite rows, zero mean of values."""
+def check_tau(tau: float) -> None:
+    """Raise ConfigError unless tau is a finite number above 0."""
     if not (isinstance(tau, (int, float)) and 0 < tau < math.inf):
         raise ConfigError(f"tau is a finite number above 0, not {tau!r}")
-    values = list(values) if isinstance(values, (list, tuple)) else [values]
-    device, tile = prepare(queries, keys, tile, device, precision)
+
+
+def check_values(keys: Array, values: Sequence[Array]) -> None:
+    """Raise ConfigError unless every value bank (m, dv) has one row per key."""
     for index, bank in enumerate(values):
         if bank.ndim != 2 or len(bank) != len(keys):
             raise ConfigError(
                 f"values[{index}] has shape {tuple(bank.shape)}, but there are {len(keys)} keys"
             )
-    if not values or (len(keys) == 0 and group is None):
+
+
+def aggregate(
+    queries: Array,
+    keys: Array,
+    values: Array | Sequence[Array],
+    tau: float,
+    *,
+    normalize: bool = True,
+    neighbors: bool = False,
+    tile: tuple[int, int] | None = None,
+    device: str | torch.device | None = None,
+    precision: str = "float32",
+    group=None,
+    progress: Callable[[int, int], Any] | None = None,
+) -> Aggregated:
+    """softmax(queries keys^T / tau) values, scaled to unit rows unless normalize=False.
+
+    queries    (n, d), keys (m, d): unit rows; arrays, memory-maps or tensors of any float type,
+               computed in float32
+    values     (m, dv), or a list of such banks that share the weights; `keys` itself (the same
+               object) is read once
+    tau        temperature, > 0; 0.01 in the paper
+    neighbors  whether to count them: one more pass over the weights, 3 % of the time
+    tile       (queries, keys) per tile; None takes the tuned one of the device
+    device     None: CUDA if available, else CPU
+    precision  "float32", or "tf32" for the GEMM inputs on CUDA (10 bits of mantissa: lossless for
+               float16 banks)
+    group      torch.distributed group whose ranks hold the same queries and one shard each of
+               keys and values; every rank gets the result over all shards. A shard may be empty.
+               An error on one rank is raised there only
+    progress   called as progress(done, total), in scores of this rank
+
+    Raises ConfigError: tau not > 0, shapes that do not match, no keys, NaN or infinite rows, zero
+    mean of values.
+    """
+    check_tau(tau)
+    value_banks = [values] if isinstance(values, np.ndarray | torch.Tensor) else list(values)
+    device, tile = prepare(queries, keys, tile, device, precision)
+    check_values(keys, value_banks)
+    if not value_banks or (len(keys) == 0 and group is None):
         raise ConfigError("nothing to aggregate: no keys, or no value bank")
-
-    banks, names = {"keys": keys}, []
-    for index, bank in enumerate(values):  # what is given twice is read once
-        names.append(
-            next((name for name, known in banks.items() if known is bank), f"values[{index}]")
-        )
-        banks[names[-1]] = bank
-    out = [torch.empty(len(queries), bank.shape[1]) for bank in values]
-    counts, log_mass = torch.empty(len(queries)) if neighbors else None, torch.empty(len(queries))
-
+    banks, names = _distinct(keys, value_banks)
+    widths = [bank.shape[1] for bank in value_banks]
+    means = [torch.empty(len(queries), width) for width in widths]
+    counts, log_mass = torch.empty(len(queries)), torch.empty(len(queries))
     kind = _FusedSoftmax if on_onednn(torch.empty(0, device=device)) else _Softmax
+    threads = threads_for(queries, keys, device, group)
 
-    def start(begin, rows):
-        return kind(rows, [bank.shape[1] for bank in values], tau, neighbors)
+    def start(begin: int, rows: torch.Tensor) -> _Softmax:
+        return kind(rows, widths, tau, neighbors)
 
     with matmul_precision(precision):
         for begin, softmax in sweep(
-            start,
-            queries,
-            banks,
-            names,
-            tile,
-            device,
-            progress,
-            kind.lay_out,
-            threads_for(queries, keys, device, group),
+            start, queries, banks, names, tile, device, progress, kind.lay_out, threads
         ):
             if group is not None:
                 softmax.reduce(group)
-            end = begin + len(softmax.queries)
-            if not (softmax.total.isfinite() & (softmax.total > 0)).all():
-                raise ConfigError(
-                    f"scores / tau exceed float32 for a query in rows {begin}:{end}: are the rows of unit norm?"
-                )
-            for result, weighted in zip(out, softmax.weighted):
-                mean = (weighted / softmax.total[:, None]).float()
-                if normalize:
-                    norm = mean.norm(dim=1, keepdim=True)
-                    if not ((norm > 0) & norm.isfinite()).all():
-                        raise ConfigError(
-                            "a weighted mean of the values is zero or infinite: it has no direction"
-                        )
-                    mean /= norm
-                result[begin:end] = mean
-            if neighbors:
-                counts[begin:end] = (softmax.total.square() / softmax.squares).clamp(
-                    min=1
-                )  # 1 up to rounding
-            log_mass[begin:end] = (softmax.total.log2() + softmax.shift) * math.log(2)
-    plain = like(queries)
-    return Aggregated(
-        [plain(result) for result in out], plain(counts) if neighbors else None, plain(log_mass)
-    )
+            rows = slice(begin, begin + len(softmax.queries))
+            softmax.check(rows)
+            for mean, result in zip(softmax.means(normalize), means):
+                result[rows] = mean
+            if softmax.squares is not None:  # at least 1 up to rounding
+                counts[rows] = (softmax.total.square() / softmax.squares).clamp(min=1)
+            log_mass[rows] = (softmax.total.log2() + softmax.shift) * math.log(2)
+    as_queries = like(queries)
+    counted = as_queries(counts) if neighbors else None
+    return Aggregated([as_queries(mean) for mean in means], counted, as_queries(log_mass))
+
+
+def _distinct(keys: Array, values: list[Array]) -> tuple[dict[str, Array], list[str]]:
+    """Keys and value banks by name, each object once; and the name of every value bank."""
+    banks: dict[str, Array] = {"keys": keys}
+    names: list[str] = []
+    for index, bank in enumerate(values):
+        known = (name for name, other in banks.items() if other is bank)
+        names.append(next(known, f"values[{index}]"))
+        banks[names[-1]] = bank
+    return banks, names
 
 
 class _Softmax:
-    """Running softmax of one tile of queries: everything is relative to 2^shift, row by row."""
+    """Running softmax of one tile of queries, relative to 2^shift in each row."""
 
-    def __init__(self, queries, widths, tau, squares):
+    def __init__(self, queries: torch.Tensor, widths: list[int], tau: float, squares: bool):
         self.queries, self.alpha = queries, math.log2(math.e) / tau
         self.shift = queries.new_full((len(queries),), -math.inf)
         self.total = torch.zeros_like(self.shift, dtype=torch.float64)
@@ -156,7 +168,7 @@ class _Softmax:
     def lay_out(keys, values, rows):
         return keys, [value.T for value in values]
 
-    def add(self, first, keys, values):
+    def add(self, first: int, keys: torch.Tensor, values: list[torch.Tensor]) -> None:
         weights, sums = self._weigh(keys)
         self.total += sums
         if self.squares is not None:
@@ -173,7 +185,7 @@ class _Softmax:
         return weights, weights.sum(dim=1)
 
     def _move(self, shift):
-        """Express what was accumulated relative to another shift. At first the shift is -inf and there is nothing."""
+        """Rescale the accumulated sums to another shift. Initially it is -inf and sums are 0."""
         factor = (self.shift - shift).exp2()
         self.shift = shift
         self.total *= factor
@@ -182,32 +194,56 @@ class _Softmax:
         for weighted in self.weighted:
             weighted *= factor[:, None]
 
-    def reduce(self, group):
-        """Sum over ranks, each of which has seen its own keys. Shifts differ by rank: align them to the largest."""
+    def reduce(self, group) -> None:
+        """Sum over ranks, each with its own keys. Aligns the shifts, which differ by rank."""
         distributed, shift = torch.distributed, self.shift.clone()
         distributed.all_reduce(shift, distributed.ReduceOp.MAX, group)
         if (shift == -math.inf).any():
             raise ConfigError("nothing to aggregate: no rank of the group has keys")
         self._move(shift)
-        for part in [self.total, *([] if self.squares is None else [self.squares]), *self.weighted]:
+        squares = [] if self.squares is None else [self.squares]
+        for part in [self.total, *squares, *self.weighted]:
             distributed.all_reduce(part, distributed.ReduceOp.SUM, group)
+
+    def check(self, rows: slice) -> None:
+        """Raise ConfigError if float32 could not represent the scores of a query in `rows`."""
+        if not (self.total.isfinite() & (self.total > 0)).all():
+            raise ConfigError(
+                f"scores / tau exceed float32 for a query in rows {rows.start}:{rows.stop}: "
+                "are the rows of unit norm?"
+            )
+
+    def means(self, normalize: bool):
+        """Yield the weighted mean of every value bank, float32 (n, dv)."""
+        for weighted in self.weighted:
+            mean = (weighted / self.total[:, None]).float()
+            if normalize:
+                norm = mean.norm(dim=1, keepdim=True)
+                if not ((norm > 0) & norm.isfinite()).all():
+                    raise ConfigError(
+                        "a weighted mean of the values is zero or infinite: it has no direction"
+                    )
+                mean /= norm
+            yield mean
 
 
 class _FusedSoftmax(_Softmax):
-    """The same, with weights that oneDNN makes as it writes the product: sigmoid(x) is exp(x) to 4e-7 where x < -15.
+    """The same, with weights that oneDNN computes as it writes the product.
 
-    A last column of the queries holds -shift and one of the keys holds 1, so that the product is x = q.k / tau - shift; the
-    shift lies MARGIN nats above the largest score seen, and a tile whose weights sum to more than SMALL moves it."""
+    The last column of the queries holds -shift and that of the keys holds 1, so the product is
+    x = q.k / tau - shift and the weight is sigmoid(x), which is exp(x) to 4e-7 for x < -15. The
+    shift lies MARGIN nats above the largest score so far; it moves when the weights of a tile sum
+    to more than SMALL.
+    """
 
-    def __init__(self, queries, widths, tau, squares):
+    def __init__(self, queries: torch.Tensor, widths: list[int], tau: float, squares: bool):
         super().__init__(queries, widths, tau, squares)
         self.queries = torch.cat([queries / tau, queries.new_zeros(len(queries), 1)], dim=1)
 
     @staticmethod
     def lay_out(keys, values, rows):
-        return packed(torch.cat([keys, keys.new_ones(len(keys), 1)], dim=1), rows), [
-            packed(value.T, rows) for value in values
-        ]
+        keys = torch.cat([keys, keys.new_ones(len(keys), 1)], dim=1)
+        return packed(keys, rows), [packed(value.T, rows) for value in values]
 
     def _weigh(self, keys):
         if self.shift[0] > -math.inf:
@@ -219,7 +255,8 @@ class _FusedSoftmax(_Softmax):
         self._move(torch.maximum((peak + MARGIN) * math.log2(math.e), self.shift))
         self.queries[:, -1] = self.shift * -math.log(2)
         weights, sums = self._weights(keys)
-        # Still too large: scores past 1e8 nats, which float32 cannot shift exactly. What is no exp counts as NaN.
+        # Still too large: scores beyond 1e8 nats, which float32 cannot shift exactly. There the
+        # sigmoid is no exponential, so the sum becomes NaN and `check` raises.
         return weights, torch.where(sums > SMALL, math.nan, sums)
 
     def _weights(self, keys):

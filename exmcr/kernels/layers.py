@@ -1,14 +1,22 @@
-"""Linear layers and batch normalization as training runs them: the same functions, faster on a CPU, and over ranks.
+"""Faster linear layers and normalization on a CPU, and batch normalization over ranks.
 
-`with TrainingLayers():` replaces four functions of torch for any model whatsoever; parameters, names and values stay.
+`with TrainingLayers():` replaces four torch functions for any model; parameters, their names and
+all values stay the same.
 
-- Linear layers and products of matrices go through oneDNN. On a CPU torch sends float32 products of a training step to its BLAS, which on AMD leaves
-  AVX-512 alone: oneDNN is more than twice as fast on one core, and training is mostly products.
-- Unit rows and their gradient in a few passes over memory: torch makes a tensor of every step of it.
-- Between ranks, batch normalization: its statistics are those of all ranks of exmcr.distributed.current(), forward and backward, so
-  that ranks that share a batch compute what one process would with the whole batch. (torch's SyncBatchNorm does that for GPUs only.)
+- Linear layers and matrix products run in oneDNN. On a CPU torch sends float32 products of a
+  training step to its BLAS, which on AMD does not use AVX-512: oneDNN is more than twice as fast
+  on one core, and training is mostly products.
+- Normalization of rows and its gradient take a few passes over memory; torch makes a tensor of
+  every intermediate result.
+- Between ranks, batch normalization uses the statistics of all ranks of distributed.current(),
+  forward and backward, so ranks that share a batch compute what one process would with the whole
+  batch. (torch's SyncBatchNorm does so on GPUs only.)
 
-`with InferenceLayers():` brings linear layers to oneDNN where frozen encoders run."""
+`with InferenceLayers():` runs the linear layers of frozen encoders in oneDNN.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -18,34 +26,29 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from exmcr.common import distributed
 
-_onednn = (
-    getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    if torch.backends.mkldnn.is_available()
-    else None
-)
+_onednn: Any = None  # x, weight, bias, activation -> activation(x weight^T + bias)
+if torch.backends.mkldnn.is_available():
+    _onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
 def on_onednn(tensor: torch.Tensor) -> bool:
-    """Whether products of this tensor go to oneDNN: float32 on a CPU, dense."""
-    dense = tensor.layout == torch.strided and not tensor.is_nested
-    return (
-        _onednn is not None
-        and tensor.device.type == "cpu"
-        and tensor.dtype == torch.float32
-        and dense
-    )
+    """Whether products of this tensor run in oneDNN: dense float32 on a CPU."""
+    if _onednn is None or tensor.device.type != "cpu" or tensor.dtype != torch.float32:
+        return False
+    return tensor.layout == torch.strided and not tensor.is_nested
 
 
 def product(
     left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None = None, then: str = "none"
 ) -> torch.Tensor:
-    """left right^T (+ bias), (n, k), (m, k) -> (n, m), without gradient. float32 on a CPU goes to oneDNN.
+    """left right^T (+ bias): (n, k), (m, k) -> (n, m), without gradient. In oneDNN where possible.
 
-    right  a tensor, or what `packed` made of it
-    then   "sigmoid": of every entry, as it is written"""
+    right  a tensor, or the result of `packed`
+    then   "sigmoid" applies it to every entry as it is written; "none"
+    """
     if not on_onednn(left) or 0 in (*left.shape, *right.shape):
-        found = left @ right.T if bias is None else torch.addmm(bias, left, right.T)
-        return found.sigmoid_() if then == "sigmoid" else found
+        out = left @ right.T if bias is None else torch.addmm(bias, left, right.T)
+        return out.sigmoid_() if then == "sigmoid" else out
     return _onednn(left, right, bias, then, [], "")
 
 
@@ -55,19 +58,23 @@ def add_product(into: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> 
 
 
 def packed(right: torch.Tensor, rows: int) -> torch.Tensor:
-    """`right` (m, k) in the order in which oneDNN reads it, for many products with `rows` rows on the left: each would else
-    bring it into that order anew, a twentieth of its time. Where oneDNN is not used, `right` as it is."""
-    return (
-        torch.ops.mkldnn._reorder_linear_weight(right, rows)
-        if on_onednn(right) and 0 not in right.shape
-        else right
-    )
+    """`right` (m, k) in the memory layout of oneDNN, for many products with `rows` rows left of it.
+
+    Otherwise each product converts it again, which takes a twentieth of its time. Where oneDNN is
+    not used, returns `right` unchanged.
+    """
+    if not on_onednn(right) or 0 in right.shape:
+        return right
+    return torch.ops.mkldnn._reorder_linear_weight(right, rows)
 
 
 def keep_memory() -> None:
-    """Have glibc keep what was freed for the next tensors: megabytes go back to the system and come again otherwise, page by page.
+    """Make glibc keep freed memory for the next tensors, instead of returning megabytes to the
+    system and getting them back page by page.
 
-    It gives free memory back above twice the largest block of at most 32 MB that was ever freed (mallopt(3)): this is one."""
+    glibc returns free memory above twice the largest block of at most 32 MB that was ever freed
+    (mallopt(3), M_MMAP_THRESHOLD); this allocates and frees such a block.
+    """
     torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
@@ -89,7 +96,7 @@ class Linear(torch.autograd.Function):
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
         need = ctx.needs_input_grad
-        # Smallest first, while the gradient is in the cache.
+        # The bias first, while the gradient is in the cache.
         of_bias = grad.sum(0) if need[2] else None
         of_weight = product(transposed(grad), x.T) if need[1] else None
         of_x = product(grad, weight.T) if need[0] else None
@@ -97,19 +104,20 @@ class Linear(torch.autograd.Function):
 
 
 class BatchNorm(torch.autograd.Function):
-    """(x - mean) / sqrt(variance + eps) * weight + bias over the rows of all ranks: (n, c) -> (n, c).
+    """(x - mean) / sqrt(variance + eps) * weight + bias over all ranks' rows: (n, c) -> (n, c).
 
-    Keeps the running statistics as torch does: variance unbiased, momentum the share of the new batch. arXiv:1502.03167."""
+    Updates the running statistics as torch does: unbiased variance, momentum is the weight of the
+    new batch. arXiv:1502.03167.
+    """
 
     @staticmethod
     def forward(ctx, x, weight, bias, running_mean, running_var, momentum, eps, group):
         n = len(x) * distributed.size(group)
         mean, variance = torch.batch_norm_update_stats(x, None, None, momentum)
         # Each rank holds the same number of rows.
-        own, mean = mean, distributed.all_reduce(mean.clone(), group) / distributed.size(group)
-        variance = distributed.all_reduce(
-            variance + (own - mean).square_(), group
-        ) / distributed.size(group)
+        ranks = distributed.size(group)
+        own, mean = mean, distributed.all_reduce(mean.clone(), group) / ranks
+        variance = distributed.all_reduce(variance + (own - mean).square_(), group) / ranks
         scale = (variance + eps).rsqrt_()
         if running_mean is not None:
             running_mean.lerp_(mean, momentum)
@@ -125,7 +133,7 @@ class BatchNorm(torch.autograd.Function):
         x, mean, scale, weight = ctx.saved_tensors
         of_bias = grad.sum(0)
         of_weight = ((grad * x).sum(0) - mean * of_bias) * scale
-        # x moves the mean and the variance too: both corrections are averages over the whole batch.
+        # Mean and variance depend on x too; both corrections are averages over the whole batch.
         along, level = distributed.all_reduce(torch.stack([of_weight, of_bias]), ctx.group) / ctx.n
         gain, along = scale * weight, along * scale
         of_x = torch.addcmul((mean * along - level) * gain, grad, gain).addcmul_(x, -along * gain)
@@ -133,12 +141,12 @@ class BatchNorm(torch.autograd.Function):
 
 
 class Normalize(torch.autograd.Function):
-    """Rows over their norms, or over eps where that is larger: (n, d) -> (n, d)."""
+    """Rows divided by their norms, or by eps where that is larger: (n, d) -> (n, d)."""
 
     @staticmethod
     def forward(ctx, x, eps):
         norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-        ctx.own = norm > eps  # elsewhere the divisor does not depend on x
+        ctx.by_norm = norm > eps  # elsewhere the divisor does not depend on x
         norm.clamp_(min=eps)
         unit = x / norm
         ctx.save_for_backward(unit, norm)
@@ -148,31 +156,23 @@ class Normalize(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         unit, norm = ctx.saved_tensors
-        along = (grad * unit).sum(dim=1, keepdim=True) * ctx.own
+        along = (grad * unit).sum(dim=1, keepdim=True) * ctx.by_norm
         return torch.addcmul(grad, unit, along, value=-1).div_(norm), None
 
 
 class TrainingLayers(TorchFunctionMode):
-    """Inside it `functional.linear`, `normalize`, the `@` of matrices, and between ranks `batch_norm`, are those above where they apply:
-    2-d, in training."""
+    """Replaces `functional.linear`, `normalize`, the product of matrices and, between ranks,
+    `batch_norm` by the functions above where these apply: 2-d tensors, in training."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if (
-            func in _MATMUL
-            and len(args) == 2
-            and not kwargs
-            and all(torch.is_tensor(x) and x.ndim == 2 and on_onednn(x) for x in args)
-        ):
+        if func in _MATMUL and not kwargs and _are_matrices(args):
             return Linear.apply(args[0], args[1].T, None)
         if func is functional.linear and args[0].ndim == 2 and args[0].device.type == "cpu":
             bias = args[2] if len(args) > 2 else kwargs.get("bias")
             return Linear.apply(args[0], args[1], bias)
-        if (
-            func is functional.batch_norm
-            and args[0].ndim == 2
-            and distributed.current() is not None
-        ):
+        between_ranks = distributed.current() is not None
+        if func is functional.batch_norm and args[0].ndim == 2 and between_ranks:
             return _batch_norm(*args, **kwargs)
         if func is functional.normalize and _over_rows(*args, **kwargs):
             return Normalize.apply(args[0], kwargs.get("eps", 1e-12))
@@ -182,7 +182,11 @@ class TrainingLayers(TorchFunctionMode):
 _MATMUL = {torch.Tensor.matmul, torch.matmul}  # the former is also `@`
 
 
-def _over_rows(x, p=2.0, dim=1, eps=1e-12, out=None):
+def _are_matrices(args) -> bool:
+    return len(args) == 2 and all(torch.is_tensor(x) and x.ndim == 2 and on_onednn(x) for x in args)
+
+
+def _over_rows(x, p=2.0, dim=1, eps=1e-12, out=None) -> bool:
     return x.ndim == 2 and x.device.type == "cpu" and p == 2 and dim in (1, -1) and out is None
 
 
@@ -199,12 +203,16 @@ def _batch_norm(
 
 
 class InferenceLayers(TorchDispatchMode):
-    """In torch.inference_mode() and inside this, linear layers of float32 on a CPU go through oneDNN; values agree to rounding.
+    """Runs float32 linear layers on a CPU in oneDNN, within torch.inference_mode(). Values agree to
+    rounding.
 
-    A dispatch mode, since a TorchFunctionMode ends where a function of torch that it knows begins, and nn.MultiheadAttention calls
-    `linear` from deeper down. Its fused kernel for inference, which keeps to the BLAS inside, is taken apart too. What is left
-    alone: other dtypes (autocast) and devices, what records a gradient, small products, and nn.TransformerEncoderLayer's fused kernel.
-    Every operation costs about 5 us more inside: leave loops over many small ones outside."""
+    This is a dispatch mode because a TorchFunctionMode does not see the `linear` inside other torch
+    functions such as nn.MultiheadAttention. The fused attention kernel for inference, which uses
+    the BLAS, is replaced by its parts. Left to torch: other dtypes (autocast) and devices,
+    operations that record a gradient, small products, and the fused kernel of
+    nn.TransformerEncoderLayer. Every operation costs about 5 us more inside, so keep loops over
+    many small ones outside.
+    """
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         faster = _IN_INFERENCE.get(func)
@@ -217,7 +225,7 @@ def _linear(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
     """(..., k), (m, k), (m,) -> (..., m)."""
-    if x.numel() * len(weight) < 2**20 or weight.ndim != 2:  # oneDNN takes 20 us to begin
+    if x.numel() * len(weight) < 2**20 or weight.ndim != 2:  # a oneDNN call costs 20 us
         return functional.linear(x, weight, bias)
     return _onednn(x, weight, bias, "none", [], "")
 
@@ -236,7 +244,8 @@ def _attention(
     need_weights=True,
     *rest,
 ):
-    """torch._native_multi_head_attention: (b, n, dim) -> (b, n, dim), and the attention where it is asked for. arXiv:1706.03762."""
+    """torch._native_multi_head_attention: (b, n, dim) -> (b, n, dim), and the attention weights if
+    requested. arXiv:1706.03762."""
     if query is not key or key is not value or mask is not None or need_weights:
         return torch._native_multi_head_attention(
             query,
@@ -253,14 +262,11 @@ def _attention(
             *rest,
         )
     q, k, v = _linear(query, weight, bias).unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
-    return _linear(
-        functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2),
-        out_weight,
-        out_bias,
-    ), None
+    mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    return _linear(mixed, out_weight, out_bias), None
 
 
-_IN_INFERENCE = {
+_IN_INFERENCE: dict[Any, Callable] = {
     torch.ops.aten.linear.default: _linear,
     torch.ops.aten._native_multi_head_attention.default: _attention,
 }

@@ -1,4 +1,4 @@
-"""Triangle meshes and clouds as geometry."""
+"""Geometry of triangle meshes and point clouds."""
 
 import numpy as np
 
@@ -6,9 +6,10 @@ from exmcr.common.errors import BadItem
 
 
 def sample_mesh(vertices: np.ndarray, faces: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """n points, uniform by area, on a triangle mesh. vertices (v, 3), faces (f, 3) int -> float32 (n, 3).
+    """n points on a triangle mesh, uniform by area -> float32 (n, 3).
 
-    Raises BadItem when the mesh has no area."""
+    vertices: float (v, 3); faces: int (f, 3). Raises BadItem if the mesh has no area.
+    """
     rng = np.random.default_rng(seed)
     a, b, c = (vertices[faces[:, k]].astype(np.float64) for k in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
@@ -16,16 +17,19 @@ def sample_mesh(vertices: np.ndarray, faces: np.ndarray, n: int, seed: int) -> n
     total = area.sum()
     if not total > 0:
         raise BadItem("mesh has no area")
-    which = np.searchsorted(np.cumsum(area) / total, rng.random(n), side="right").clip(
-        max=len(faces) - 1
-    )
+    chosen = np.searchsorted(np.cumsum(area) / total, rng.random(n), side="right")
+    chosen = chosen.clip(max=len(faces) - 1)
     u, v = rng.random((2, n, 1))
     flip = u + v > 1  # fold the unit square onto the triangle
     u, v = np.where(flip, 1 - u, u), np.where(flip, 1 - v, v)
-    return (a[which] + u * (b[which] - a[which]) + v * (c[which] - a[which])).astype(np.float32)
+    sampled = a[chosen] + u * (b[chosen] - a[chosen]) + v * (c[chosen] - a[chosen])
+    return sampled.astype(np.float32)
 
 
 def unit_sphere(cloud: np.ndarray) -> np.ndarray:
-    """Center by the mean and scale to unit radius, as ULIP's ModelNet40 evaluation does. (n, 3) -> float32 (n, 3)."""
+    """Center by the mean and scale to unit radius. (n, 3) -> float32 (n, 3).
+
+    ULIP's evaluation on ModelNet40 normalizes clouds in this way.
+    """
     centered = cloud - cloud.mean(axis=0)
     return (centered / np.linalg.norm(centered, axis=1).max()).astype(np.float32)

@@ -1,8 +1,9 @@
-"""Point clouds from files, without executing anything a file may contain."""
+"""Point clouds read from files; nothing that a file contains is executed."""
 
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,14 +11,27 @@ from exmcr.common.errors import BadItem
 from exmcr.media.meshes import sample_mesh
 from exmcr.media.records import read_record
 
+MESH_POINTS = 10_000  # as many as the authors' demo clouds have, and more than ULIP's 8192
+_NPZ_ERRORS = (
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 
 def read(path: str | Path) -> np.ndarray:
-    """Read a cloud: (n, >=3), in the file's own units and precision. Raises BadItem.
+    """Read a cloud, (n, >= 3), in the units and precision of the file.
 
-    .npy            plain array, or an OpenShape record (a dict pickled into the file): its `xyz`
+    .npy            plain array, or the `xyz` of an OpenShape record (a pickled dict)
     .npz            array `xyz` or `points`
     .pts .xyz .txt  one point per line, separated by blanks or commas; a leading count is skipped
-    .ply .obj .off  the vertices, or MESH_POINTS points on the surface when the file has faces
+    .ply .obj .off  the vertices, or MESH_POINTS points on the surface if the file has faces
+
+    Raises BadItem for another suffix, and for a missing, empty or damaged file.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -54,15 +68,7 @@ def _read_npz(path: Path) -> np.ndarray:
                 if key in arrays:
                     return arrays[key]
             names = list(arrays)
-    except (
-        ValueError,
-        EOFError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except _NPZ_ERRORS as error:
         if "allow_pickle" in str(error):
             raise BadItem("refused: it holds Python objects instead of numbers") from error
         raise BadItem(f"not a readable .npz: {error}") from error
@@ -86,28 +92,25 @@ def _read_mesh(path: Path) -> np.ndarray:
     import trimesh
 
     try:
-        # Textures and materials may name other files and are of no use here.
-        mesh = trimesh.load(path, process=False, skip_materials=True)
+        # Textures and materials may refer to other files, and are not needed.
+        mesh: Any = trimesh.load(path, process=False, skip_materials=True)
         if isinstance(mesh, trimesh.Scene):
             mesh = mesh.to_mesh()
     except OSError:
         raise
-    except Exception as error:  # trimesh lets through whatever its parsers stumble over
+    except Exception as error:  # trimesh passes on any error of its parsers
         raise BadItem(f"not a readable {path.suffix}: {type(error).__name__}: {error}") from error
-    vertices, faces = (
-        np.asarray(mesh.vertices),
-        np.asarray(getattr(mesh, "faces", np.empty((0, 3), int))),
-    )
+    vertices = np.asarray(mesh.vertices)
+    faces = np.asarray(getattr(mesh, "faces", np.empty((0, 3), int)))
     if len(vertices) == 0:
         raise BadItem("no vertices")
     if len(faces) == 0:
         return vertices
     if faces.min() < 0 or faces.max() >= len(vertices):
-        raise BadItem("faces name vertices that do not exist")
+        raise BadItem("faces refer to vertices that do not exist")
     return sample_mesh(vertices, faces, n=MESH_POINTS, seed=0)
 
 
-MESH_POINTS = 10_000  # what the authors' demo clouds hold, and more than ULIP's 8192
 READERS = {
     ".npy": _read_npy,
     ".npz": _read_npz,

@@ -1,18 +1,23 @@
 """Point clouds."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from exmcr.common.errors import BadItem
 from exmcr.media.point_files import read
 
+SUFFIXES = (".npy", ".npz", ".ply", ".pts")
 
-def load(item) -> np.ndarray:
-    """Path or array -> float32 (n, 3). Extra columns (colors, normals) are dropped.
 
-    Raises BadItem for an unreadable file, other shapes, an empty or not finite cloud, and points that all coincide."""
-    if isinstance(item, (str, Path)):
+def load(item: Any) -> np.ndarray:
+    """Path or array -> float32 (n, 3). Further columns (colors, normals) are dropped.
+
+    Raises BadItem for an unreadable file, another shape, an empty or non-finite cloud, and a cloud
+    whose points all coincide.
+    """
+    if isinstance(item, str | Path):
         cloud = read(item)
     else:
         try:

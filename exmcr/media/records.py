@@ -1,4 +1,4 @@
-"""OpenShape records, read without executing anything they contain."""
+"""OpenShape records, read without executing what they contain."""
 
 import pickle
 from pathlib import Path
@@ -9,10 +9,11 @@ from exmcr.common.errors import BadItem
 
 
 def read_record(path: str | Path) -> dict:
-    """Read an OpenShape record: keys `xyz` (n, 3), `rgb`, `id`, `group`, `text`, ... Nothing in the file is executed.
+    """Read an OpenShape record: a dict with `xyz` (n, 3), `rgb`, `id`, `group`, `text`, ...
 
-    Source of the format: the Objaverse files of OpenShape (arXiv 2305.10764), `np.save(path, {...})`.
-    Raises BadItem for anything else."""
+    Nothing in the file is executed. Source of the format: the Objaverse files of OpenShape (arXiv
+    2305.10764), written by `np.save(path, {...})`. Raises BadItem for any other content.
+    """
     with Path(path).open("rb") as file:
         content = _unpickle_npy(file)
     record = content.item() if isinstance(content, np.ndarray) and content.shape == () else content
@@ -22,9 +23,9 @@ def read_record(path: str | Path) -> dict:
 
 
 def _unpickle_npy(file):
-    """The object stored in an open .npy of dtype object, read by an unpickler that can only build containers and arrays."""
+    """The object in an open .npy file of dtype object, built from containers and arrays only."""
     if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
-        raise BadItem("not an .npy file, by its first bytes")
+        raise BadItem("not an .npy file, judging by its first bytes")
     file.seek(0)
     try:
         version = np.lib.format.read_magic(file)
@@ -36,17 +37,18 @@ def _unpickle_npy(file):
         return _ArrayUnpickler(file).load()
     except BadItem:
         raise
-    except Exception as error:  # a damaged pickle may raise almost anything
+    except Exception as error:  # a damaged pickle can raise almost any error
         raise BadItem(f"not a readable pickle: {type(error).__name__}: {error}") from error
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Numbers, strings, containers, numpy arrays; every other name in the pickle is refused before it is called."""
+    """Builds numbers, strings, containers and arrays; refuses any other call before it is made."""
 
     def find_class(self, module, name):
-        # Both spellings of numpy's private package: 1.x writes numpy.core, 2.x numpy._core.
+        # numpy 1.x writes numpy.core, 2.x numpy._core.
         builders = {
-            "numpy.ndarray": "ndarray",  # only ever the first argument of _reconstruct, so not a callable here
+            # Only the first argument of _reconstruct, hence not a callable.
+            "numpy.ndarray": "ndarray",
             "numpy.dtype": _dtype,
             "numpy.core.multiarray._reconstruct": _empty_array,
             "numpy._core.multiarray._reconstruct": _empty_array,
@@ -54,16 +56,16 @@ class _ArrayUnpickler(pickle.Unpickler):
             "numpy._core.numeric._frombuffer": _array,
             "numpy.core.multiarray.scalar": _scalar,
             "numpy._core.multiarray.scalar": _scalar,
-            "_codecs.encode": _bytes,  # how protocol 2 spells bytes
+            "_codecs.encode": _bytes,  # bytes in protocol 2
             "collections.OrderedDict": dict,
         }
         if f"{module}.{name}" not in builders:
-            raise BadItem(f"refused: the pickle wants to call {module}.{name}")
+            raise BadItem(f"refused: the pickle calls {module}.{name}")
         return builders[f"{module}.{name}"]
 
 
 def _empty_array(kind, shape, code):
-    return np.empty(0, np.int8)  # __setstate__ then gives it shape, dtype and contents
+    return np.empty(0, np.int8)  # __setstate__ sets shape, dtype and content
 
 
 def _array(content, dtype, shape, order):
@@ -75,7 +77,7 @@ def _array(content, dtype, shape, order):
 def _dtype(spec, align=False, copy=True):
     if not isinstance(spec, str):
         raise BadItem("structured arrays are not read from pickles")
-    return np.dtype(spec, align=False, copy=True)  # a copy, since __setstate__ changes it in place
+    return np.dtype(spec, align=False, copy=True)  # copied, as __setstate__ changes it in place
 
 
 def _scalar(dtype, content):

@@ -1,18 +1,24 @@
-"""Pictures of a point cloud from several sides, so that an image encoder can look at it. Points only: no mesh, no color."""
+"""Pictures of a point cloud from several sides, as input of an image encoder.
+
+Only positions are used: no mesh, no color.
+"""
 
 import numpy as np
 from scipy.ndimage import grey_closing, median_filter
 from scipy.spatial import cKDTree
 
 AZIMUTHS = (-35.0, 35.0, 145.0)  # degrees about the upright y axis; 0 looks at the front
-ELEVATION = 20.0
-SIDE = 224
-NEIGHBORS = 12
+ELEVATION = 20.0  # degrees
+SIDE = 224  # pixels
+NEIGHBORS = 12  # of a point, for its normal
 LIGHT = np.array([0.4, 0.7, 0.6]) / np.linalg.norm([0.4, 0.7, 0.6])
 
 
 def normals(cloud: np.ndarray) -> np.ndarray:
-    """Unit normals by the smallest principal axis of each point's 12 nearest neighbors. (n, 3) -> (n, 3), sign arbitrary."""
+    """Unit normals, sign arbitrary: the smallest principal axis of the 12 nearest neighbors.
+
+    (n, 3) -> (n, 3).
+    """
     _, near = cKDTree(cloud).query(cloud, k=min(NEIGHBORS, len(cloud)), workers=-1)
     local = cloud[near] - cloud[near].mean(axis=1, keepdims=True)
     _, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", local, local))
@@ -20,7 +26,7 @@ def normals(cloud: np.ndarray) -> np.ndarray:
 
 
 def render(cloud: np.ndarray) -> list[np.ndarray]:
-    """(n, 3), y up -> one uint8 (224, 224, 3) picture per azimuth: a gray, lit surface on white."""
+    """(n, 3), y up -> one uint8 (224, 224, 3) picture per azimuth: a lit, gray surface on white."""
     cloud = cloud - (cloud.max(0) + cloud.min(0)) / 2
     cloud = cloud / max(np.linalg.norm(cloud, axis=1).max(), 1e-9)
     normal = normals(cloud)
@@ -42,9 +48,8 @@ def _picture(cloud: np.ndarray, normal: np.ndarray) -> np.ndarray:
     # The normal that faces the viewer is the visible one.
     facing = np.where(normal[:, 2:] < 0, -normal, normal)
     gray = 0.25 + 0.6 * np.clip(facing @ LIGHT, 0, 1)
-    order = np.argsort(
-        cloud[:, 2], kind="stable"
-    )  # far to near: the nearest point of a pixel is written last
+    # From far to near: the nearest point of a pixel is written last.
+    order = np.argsort(cloud[:, 2], kind="stable")
     depth = np.full((SIDE, SIDE), -np.inf, np.float32)
     shade = np.zeros((SIDE, SIDE), np.float32)
     for dy in (-1, 0, 1):
@@ -61,6 +66,6 @@ def _picture(cloud: np.ndarray, normal: np.ndarray) -> np.ndarray:
     filled = grey_closing(np.where(solid, shade, 0), size=(5, 5))
     cover = grey_closing(solid.astype(np.uint8), size=(5, 5))
     value = np.where(cover == 1, np.where(solid, shade, filled), 1.0)
-    # Points of inner and back faces show through the gaps of the front; the median takes what most neighbors say.
+    # Points of inner and back faces show through gaps of the front; the median removes them.
     value = np.where(cover == 1, median_filter(value, size=5), 1.0)
     return np.repeat((value * 255).astype(np.uint8)[:, :, None], 3, axis=2)

@@ -1,4 +1,4 @@
-"""Members of uncompressed tars, read in place: `shard.tar::member` names one."""
+"""Members of uncompressed tars, read in place. `shard.tar::member` is the path of a member."""
 
 import contextlib
 import functools
@@ -14,7 +14,10 @@ from exmcr.common.errors import BadItem, ConfigError
 
 @contextlib.contextmanager
 def local_file(path: str) -> Iterator[Path]:
-    """A path that can be opened: the file itself, or a temporary copy of a tar's member."""
+    """A path that can be opened: the file itself, or a temporary copy of a member of a tar.
+
+    path: of a file, or `shard.tar::member`. Raises BadItem if a member cannot be read.
+    """
     shard, _, member = path.partition("::")
     if not member:
         yield Path(path)
@@ -28,21 +31,24 @@ def local_file(path: str) -> Iterator[Path]:
         file.flush()
         try:
             yield Path(file.name)
-        except BadItem as error:  # reasons stand in manifests, which are the same in every run
-            reason = (
-                str(error).replace(file.name, path).replace(Path(file.name).name, Path(member).name)
-            )
+        except BadItem as error:
+            # Manifests record the reason, and must not depend on the name of the copy.
+            reason = str(error).replace(file.name, path)
+            reason = reason.replace(Path(file.name).name, Path(member).name)
             raise BadItem(reason) from error
 
 
 class Tar:
-    """An uncompressed tar, opened and indexed once, that several threads read.
+    """An uncompressed tar, opened and indexed once. Several threads can read it.
 
-    members: {name: (where its content begins, its length in bytes)}, in the order of the tar. Raises ConfigError when it is no such tar."""
+    members: {name: (offset of its content, length in bytes)}, in the order of the tar.
+
+    Raises ConfigError if the file is missing or not an uncompressed tar.
+    """
 
     def __init__(self, path: str):
         try:
-            self._file = open(path, "rb", buffering=0)
+            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed by __del__)
             with tarfile.open(fileobj=self._file, mode="r:") as tar:
                 self.members = {
                     member.name: (member.offset_data, member.size)
@@ -53,11 +59,11 @@ class Tar:
             raise ConfigError(f"{path} is not a readable tar: {error}") from error
 
     def read(self, member: str) -> bytes:
-        """Raises KeyError for a member that is not there, OSError when the tar ends inside it."""
+        """The content of a member. Raises KeyError if there is none of this name, OSError if the
+        tar ends inside it."""
         offset, size = self.members[member]
-        content = os.pread(
-            self._file.fileno(), size, offset
-        )  # unlike seek and read, nothing that threads share
+        # Unlike seek and read, pread has no state that threads would share.
+        content = os.pread(self._file.fileno(), size, offset)
         if len(content) < size:
             raise OSError(f"only {len(content)} of {size} bytes")
         return content
@@ -71,10 +77,9 @@ _opening = threading.Lock()
 
 
 def open_tar(shard: str) -> Tar:
-    """The tar, kept open as long as it is among the few last asked for."""
-    with (
-        _opening
-    ):  # the threads that load a bank come to a new tar together: one indexes it, the others wait
+    """A tar, opened; the 8 used last are kept open. Raises ConfigError as Tar does."""
+    # Threads that load a bank reach a new tar at the same time: one indexes it, the others wait.
+    with _opening:
         return _cached_tar(shard)
 
 

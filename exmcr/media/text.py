@@ -1,12 +1,13 @@
 """Texts."""
 
 import textwrap
+from typing import Any
 
 from exmcr.common.errors import BadItem
 
 
-def load(item) -> str:
-    """String -> the same with single spaces. Raises BadItem for anything else, or when nothing is left."""
+def load(item: Any) -> str:
+    """String -> the same string with single spaces. Raises BadItem for another type or no words."""
     if not isinstance(item, str):
         raise BadItem(f"a text is a string, not of type {type(item).__name__}")
     text = " ".join(item.split())
@@ -17,5 +18,4 @@ def load(item) -> str:
 
 def draw(axis, text: str) -> None:
     """Write a text into a matplotlib axis."""
-    words = textwrap.fill(text, 15)
-    axis.text(0.5, 0.5, words, ha="center", va="center", fontsize=9)
+    axis.text(0.5, 0.5, textwrap.fill(text, 15), ha="center", va="center", fontsize=9)

@@ -1,31 +1,25 @@
-"""C-MCR: two spaces connected in a new third one, by a head for each. arXiv:2305.14381.
+"""C-MCR (arXiv:2305.14381): two spaces connected in a new third one, with a head for each.
 
-Pseudo pairs are overlap-centric only. Both heads learn, so what either space knew by itself may be lost; Ex-MCR, which came
-after, keeps one of them as it is. The shapes of the heads are those of the authors' files (exmcr.projectors.CMCR)."""
+Its pseudo-pairs are centered at the overlap only. Both heads are trained, so knowledge of either
+space may be lost; Ex-MCR, its successor, leaves one of them unchanged. The shapes of the heads are
+those of the authors' files (exmcr.training.cmcr_heads).
+"""
 
-import numpy as np
 import torch
 
 from exmcr.common.errors import ConfigError
 from exmcr.methods.maps import Maps
+from exmcr.methods.networks import on_arrays
 from exmcr.pairing import pairs
 from exmcr.pairing.pools import Pools
 from exmcr.training import objectives
 from exmcr.training.cmcr_heads import CMCR
 from exmcr.training.loop import train
 
-FORMS = (
-    "clap-clip",
-    "ulip-clip",
-)  # the large heads for sound and pictures, the small ones for 3D and words
-FORM_BY_OVERLAP = {
-    "text": "clap-clip",
-    "image": "ulip-clip",
-}  # what the two spaces share tells them apart
+# The large heads, for sounds and images; the small heads, for 3D and texts.
+FORMS = ("clap-clip", "ulip-clip")
+FORM_BY_OVERLAP = {"text": "clap-clip", "image": "ulip-clip"}  # by what the two spaces share
 
-# The paper's values, and ours: steps and batch as params.yaml has them for Ex-MCR, both temperatures chosen on validation concepts of the
-# mini corpora. There tau2 moves the mean mAP of the 3D leaf by 2 points (0.02 is best) and that of the sound leaf by half a point; all
-# else tried (tau1, lambda, noise, steps) moves either by less than one point.
 PAPER = {
     "tau1": 0.01,  # of the aggregation [assumed; corroborated by a public re-use]
     "tau2": 0.01,  # of InfoNCE [assumed]
@@ -36,24 +30,32 @@ PAPER = {
     "lr": 1e-3,  # [assumed]
     "weight_decay": 0.01,  # AdamW's default [assumed]
 }
+# Steps and batch as in params.yaml for Ex-MCR, both temperatures chosen on validation concepts of
+# the mini corpora. There tau2 moves the mean mAP of the 3D leaf by 2 points (0.02 is best) and that
+# of the sound leaf by half a point; tau1, lambda, noise and steps move either by less than one.
 MINI = PAPER | {"tau1": 0.02, "tau2": 0.02, "batch": 512, "steps": 100}
 
 
 def cmcr_loss(
     model: CMCR, batch: dict[str, torch.Tensor], settings: dict
 ) -> dict[str, torch.Tensor]:
-    """The C-MCR objective on one batch of quadruples: {"intra", "inter", "total"}. arXiv:2305.14381, section 3.3.
+    """The C-MCR objective on one batch of quadruples: {"intra", "inter", "total"}.
 
-    inter = InfoNCE(o, o) + InfoNCE(x, y): the overlap of one space against its counterpart in the other, and the two other
-    modalities against each other, all after their heads, at temperature tau2.
-    intra = (|x' - o'|^2 + |y' - o'|^2) / 2: the two embeddings of one space attract, nothing repels [form corroborated by a
-    public re-use]. total = inter + lambda intra. settings: tau2, lambda."""
-    # Both modalities of a space in one pass: BatchNorm sees the mixture it will see in use.
+    arXiv:2305.14381, section 3.3. total = inter + lambda intra, where all vectors have passed
+    their heads (marked by '), and
+
+    inter = InfoNCE(o^L', o^B') + InfoNCE(x', y'), at temperature tau2: the overlap in one space
+    against its counterpart in the other, and the two other modalities against each other.
+    intra = (|x' - o^L'|^2 + |y' - o^B'|^2) / 2: the two embeddings of one space attract, nothing
+    repels [form corroborated by a public re-use].
+
+    settings: tau2, lambda.
+    """
+    # Both modalities of a space in one pass: BatchNorm sees the mixture that it will see in use.
     x, o_leaf = model.leaf(torch.cat([batch["x_leaf"], batch["o_leaf"]])).chunk(2)
     y, o_base = model.base(torch.cat([batch["y_base"], batch["o_base"]])).chunk(2)
-    inter = objectives.infonce(o_leaf, o_base, settings["tau2"]) + objectives.infonce(
-        x, y, settings["tau2"]
-    )
+    tau2 = settings["tau2"]
+    inter = objectives.infonce(o_leaf, o_base, tau2) + objectives.infonce(x, y, tau2)
     intra = (objectives.intra_loss(x, o_leaf) + objectives.intra_loss(y, o_base)) / 2
     return objectives.combined(inter, intra, settings)
 
@@ -66,33 +68,23 @@ def fit(
     settings: dict | None = None,
     progress: bool = False,
 ) -> Maps:
-    """Train both heads on the overlap-centric pseudo pairs of these pools -> maps of both spaces into the third.
+    """Train both heads on the overlap-centered pseudo-pairs of these pools.
 
-    settings: what of MINI is to differ. Raises ConfigError for an unknown form or setting."""
+    form      one of FORMS
+    settings  overrides of MINI
+
+    Returns maps of both spaces into the third one. Raises ConfigError for an unknown form or
+    setting.
+    """
     if form not in FORMS:
-        raise ConfigError(f"C-MCR has the forms {', '.join(FORMS)}, not {form!r}")
-    unknown = set(settings or {}) - set(MINI)
-    if unknown:
-        raise ConfigError(
-            f"C-MCR has no setting {', '.join(sorted(unknown))}; known: {', '.join(MINI)}"
-        )
+        raise ConfigError(f"C-MCR has no form {form!r}; known: {', '.join(FORMS)}")
+    if unknown := sorted((settings or {}).keys() - MINI.keys()):
+        raise ConfigError(f"C-MCR has no setting {', '.join(unknown)}; known: {', '.join(MINI)}")
     settings = MINI | (settings or {})
     pool = pairs.union([pairs.quadruples(pools, "overlap", settings["tau1"])])
     torch.manual_seed(seed)
-    model = CMCR(
-        pools.x_leaf.shape[1],
-        pools.y_base.shape[1],
-        pools.y_base.shape[1],
-        small=form == "ulip-clip",
-    )
+    d_leaf, d_base = pools.x_leaf.shape[1], pools.y_base.shape[1]
+    model = CMCR(d_leaf, d_base, d_base, small=form == "ulip-clip")
     train(model, pool, settings, seed, loss=cmcr_loss, progress=progress)
     model.cpu().eval()
-    return Maps(leaf=_through(model.leaf), base=_through(model.base))
-
-
-def _through(head: torch.nn.Module):
-    @torch.no_grad()
-    def project(vectors: np.ndarray) -> np.ndarray:
-        return head(torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32))).numpy()
-
-    return project
+    return Maps(leaf=on_arrays(model.leaf), base=on_arrays(model.base))

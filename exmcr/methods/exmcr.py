@@ -4,25 +4,18 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-import torch
-
 from exmcr.common.errors import ConfigError
 from exmcr.methods.maps import Maps
-from exmcr.methods.networks import pseudo_pairs
+from exmcr.methods.networks import on_arrays, pseudo_pairs
 from exmcr.pairing.pools import Pools
 from exmcr.training.fit import fit_projector
+from exmcr.training.losses import loss_named
 from exmcr.training.projectors import Projector
 
 
 def as_maps(projector: Projector) -> Maps:
     """A trained projector as maps: leaf vectors pass through it, the base is unchanged."""
-
-    @torch.no_grad()
-    def leaf(vectors: np.ndarray) -> np.ndarray:
-        return projector(torch.from_numpy(np.array(vectors, dtype=np.float32))).numpy()
-
-    return Maps(leaf=leaf)
+    return Maps(leaf=on_arrays(projector))
 
 
 def fit(
@@ -31,7 +24,7 @@ def fit(
     *,
     pair: dict,
     train: dict,
-    loss: Callable | None = None,
+    loss: Callable[..., dict] | None = None,
     weight: float | None = None,
     tau2: float | None = None,
     progress: bool = False,
@@ -41,19 +34,17 @@ def fit(
     pair    {"tau1", "centers"}
     train   settings of exmcr.training.fit.fit_projector
     loss    a function of exmcr.training.losses in place of the one that `train` names
-    weight  weight of the term that this loss adds; None for its own default
+    weight  weight of the term that the loss adds; None for its own default
     tau2    temperature in place of the one in `train`
 
     Raises ConfigError for invalid values.
     """
-    options: dict = {}
-    if loss is not None:
-        if weight is not None:
-            if "weight" not in inspect.signature(loss).parameters:
-                raise ConfigError(f"the loss {loss.__name__} has no weight to set")
-            loss = partial(loss, weight=weight)
-        options["loss"] = loss
+    chosen = loss or loss_named(train.get("loss", "exmcr"))
+    if weight is not None:
+        if "weight" not in inspect.signature(chosen).parameters:
+            raise ConfigError(f"the loss {chosen.__name__} has no weight to set")
+        chosen = partial(chosen, weight=weight)
     settings = train if tau2 is None else train | {"tau2": tau2}
     pool = pseudo_pairs(pools, pair["centers"], pair["tau1"])
-    projector, _ = fit_projector(pool, settings, seed, progress=progress, **options)
+    projector, _ = fit_projector(pool, settings, seed, progress=progress, loss=chosen)
     return as_maps(projector)

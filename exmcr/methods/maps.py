@@ -7,19 +7,22 @@ import numpy as np
 
 from exmcr.common.errors import ConfigError
 
+Map = Callable[[np.ndarray], np.ndarray]
+
 
 class NotApplicable(ConfigError):
-    """The method cannot be fitted to these spaces, whatever the data; the results table goes without it."""
+    """A method cannot be fitted to these spaces, whatever the data; tables then lack its rows."""
 
 
 def identity(vectors: np.ndarray) -> np.ndarray:
-    """The map of a base that is left as it is; `maps.base is identity` tells."""
+    """The map of an unchanged base; `maps.base is identity` tells whether a base is unchanged."""
     return vectors
 
 
 @dataclass
 class Maps:
-    """leaf: (n, d_leaf) -> (n, d), for the leaf's own modality x; base: (n, d_base) -> (n, d); all unit rows."""
+    """Maps of the leaf modality x, (n, d_leaf) -> (n, d), and of base vectors, (n, d_base) ->
+    (n, d), into a common space; all rows are of unit norm."""
 
-    leaf: Callable[[np.ndarray], np.ndarray]
-    base: Callable[[np.ndarray], np.ndarray] = identity
+    leaf: Map
+    base: Map = identity

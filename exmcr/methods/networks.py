@@ -1,6 +1,7 @@
-"""What the trained methods share: a small head, its settings, and the way from pools to a trained module."""
+"""What trained methods share: a small head, its settings, and training on pools."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -8,9 +9,10 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from exmcr.common.errors import ConfigError
+from exmcr.methods.maps import Map
 from exmcr.pairing.pairs import quadruples, union
 from exmcr.pairing.pools import Pools
-from exmcr.training import loop as training
+from exmcr.training.loop import train
 
 SETTINGS = {
     "steps": 100,
@@ -21,11 +23,15 @@ SETTINGS = {
     "tau2": 0.05,
 }
 
+Batch = dict[str, torch.Tensor]
+Network = TypeVar("Network", bound=nn.Module)
+
 
 class Head(nn.Module):
-    """normalize(W x + MLP(x)), one hidden layer: (n, dim) -> (n, out) of unit norm.
+    """normalize(W x + MLP(x)) with one hidden layer: (n, dim) -> (n, out), unit rows.
 
-    The MLP starts at zero, so that a head is a linear map first and bends where that pays."""
+    The MLP starts at zero, so a head starts as a linear map.
+    """
 
     def __init__(self, dim: int, out: int, hidden: int):
         super().__init__()
@@ -38,49 +44,54 @@ class Head(nn.Module):
         return normalize(self.linear(x) + self.bend(x), dim=1)
 
 
-def overlap_pairs(pools: Pools) -> dict[str, torch.Tensor]:
-    """The only true pairs there are, the overlap's items in both spaces, under the names that the training loop knows:
-    x_leaf (n, d_leaf) and o_base (n, d_base)."""
+def overlap_pairs(pools: Pools) -> Batch:
+    """The only true pairs, the overlap items in both spaces, under the names that the training
+    loop knows: x_leaf (n, d_leaf) and o_base (n, d_base)."""
     return {
         "x_leaf": torch.from_numpy(np.array(pools.o_leaf, np.float32)),
         "o_base": torch.from_numpy(np.array(pools.o_base, np.float32)),
     }
 
 
-def pseudo_pairs(pools: Pools, centers, tau1: float) -> dict[str, torch.Tensor]:
+def pseudo_pairs(pools: Pools, centers: Iterable[str], tau1: float) -> Batch:
     """Quadruples of these centers: {x_leaf, o_leaf, o_base, y_base}, each (n, d).
 
-    Kept with the pools: every method and seed asks for the same ones."""
-    made = vars(pools).setdefault("_made", {})
+    Those of each center and tau1 are kept with the pools, for other methods and seeds.
+    """
+    kept = vars(pools).setdefault("_quadruples", {})
     for center in centers:
-        if (center, tau1) not in made:
-            made[center, tau1] = quadruples(pools, center, tau1)
-    return union([made[center, tau1] for center in centers])
+        if (center, tau1) not in kept:
+            kept[center, tau1] = quadruples(pools, center, tau1)
+    return union([kept[center, tau1] for center in centers])
 
 
 def fitted(
-    build: Callable[[], nn.Module],
-    pool: dict[str, torch.Tensor],
+    build: Callable[[], Network],
+    pool: Batch,
     seed: int,
-    loss: Callable,
+    loss: Callable[[Network, Batch, dict], Batch],
     settings: dict,
-) -> nn.Module:
-    """build() trained on `pool` by exmcr.training.train with `loss(model, batch, settings) -> {"total": scalar}`; in eval mode.
+) -> Network:
+    """build() trained on `pool` ({part: (n, d)}), on the CPU and in eval mode.
 
-    settings: any of SETTINGS, which holds the defaults. Raises ConfigError for an unknown one."""
-    unknown = set(settings) - set(SETTINGS)
-    if unknown:
+    loss      loss(model, batch, settings) -> {"total": scalar}
+    settings  overrides of SETTINGS
+
+    Raises ConfigError for an unknown setting.
+    """
+    if unknown := sorted(settings.keys() - SETTINGS.keys()):
         raise ConfigError(
-            f"unknown settings of a trained method: {', '.join(sorted(unknown))}; known: {', '.join(SETTINGS)}"
+            f"unknown settings of a trained method: {', '.join(unknown)}; "
+            f"known: {', '.join(SETTINGS)}"
         )
     torch.manual_seed(seed)
     model = build()
-    training.train(model, pool, SETTINGS | settings, seed, loss=loss, progress=False)
+    train(model, pool, SETTINGS | settings, seed, loss=loss, progress=False)
     return model.cpu().eval()
 
 
-def on_arrays(module: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[np.ndarray], np.ndarray]:
-    """The module as a map of float32 arrays."""
+def on_arrays(module: Callable[[torch.Tensor], torch.Tensor]) -> Map:
+    """The module as a map of float32 arrays, without gradients."""
 
     @torch.no_grad()
     def apply(vectors: np.ndarray) -> np.ndarray:

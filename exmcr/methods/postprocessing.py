@@ -1,18 +1,25 @@
-"""Similarities made fairer after the fact, without labels and without training: hubs pushed down, modality gaps removed.
+"""Post-processors of similarities, without labels and without training: they reduce hubness or
+remove modality gaps.
 
-All share one signature: fn(queries (n, d), gallery (m, d), query_bank (a, d), gallery_bank (b, d), **settings) -> float64
-(n, m), all unit rows. Scores rank the gallery *within one query*; across queries, and across functions, they do not compare.
+All have one signature:
 
-The banks are unlabeled vectors of the query's and of the gallery's modality **from the training pools only**. A bank made of
-the test queries or the test gallery would let one query learn from the others, which retrieval one query at a time cannot.
+    fn(queries (n, d), gallery (m, d), query_bank (a, d), gallery_bank (b, d), **settings)
 
-cosine                    nothing is done
+takes unit rows and returns scores, float64 (n, m). Scores rank the gallery *within one query*; they
+cannot be compared across queries or functions.
+
+The banks are unlabeled vectors of the modalities of queries and gallery, **from the training pools
+only**. With a bank of test queries or of the test gallery, the ranking of one query would depend on
+other queries, which is not possible if queries come one at a time.
+
+cosine                    the similarity itself
 inverted_softmax          Smith et al., arXiv:1702.03859
 dynamic_inverted_softmax  QB-Norm, arXiv:2112.12777
 dual_inverted_softmax     DBNorm, "Balance Act", arXiv:2310.11612
 invgc, invgc_local        inverse graph convolution, without and with LocalAdj, arXiv:2310.13276
 mean_shift                Liang et al., arXiv:2203.02053
-centering                  each modality about its own mean (the first step of arXiv:1702.01417)"""
+centering                 each modality about its own mean (first step of arXiv:1702.01417)
+"""
 
 import numpy as np
 from scipy.special import logsumexp
@@ -20,79 +27,76 @@ from scipy.special import logsumexp
 from exmcr.common.errors import ConfigError
 
 
-def _checked(queries, gallery, query_bank, gallery_bank):
-    """float64 copies. Raises ConfigError for an empty bank or unequal dimensions."""
-    named = {
-        "queries": queries,
-        "gallery": gallery,
-        "query_bank": query_bank,
-        "gallery_bank": gallery_bank,
-    }
-    arrays = {name: np.asarray(value, np.float64) for name, value in named.items()}
-    for name in ("query_bank", "gallery_bank"):
-        if len(arrays[name]) == 0:
+Four = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _checked(queries, gallery, query_bank, gallery_bank) -> Four:
+    """As float64. Raises ConfigError for an empty bank or unequal dimensions."""
+    names = ("queries", "gallery", "query_bank", "gallery_bank")
+    q, g, qb, gb = (np.asarray(v, np.float64) for v in (queries, gallery, query_bank, gallery_bank))
+    for name, bank in (("query_bank", qb), ("gallery_bank", gb)):
+        if len(bank) == 0:
             raise ConfigError(f"{name} is empty; use the training pool of that modality")
-    if len({value.shape[1] for value in arrays.values()}) > 1:
-        raise ConfigError(
-            "vectors differ in dimension: "
-            + ", ".join(f"{name} {value.shape[1]}" for name, value in arrays.items())
-        )
-    return arrays.values()
+    dims = [v.shape[1] for v in (q, g, qb, gb)]
+    if len(set(dims)) > 1:
+        parts = (f"{name} {dim}" for name, dim in zip(names, dims, strict=True))
+        raise ConfigError(f"vectors differ in dimension: {', '.join(parts)}")
+    return q, g, qb, gb
 
 
-def _unit(vectors):
+def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def cosine(queries, gallery, query_bank, gallery_bank) -> np.ndarray:
-    """q.g: the similarity that all others are compared with."""
-    queries, gallery, _, _ = _checked(queries, gallery, query_bank, gallery_bank)
-    return queries @ gallery.T
+    """q.g: the similarity without post-processing."""
+    q, g, _, _ = _checked(queries, gallery, query_bank, gallery_bank)
+    return q @ g.T
 
 
 def inverted_softmax(queries, gallery, query_bank, gallery_bank, beta: float = 20.0) -> np.ndarray:
-    """log of exp(beta q.g) / sum over bank queries b of exp(beta b.g): what everyone likes is worth less."""
-    queries, gallery, query_bank, _ = _checked(queries, gallery, query_bank, gallery_bank)
-    return beta * queries @ gallery.T - logsumexp(beta * query_bank @ gallery.T, axis=0)
+    """log of exp(beta q.g) / sum over bank queries b of exp(beta b.g): items that are similar to
+    many queries lose."""
+    q, g, qb, _ = _checked(queries, gallery, query_bank, gallery_bank)
+    return beta * q @ g.T - logsumexp(beta * qb @ g.T, axis=0)
 
 
 def dynamic_inverted_softmax(
     queries, gallery, query_bank, gallery_bank, beta: float = 20.0, k: int = 1
 ) -> np.ndarray:
-    """Inverted softmax only for queries whose best answer is a suspect: among the k best of some query of the bank."""
+    """Inverted softmax only for queries whose best answer may be a hub, that is, among the k best
+    of some query of the bank."""
     plain = cosine(queries, gallery, query_bank, gallery_bank)
     normalized = inverted_softmax(queries, gallery, query_bank, gallery_bank, beta)
-    liked = np.argsort(
-        -cosine(query_bank, gallery, query_bank, gallery_bank), axis=1, kind="stable"
-    )[:, :k]
-    suspect = np.isin(plain.argmax(axis=1), liked)
+    of_bank = cosine(query_bank, gallery, query_bank, gallery_bank)
+    hubs = np.argsort(-of_bank, axis=1, kind="stable")[:, :k]
+    suspect = np.isin(plain.argmax(axis=1), hubs)
     return np.where(suspect[:, None], normalized, plain)
 
 
 def dual_inverted_softmax(
     queries, gallery, query_bank, gallery_bank, beta_query: float = 20.0, beta_gallery: float = 20.0
 ) -> np.ndarray:
-    """log of the product of two inverted softmaxes of q.g, one over the bank of queries, one over the bank of gallery items:
-    a hub is near to everything, also to its own kind."""
-    queries, gallery, query_bank, gallery_bank = _checked(
-        queries, gallery, query_bank, gallery_bank
-    )
-    liked = logsumexp(beta_query * query_bank @ gallery.T, axis=0) + logsumexp(
-        beta_gallery * gallery_bank @ gallery.T, axis=0
-    )
-    return (beta_query + beta_gallery) * queries @ gallery.T - liked
+    """log of the product of two inverted softmaxes of q.g, one over the bank of queries and one
+    over the bank of gallery items: a hub is close to all items, its own modality included."""
+    q, g, qb, gb = _checked(queries, gallery, query_bank, gallery_bank)
+    mass_query = logsumexp(beta_query * qb @ g.T, axis=0)
+    mass_gallery = logsumexp(beta_gallery * gb @ g.T, axis=0)
+    return (beta_query + beta_gallery) * q @ g.T - (mass_query + mass_gallery)
 
 
 def invgc(
     queries, gallery, query_bank, gallery_bank, rate_query: float = 1.0, rate_gallery: float = 1.0
 ) -> np.ndarray:
-    """Inverse graph convolution: a gallery item g moves away from what it resembles, g - rate * mean_b (g.b) b.
+    """Inverse graph convolution: a gallery item g moves away from similar bank items, to
+    g - rate * mean_b (g.b) b.
 
-    Once with the bank of gallery items, once with that of queries, each of unit norm; their mean, of unit norm, meets the
-    query. The paper tunes the rates for each data set; rightly: a rate too weak or too strong can be worse than none."""
-    return _inverse_convolution(
-        queries, gallery, query_bank, gallery_bank, rate_query, rate_gallery, None
-    )
+    Once with the bank of gallery items and once with that of queries, each normalized; the query is
+    compared with their normalized mean. The paper tunes the rates for each data set: too small or
+    too large a rate can be worse than none.
+    """
+    vectors = _checked(queries, gallery, query_bank, gallery_bank)
+    return _inverse_convolution(*vectors, rate_query, rate_gallery, None)
 
 
 def invgc_local(
@@ -104,21 +108,15 @@ def invgc_local(
     rate_gallery: float = 0.1,
     share: float = 0.01,
 ) -> np.ndarray:
-    """InvGC with LocalAdj: only the nearest `share` of each bank (at least one item) pushes."""
-    return _inverse_convolution(
-        queries, gallery, query_bank, gallery_bank, rate_query, rate_gallery, share
-    )
+    """InvGC with LocalAdj: items move away only from the nearest `share` of each bank, at least one
+    item."""
+    vectors = _checked(queries, gallery, query_bank, gallery_bank)
+    return _inverse_convolution(*vectors, rate_query, rate_gallery, share)
 
 
-def _inverse_convolution(
-    queries, gallery, query_bank, gallery_bank, rate_query, rate_gallery, share
-):
-    queries, gallery, query_bank, gallery_bank = _checked(
-        queries, gallery, query_bank, gallery_bank
-    )
-
-    def pushed(bank, rate):
-        weight = gallery @ bank.T
+def _inverse_convolution(q, g, qb, gb, rate_query, rate_gallery, share) -> np.ndarray:
+    def moved(bank: np.ndarray, rate: float) -> np.ndarray:
+        weight = g @ bank.T
         count = len(bank)
         if share is not None:
             count = max(1, int(share * len(bank)))
@@ -126,25 +124,24 @@ def _inverse_convolution(
             kept = np.zeros_like(weight)
             np.put_along_axis(kept, nearest, np.take_along_axis(weight, nearest, axis=1), axis=1)
             weight = kept
-        return _unit(gallery - rate * weight @ bank / count)
+        return _unit(g - rate * weight @ bank / count)
 
-    return queries @ _unit(pushed(gallery_bank, rate_gallery) + pushed(query_bank, rate_query)).T
+    return q @ _unit(moved(gb, rate_gallery) + moved(qb, rate_query)).T
 
 
 def mean_shift(queries, gallery, query_bank, gallery_bank, share: float = 1.0) -> np.ndarray:
-    """Move both modalities towards each other along the difference of their means (that of the banks), then to unit norm.
+    """Move both modalities towards each other along the difference of the means of their banks,
+    then normalize.
 
-    share 1 makes the means meet, 0 changes nothing, negative values widen the gap."""
-    queries, gallery, query_bank, gallery_bank = _checked(
-        queries, gallery, query_bank, gallery_bank
-    )
-    half = share * (query_bank.mean(axis=0) - gallery_bank.mean(axis=0)) / 2
-    return _unit(queries - half) @ _unit(gallery + half).T
+    share: 1 makes the means equal, 0 changes nothing, negative values widen the gap.
+    """
+    q, g, qb, gb = _checked(queries, gallery, query_bank, gallery_bank)
+    half = share * (qb.mean(axis=0) - gb.mean(axis=0)) / 2
+    return _unit(q - half) @ _unit(g + half).T
 
 
 def centering(queries, gallery, query_bank, gallery_bank) -> np.ndarray:
-    """Subtract from each modality the mean of its bank, then to unit norm: removes the gap and what all items share."""
-    queries, gallery, query_bank, gallery_bank = _checked(
-        queries, gallery, query_bank, gallery_bank
-    )
-    return _unit(queries - query_bank.mean(axis=0)) @ _unit(gallery - gallery_bank.mean(axis=0)).T
+    """Subtract from each modality the mean of its bank, then normalize: removes the gap and what
+    all items share."""
+    q, g, qb, gb = _checked(queries, gallery, query_bank, gallery_bank)
+    return _unit(q - qb.mean(axis=0)) @ _unit(g - gb.mean(axis=0)).T

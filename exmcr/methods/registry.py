@@ -1,8 +1,8 @@
-"""The methods of the comparison. A method or a post-processor joins by one entry of METHODS, and
-its settings by an entry of `compare` in params.yaml; a loss joins by one entry of
-exmcr.training.losses.LOSSES.
+"""The methods of the comparison.
 
-exmcr/evaluation/bench.py fits and scores them, exmcr/experiments/sweep.py tries their settings.
+A method or post-processor is added by one entry of METHODS, and its settings by an entry of
+`compare` in params.yaml; a loss is added by one entry of exmcr.training.losses.LOSSES.
+exmcr/evaluation/bench.py fits and scores methods, exmcr/experiments/sweep.py tunes their settings.
 """
 
 import inspect
@@ -35,26 +35,27 @@ Similarity = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarr
 
 @dataclass(frozen=True)
 class Method:
-    """fit       fit(pools, seed, **settings) -> Maps
-    paper     where it is from
-    seeded    whether the seed matters; if not, it runs once
-    settings  (params, leaf name) -> keyword arguments of fit that depend on the leaf or are set
-              elsewhere in params.yaml; those under `compare` come on top
-    after     post-processor: (queries (n, d), gallery (m, d), query bank, gallery bank, **settings)
-              -> similarity (n, m), from unit rows in the common space; the banks are the training
-              vectors of the same two modalities. Such an entry is named <method>+<post-processor>:
-              its fit has the settings of the method, its own settings are the post-processor's
+    """An entry of the comparison.
+
+    fit       fit(pools, seed, **settings) -> Maps
+    paper     its source
+    seeded    whether the result depends on the seed; if not, it is fitted once
+    settings  (params, leaf name) -> keyword arguments of fit that depend on the leaf or come from
+              other blocks of params.yaml; those under `compare` take precedence
+    after     post-processor (exmcr/methods/postprocessing.py), applied to the maps of fit. Such an
+              entry is named <method>+<post-processor>: its fit has the settings of the method, its
+              own settings are those of the post-processor
     """
 
     fit: Callable[..., Maps]
     paper: str = ""
     seeded: bool = False
     settings: Callable[[Any, str], dict] | None = None
-    after: Similarity | None = None
+    after: Callable[..., np.ndarray] | None = None
 
 
 def exmcr_settings(params, leaf: str) -> dict:
-    """What the stages `pair` and `train` use for this leaf."""
+    """The settings of the stages `pair` and `train` for this leaf."""
     return {"pair": params.pair_settings(), "train": params.train_settings(leaf)}
 
 
@@ -65,9 +66,9 @@ def cmcr_settings(params, leaf: str) -> dict:
 
 def _with_loss(loss: Loss) -> Method:
     """Ex-MCR with another inter-space loss."""
-    weighted = "weight" in inspect.signature(loss.function).parameters
-    fixed = {} if weighted else {"weight": None}  # not to be set in params.yaml
-    fit = partial(exmcr.fit, loss=loss.function, **fixed)
+    fit = partial(exmcr.fit, loss=loss.function)
+    if "weight" not in inspect.signature(loss.function).parameters:
+        fit = partial(fit, weight=None)  # cannot be set in params.yaml
     return Method(fit, loss.paper, seeded=True, settings=exmcr_settings)
 
 
@@ -87,13 +88,13 @@ METHODS: dict[str, Method] = {
     "freebind": Method(freebind, "arXiv:2405.04883", seeded=True),
     "omnibind": Method(omnibind, "arXiv:2407.11895", seeded=True),
     "cmcr": Method(cmcr.fit, "arXiv:2305.14381", seeded=True, settings=cmcr_settings),
-    # Ex-MCR as published, our recipe, and Ex-MCR with the losses of other papers
+    # Ex-MCR as published, our variant, and Ex-MCR with the losses of other papers
     "exmcr": Method(exmcr.fit, "arXiv:2310.08884", seeded=True, settings=exmcr_settings),
     "exmcr+": Method(
         exmcr_plus, "ours, after arXiv:2310.08884", seeded=True, settings=exmcr_settings
     ),
     **{f"exmcr-{name}": _with_loss(loss) for name, loss in LOSSES.items() if name != "exmcr"},
-    # post-processors, each on the maps of the method before the +
+    # post-processors, each on the maps of the method before the last +
     "hop+inverted-softmax": Method(hop, "arXiv:1702.03859", after=inverted_softmax),
     "hop+invgc": Method(hop, "arXiv:2310.13276", after=invgc),
     "hop+mean-shift": Method(hop, "arXiv:2203.02053", after=mean_shift),
@@ -107,21 +108,27 @@ def method_named(name: str) -> Method:
     return METHODS[name]
 
 
-def settings_of(params, name: str, leaf: str) -> dict:
-    """Keyword arguments of a method's fit for one leaf; those of "hop+invgc" are those of "hop".
+def seeds_of(params, name: str) -> list[int]:
+    """The seeds with which a method is fitted: those of params.yaml, or 0 if none matters.
 
     Raises ConfigError for an unknown method.
     """
+    return list(params.seeds) if method_named(name).seeded else [0]
+
+
+def settings_of(params, name: str, leaf: str) -> dict:
+    """Keyword arguments of the fit of a method for one leaf; those of "hop+invgc" are those of
+    "hop". params: exmcr.config.Params. Raises ConfigError for an unknown method."""
     method = method_named(name)
     fitted = name.rsplit("+", 1)[0] if method.after else name
-    given = method.settings(params, leaf) if method.settings else {}
-    return given | params.method_settings(fitted)
+    settings = method.settings(params, leaf) if method.settings else {}
+    return settings | params.method_settings(fitted)
 
 
 def after_of(params, name: str) -> Similarity | None:
-    """The post-processor of an entry with its settings, or None."""
+    """The post-processor of a method with its settings, or None."""
     after = method_named(name).after
-    return after and partial(after, **params.method_settings(name))
+    return partial(after, **params.method_settings(name)) if after else None
 
 
 def wrong_settings(params) -> list[str]:
@@ -148,10 +155,11 @@ def check_settings(params) -> None:
 
 def _known_settings(params, method: Method) -> set[str] | None:
     """Names that `compare` may set; None if the method checks them itself."""
-    function, skipped = (method.after, 4) if method.after else (method.fit, 2)
-    arguments = list(inspect.signature(function).parameters.values())[skipped:]
-    if any(p.kind is p.VAR_KEYWORD for p in arguments):
+    function, positional = (method.after, 4) if method.after else (method.fit, 2)
+    arguments = list(inspect.signature(function).parameters.values())[positional:]
+    if any(argument.kind is argument.VAR_KEYWORD for argument in arguments):
         return None
     elsewhere = method.settings(params, params.leaves[0].name) if method.settings else {}
     fixed = method.fit.keywords if isinstance(method.fit, partial) else {}
-    return {p.name for p in arguments} - {"loss", "progress"} - set(elsewhere) - set(fixed)
+    names = {argument.name for argument in arguments} - {"loss", "progress"}
+    return names - elsewhere.keys() - fixed.keys()

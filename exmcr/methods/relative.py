@@ -1,7 +1,10 @@
-"""Relative representations: an item is its similarities to anchors, items known in both spaces.
+"""Relative representations: an item is described by its similarities to anchors, items known in
+both spaces.
 
-Moschella et al., ICLR 2023, arXiv:2209.15430; and ASIF (Norelli et al., NeurIPS 2023, arXiv:2210.01738), which keeps the few
-largest of them. Neither learns anything. The base does not stay as it is: it too is rewritten in similarities."""
+Moschella et al., ICLR 2023, arXiv:2209.15430; and ASIF (Norelli et al., NeurIPS 2023,
+arXiv:2210.01738), which keeps only the largest similarities. Neither is trained. The base changes:
+it too is described by similarities.
+"""
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -14,9 +17,11 @@ from exmcr.pairing.pools import Pools
 
 
 def relative(pools: Pools, seed: int = 0, *, anchors: int = 512) -> Maps:
-    """x -> normalize(x A^L), y -> normalize(y A^B), A the same `anchors` overlap items drawn by `seed`.
+    """x -> normalize(x A^L), y -> normalize(y A^B); A are `anchors` overlap items, drawn by `seed`.
 
-    Cosines do not change when a space is turned, so neither does the result. Raises ConfigError for anchors < 1."""
+    Cosines do not change under rotations of a space, so neither does the result. Raises
+    ConfigError for anchors < 1.
+    """
     chosen = _draw(pools, anchors, seed)
     a_leaf, a_base = pools.o_leaf[chosen].T, pools.o_base[chosen].T
     return Maps(leaf=lambda x: unit(x @ a_leaf), base=lambda y: unit(y @ a_base))
@@ -25,11 +30,14 @@ def relative(pools: Pools, seed: int = 0, *, anchors: int = 512) -> Maps:
 def asif(
     pools: Pools, seed: int = 0, *, keep: int = 100, power: float = 4.0, anchors: int | None = None
 ) -> Maps:
-    """Relative to all overlap items (or `anchors` of them), but only the `keep` largest similarities, each ** power, the rest zero.
+    """Relative to all overlap items, or to `anchors` of them: the `keep` largest similarities, each
+    ** power, the rest zero.
 
-    keep 800 and power 8 in the paper for 1.6 M anchors [assumed]. Raises ConfigError for keep or anchors < 1."""
+    The paper takes keep 800 and power 8 for 1.6 M anchors [assumed]. Raises ConfigError for keep or
+    anchors < 1.
+    """
     if keep < 1:
-        raise ConfigError(f"asif keeps at least one similarity, not {keep}")
+        raise ConfigError(f"asif: keep must be at least 1, is {keep}")
     chosen = _draw(pools, anchors or len(pools.o_leaf), seed)
     a_leaf, a_base = pools.o_leaf[chosen], pools.o_base[chosen]
 
@@ -40,17 +48,20 @@ def asif(
 
 
 def described(vectors: np.ndarray, anchors: np.ndarray, keep: int, power: float) -> csr_array:
-    """The `keep` largest similarities s of (n, d) unit rows to (m, d) unit rows, as max(s, 1e-6) ** power -> (n, m), float64, unit rows.
+    """Descriptions of unit rows (n, d) by anchors, unit rows (m, d): sparse (n, m), float64, unit
+    rows.
 
-    Sparse, since m may be millions; all m are kept where there are fewer than `keep`."""
+    An entry is max(s, 1e-6) ** power for the `keep` largest similarities s of a row (all m if there
+    are fewer), zero for others. Sparse, since m may be millions.
+    """
     best = topk(vectors, anchors, min(keep, len(anchors)))
-    # A row without any positive similarity still has a direction; in float32 it would have none, 1e-6 ** 8 being 0 there.
+    # A row without any positive similarity still has a direction. Not in float32, where
+    # 1e-6 ** 8 is 0.
     weights = np.maximum(best.scores.astype(np.float64), 1e-6) ** power
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
     starts = np.arange(0, weights.size + 1, weights.shape[1])
-    return csr_array(
-        (weights.ravel(), best.indices.ravel(), starts), shape=(len(vectors), len(anchors))
-    )
+    entries = (weights.ravel(), best.indices.ravel(), starts)
+    return csr_array(entries, shape=(len(vectors), len(anchors)))
 
 
 def _draw(pools: Pools, anchors: int, seed: int) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""A regularized linear map, the mapping of SITTA (Paischer et al. 2023, arXiv:2307.05591) between two spaces on shared items."""
+"""A regularized linear map: the mapping between two spaces on shared items in SITTA (Paischer et
+al. 2023, arXiv:2307.05591)."""
 
 import numpy as np
 
@@ -11,8 +12,10 @@ from exmcr.pairing.pools import Pools
 def ridge(pools: Pools, seed: int = 0, *, alpha: float = 1.0) -> Maps:
     """W = argmin |O^L W - O^B|^2 + alpha |W|^2; x -> normalize(x W).
 
-    alpha > 0 is absolute: unit rows make the mean eigenvalue of O^L^T O^L equal to n / d. Least squares spends its freedom on
-    directions in which the overlap hardly varies; another modality may vary there. Raises ConfigError for alpha <= 0."""
+    alpha > 0 is absolute; with unit rows the mean eigenvalue of O^L^T O^L is n / d. Least squares
+    overfits directions in which the overlap hardly varies, and another modality may vary there.
+    Raises ConfigError for alpha <= 0.
+    """
     if alpha <= 0:
         raise ConfigError(f"ridge needs alpha > 0, got {alpha}; without it the map is 'lstsq'")
     o = np.asarray(pools.o_leaf, np.float64)

@@ -1,12 +1,14 @@
-"""Two projectors and a contrastive loss, trained on the overlap: "From Unimodal to Multimodal" (arXiv:2409.19425).
+"""Two projectors trained on the overlap with a contrastive loss: "From Unimodal to Multimodal"
+(arXiv:2409.19425).
 
-The paper aligns a frozen vision and a frozen text encoder on image-text pairs; here the pairs are the items that leaf and
-base both know. Both sides are projected, so the base does not stay as it is."""
+The paper aligns a frozen vision and a frozen text encoder on image-text pairs; here the pairs are
+the overlap items in leaf and base. Both sides are projected, so the base changes.
+"""
 
 from torch import nn
 
 from exmcr.methods.maps import Maps
-from exmcr.methods.networks import Head, fitted, on_arrays, overlap_pairs
+from exmcr.methods.networks import Batch, Head, fitted, on_arrays, overlap_pairs
 from exmcr.pairing.pools import Pools
 from exmcr.training.objectives import infonce
 
@@ -23,18 +25,15 @@ class Projectors(nn.Module):
 def unimodal(pools: Pools, seed: int = 0, *, out: int = 256, hidden: int = 256, **settings) -> Maps:
     """Symmetric InfoNCE between leaf head and base head over the overlap items.
 
-    The paper's heads are residual MLPs with a learned temperature [assumed]; here the temperature tau2 is fixed.
-    settings: see networks.SETTINGS."""
+    The heads of the paper are residual MLPs with a learned temperature [assumed]; here the
+    temperature tau2 is fixed. settings: overrides of networks.SETTINGS.
+    """
 
-    def loss(model, batch, given):
-        return {
-            "total": infonce(
-                model.leaf(batch["x_leaf"]), model.base(batch["o_base"]), given["tau2"]
-            )
-        }
+    def loss(model: Projectors, batch: Batch, given: dict) -> Batch:
+        leaf, base = model.leaf(batch["x_leaf"]), model.base(batch["o_base"])
+        return {"total": infonce(leaf, base, given["tau2"])}
 
     d_leaf, d_base = pools.o_leaf.shape[1], pools.o_base.shape[1]
-    model = fitted(
-        lambda: Projectors(d_leaf, d_base, out, hidden), overlap_pairs(pools), seed, loss, settings
-    )
+    pairs = overlap_pairs(pools)
+    model = fitted(lambda: Projectors(d_leaf, d_base, out, hidden), pairs, seed, loss, settings)
     return Maps(leaf=on_arrays(model.leaf), base=on_arrays(model.base))

@@ -1,8 +1,11 @@
 """The public API: encode, search, combine, save, load.
 
-exmcr.py   class ExMCR
-files.py   what a model is made of, and the files it is stored in
-search.py  nearest items of a project, and what to ask about (notebook 06_search)
-export.py  the files of the authors' code
-verify.py  the authors' demo against the numbers that they published
+exmcr.py      class ExMCR
+parts.py      the base and the leaves that a model consists of
+encoded.py    raw items in, vectors out
+files.py      models of projects, of the authors' files, and of folders that `save` wrote
+search.py     the nearest items of a project, and example queries (notebook 06_search)
+export.py     the projectors as files for the authors' code
+verify.py     the authors' models against the numbers that they published
+published.py  these numbers
 """

@@ -1,38 +1,40 @@
-"""`exmcr export`: the projectors of a project as one folder for ExMCR.load, or as the files of the authors' code."""
+"""The projectors of a model as files for the authors' code."""
 
 from pathlib import Path
 
 from exmcr.common.errors import ConfigError
 from exmcr.model.exmcr import ExMCR
 from exmcr.model.files import OFFICIAL
+from exmcr.model.parts import Base, Leaf
 from exmcr.training import projectors
 
 
 def write_official(model: ExMCR, folder: str | Path, seed: int | None = None) -> list[Path]:
-    """One seed of every leaf as `ex_clap.pt` and `ex_ulip.pt` (float32, flat state dicts): the authors' inference code
-    runs them unchanged. Returns the paths.
+    """Write one seed of every leaf (default: the first) as ex_clap.pt and ex_ulip.pt.
 
-    Raises ConfigError for a leaf that is not from their encoders, or whose sizes their network does not have."""
-    folder = Path(folder)
-    known = {space: file for file, space, _ in OFFICIAL.values()}
+    The authors' inference code runs these files unchanged: float32, flat state dicts. Returns the
+    paths. Raises ConfigError, before anything is written, for a leaf that is not from their
+    encoders, an unknown seed, or a projector of another architecture than theirs.
+    """
+    files = {space: file for file, space, _ in OFFICIAL.values()}
     chosen = {}
     for leaf in model.leaves.values():
-        if leaf.space not in known or model.base.space != "clip":
+        _check_spaces(leaf, model.base, list(files))
+        projector, theirs = leaf.projector(seed), projectors.Projector().architecture
+        if projector.architecture != theirs:
             raise ConfigError(
-                f"the authors' code runs {', '.join(known)} into clip, not '{leaf.space}' into '{model.base.space}'"
+                f"the authors' code runs projectors of {theirs}; that of leaf '{leaf.name}' has "
+                f"{projector.architecture}"
             )
-        seed_used = next(iter(leaf.projectors)) if seed is None else seed
-        if seed_used not in leaf.projectors:
-            raise ConfigError(
-                f"leaf '{leaf.name}' has no projector of seed {seed_used}, only of {', '.join(map(str, leaf.projectors))}"
-            )
-        projector = leaf.projectors[seed_used]
-        found, theirs = projector.architecture, projectors.Projector().architecture
-        if found != theirs:
-            raise ConfigError(
-                f"the authors' network is {theirs}; the projector of leaf '{leaf.name}' is {found}"
-            )
-        chosen[folder / known[leaf.space]] = projector
+        chosen[Path(folder) / files[leaf.space]] = projector
     for path, projector in chosen.items():
         projectors.save(projector, path)
     return list(chosen)
+
+
+def _check_spaces(leaf: Leaf, base: Base, known: list[str]) -> None:
+    if leaf.space not in known or base.space != "clip":
+        raise ConfigError(
+            f"the authors' code runs {', '.join(known)} into clip, not '{leaf.space}' into "
+            f"'{base.space}'"
+        )

@@ -1,12 +1,14 @@
-"""What an ExMCR is made of, and where it comes from and goes to: a trained project, the authors' files, a folder of its own.
+"""Where models come from: a trained project, the authors' files, a folder that `write` wrote.
 
-A model in a folder is two files: exmcr.safetensors (the projectors of every leaf and seed, `<leaf>/<seed>/<parameter>`) and
-exmcr.json (the spaces they were trained on, with fingerprints, and how)."""
+A stored model is two files. exmcr.safetensors holds the projectors of every leaf and seed, as
+`<leaf>/<seed>/<parameter>`; exmcr.json says which spaces they were trained on, with fingerprints,
+and how.
+"""
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
 
@@ -14,108 +16,85 @@ from exmcr.common import checkpoints
 from exmcr.common.errors import ConfigError
 from exmcr.common.files import atomic_write, write_json
 from exmcr.common.hashing import sha256
-from exmcr.project import Project
+from exmcr.model.parts import Base, Leaf
 from exmcr.spaces import space_class, weights
 from exmcr.training import projectors
-from exmcr.training.projectors import Projector
+
+if TYPE_CHECKING:
+    from exmcr.project import Project
 
 FORMAT = "exmcr 1"
+# The authors' projectors: {modality: (file, space, overlap)}.
 OFFICIAL = {
     "audio": ("ex_clap.pt", "clap", "text"),
     "points": ("ex_ulip.pt", "ulip2", "image"),
-}  # modality: file, space, overlap
-NOTE = (
-    "leaf_space",
-    "base_space",
-    "leaf_fingerprint",
-    "base_fingerprint",
-    "pair",
-    "train",
-)  # beside a projector
-
-
-@dataclass
-class Base:
-    """The frozen space that everything is brought into."""
-
-    space: str  # registry name
-    fingerprint: str  # of the encoder the projectors were trained towards; "" where the weights do not tell (the authors')
-    dim: int
-    modalities: tuple[str, ...]
-
-
-@dataclass
-class Leaf:
-    """A frozen space with the projectors that bring one modality of it into the base."""
-
-    name: str
-    modality: str
-    overlap: str  # the modality it shares with the base
-    space: str
-    fingerprint: str
-    dim: int
-    projectors: dict[int, Projector]  # by seed
-    training: dict = field(default_factory=dict)  # the parameters that made them
+}
+# What is needed of the note beside a projector (exmcr/training/stage.py).
+NOTE = ("leaf_space", "base_space", "leaf_fingerprint", "base_fingerprint", "pair", "train")
 
 
 def of_project(
-    project: Project | str | Path, seeds: Iterable[int] | None = None
-) -> tuple[Base, list[Leaf], dict[str, dict]]:
-    """What a project trained, and the options of its encoders by registry name. Raises ConfigError as ExMCR.from_project."""
+    project: "Project | str | Path", seeds: Iterable[int] | None = None
+) -> tuple[Base, list[Leaf], dict[str, dict[str, Any]]]:
+    """The base and the leaves that a project trained, and {space: arguments of load_space}.
+
+    Raises ConfigError as ExMCR.from_project.
+    """
+    # Models that are not of a project do without its dependencies.
+    from exmcr.project import Project
+
     project = project if isinstance(project, Project) else Project(project)
     params = project.params
-    seeds = list(params.seeds if seeds is None else seeds)
-    if not seeds:
+    chosen = list(params.seeds if seeds is None else seeds)
+    if not chosen:
         raise ConfigError("a model needs at least one seed")
-    leaves, bases = [], {}
+    leaves, targets = [], {}
     for leaf in project.leaves:
-        made, notes = {}, {}
-        for seed in seeds:
-            path = project.projector_path(leaf.name, seed)
-            made[seed], notes[seed] = (
-                projectors.load(path),
-                _read_json(path.with_suffix(".json"), NOTE),
-            )
-        seed = seeds[0]
-        note, space = notes[seed], params.leaf_space(leaf)
-        if len({(n["leaf_fingerprint"], n["base_fingerprint"]) for n in notes.values()}) > 1:
-            raise ConfigError(
-                f"the seeds of leaf '{leaf['name']}' were trained on different encoders; run the train stage again"
-            )
-        if (note["leaf_space"], note["base_space"]) != (space, params.base_space):
-            raise ConfigError(
-                f"the projector of leaf '{leaf['name']}' was trained from '{note['leaf_space']}' into '{note['base_space']}', "
-                f"params.yaml asks for '{space}' into '{params.base_space}'; run the train stage again"
-            )
-        bases[leaf.name] = note["base_fingerprint"]
-        leaves.append(
-            Leaf(
-                leaf.name,
-                leaf.modality,
-                leaf.overlap,
-                space,
-                note["leaf_fingerprint"],
-                made[seed].dim,
-                made,
-                {"pair": note["pair"], "train": note["train"]},
-            )
-        )
-    if len(set(bases.values())) > 1:
+        part, targets[leaf.name] = _trained(project, leaf, chosen)
+        leaves.append(part)
+    if len(set(targets.values())) > 1:
         raise ConfigError(
-            f"leaves were trained towards different base encoders: {bases}; run the train stage again"
+            f"leaves were trained towards different base encoders: {targets}; run the train stage "
+            "again"
         )
-    name = params.base_space
-    base = Base(
-        name,
-        bases[leaves[0].name],
-        next(iter(leaves[0].projectors.values())).out,
-        space_class(name).modalities,
+    name, dim = params.base_space, leaves[0].projector().out
+    base = Base(name, targets[leaves[0].name], dim, tuple(space_class(name).modalities))
+    spaces = (name, *(leaf.space for leaf in leaves))
+    options = {space: params.encoder_options(space) | {"root": project.root} for space in spaces}
+    return base, leaves, options
+
+
+def _trained(project: "Project", leaf, seeds: list[int]) -> tuple[Leaf, str]:
+    """A leaf (of params.yaml) with the projectors of these seeds, and the fingerprint of the base
+    encoder that they were trained towards."""
+    trained, notes = {}, []
+    for seed in seeds:
+        path = project.projector_path(leaf.name, seed)
+        trained[seed] = projectors.load(path)
+        notes.append(_read_json(path.with_suffix(".json"), NOTE))
+    note, space = notes[0], project.params.leaf_space(leaf)
+    if len({(n["leaf_fingerprint"], n["base_fingerprint"]) for n in notes}) > 1:
+        raise ConfigError(
+            f"the seeds of leaf '{leaf.name}' were trained on different encoders; run the train "
+            "stage again"
+        )
+    if (note["leaf_space"], note["base_space"]) != (space, project.params.base_space):
+        raise ConfigError(
+            f"the projector of leaf '{leaf.name}' was trained from '{note['leaf_space']}' into "
+            f"'{note['base_space']}', params.yaml names '{space}' into "
+            f"'{project.params.base_space}'; run the train stage again"
+        )
+    part = Leaf(
+        name=leaf.name,
+        modality=leaf.modality,
+        overlap=leaf.overlap,
+        space=space,
+        fingerprint=note["leaf_fingerprint"],
+        dim=trained[seeds[0]].dim,
+        projectors=trained,
+        training={"pair": note["pair"], "train": note["train"]},
     )
-    chosen = {
-        space: params.encoder_options(space) | {"root": project.root}
-        for space in (name, *(leaf.space for leaf in leaves))
-    }
-    return base, leaves, chosen
+    return part, note["base_fingerprint"]
 
 
 def official(
@@ -137,30 +116,28 @@ def official(
         projector = projectors.load(path)
         leaves.append(
             Leaf(
-                modality,
-                modality,
-                overlap,
-                space,
-                "",
-                projector.dim,
-                {0: projector},
-                {"source": file, "sha256": sha256(path)},
+                name=modality,
+                modality=modality,
+                overlap=overlap,
+                space=space,
+                fingerprint="",
+                dim=projector.dim,
+                projectors={0: projector},
+                training={"source": file, "sha256": sha256(path)},
             )
         )
     return Base("clip", "", projectors.DIM, ("image", "text")), leaves
 
 
 def write(folder: str | Path, base: Base, leaves: list[Leaf]) -> Path:
-    """exmcr.safetensors and exmcr.json in `folder`, in place of a model that is there. Returns the folder."""
+    """Write a model into a folder, replacing one that is there. Returns the folder."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {}
-    for leaf in leaves:
-        for seed, projector in leaf.projectors.items():
-            state |= {
-                f"{leaf.name}/{seed}/{name}": tensor.cpu().contiguous()
-                for name, tensor in projector.state_dict().items()
-            }
+    state = {
+        f"{leaf.name}/{seed}/{name}": tensor.cpu().contiguous()
+        for leaf in leaves
+        for seed, projector in leaf.projectors.items()
+        for name, tensor in projector.state_dict().items()
+    }
     with atomic_write(folder / "exmcr.safetensors") as draft:
         save_file(state, draft)
     content = {
@@ -191,13 +168,14 @@ def write(folder: str | Path, base: Base, leaves: list[Leaf]) -> Path:
 
 
 def read(folder: str | Path) -> tuple[Base, list[Leaf]]:
-    """What `write` wrote. Raises ConfigError when a file is missing, damaged, or not of this model."""
+    """Read what `write` wrote. Raises ConfigError if a file is missing, damaged, or does not
+    belong to this model."""
     folder = Path(folder)
-    tensors = folder / "exmcr.safetensors"
-    content = _read_json(folder / "exmcr.json", ("format",))
-    if content.get("format") != FORMAT:
+    tensors, note = folder / "exmcr.safetensors", folder / "exmcr.json"
+    content = _read_json(note, ("format",))
+    if content["format"] != FORMAT:
         raise ConfigError(
-            f"{folder / 'exmcr.json'} is of format {content.get('format')!r}, this version reads {FORMAT!r}"
+            f"{note} is of format {content['format']!r}, this version reads {FORMAT!r}"
         )
     state = checkpoints.load(tensors)
     if sha256(tensors) != content.get("weights_sha256"):
@@ -205,15 +183,7 @@ def read(folder: str | Path) -> tuple[Base, list[Leaf]]:
             f"{tensors} is not the file that exmcr.json beside it describes; export the model again"
         )
     try:
-        leaves = []
-        for entry in content["leaves"]:
-            made = {}
-            for seed in entry["seeds"]:
-                prefix = f"{entry['name']}/{seed}/"
-                made[seed] = projectors.from_state(
-                    {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
-                )
-            leaves.append(Leaf(**{k: v for k, v in entry.items() if k != "seeds"}, projectors=made))
+        leaves = [_leaf(entry, state) for entry in content["leaves"]]
         base = Base(**content["base"] | {"modalities": tuple(content["base"]["modalities"])})
     except (KeyError, TypeError, RuntimeError) as error:
         raise ConfigError(
@@ -222,10 +192,21 @@ def read(folder: str | Path) -> tuple[Base, list[Leaf]]:
     return base, leaves
 
 
+def _leaf(entry: dict, state: dict) -> Leaf:
+    """A leaf from its entry in exmcr.json and the tensors of the model."""
+    stored = {}
+    for seed in entry["seeds"]:
+        prefix = f"{entry['name']}/{seed}/"
+        stored[seed] = projectors.from_state(
+            {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}
+        )
+    return Leaf(**{k: v for k, v in entry.items() if k != "seeds"}, projectors=stored)
+
+
 def _read_json(path: Path, needed: tuple[str, ...]) -> dict:
     if not path.is_file():
         raise ConfigError(
-            f"no {path}; a model is made by `exmcr export`, a projector's note by the train stage"
+            f"no {path}; `exmcr export` makes a model, the train stage a projector with its note"
         )
     try:
         content = json.loads(path.read_text())

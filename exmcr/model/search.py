@@ -1,17 +1,20 @@
-"""What 06_search asks and shows: the nearest items of a bank, what to ask about, players for sounds."""
+"""Search in a project: the nearest items, example queries, and players for sounds."""
 
 import html
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from exmcr.banks.bank import Bank
+from exmcr.common.errors import ConfigError
 from exmcr.model.exmcr import ExMCR
-from exmcr.project import Project
+
+if TYPE_CHECKING:
+    from exmcr.project import Project
 
 
 def nearest(
-    project: Project,
+    project: "Project",
     model: ExMCR,
     query: np.ndarray,
     modality: str,
@@ -19,41 +22,51 @@ def nearest(
     split: str = "test",
     seed: int | None = None,
 ) -> pd.DataFrame:
-    """The k best items of a modality for one query (1, d) in the base space: rows of the item table, best first, with `score`, a cosine."""
+    """The k items of a modality nearest to one query, (1, d) in the base space.
+
+    seed: which projector, if a leaf has this modality; default: the first. Returns rows of the
+    item table, nearest first, with their cosine as `score`; fewer than k if the split has fewer.
+    Raises ConfigError if there is no bank, or if it holds items that are not in the item table.
+    """
     leaf = model.leaf_of(modality)
-    bank = Bank(project.root / "banks" / (leaf or model.base).space / modality / split)
+    bank = project.bank((leaf or model.base).space, modality, split)
     found = model.search(query, bank, min(k, len(bank)), seed)
-    return (
-        project.items.set_index("id", drop=False)
-        .loc[bank.ids[found.indices[0]]]
-        .assign(score=found.scores[0])
-    )
+    ids, items = bank.ids[found.indices[0]], project.items.set_index("id", drop=False)
+    unknown = [i for i in ids if i not in items.index]
+    if unknown:
+        raise ConfigError(
+            f"bank {bank.folder} holds items that are not in {project.items_path}, e.g. "
+            f"{unknown[0]!r}; run `exmcr extract` again"
+        )
+    return items.loc[ids].assign(score=found.scores[0])
 
 
-def familiar_concepts(project: Project, modality: str, n: int) -> list[str]:
-    """The concepts with most training items of a modality, of those that test items of it and test pictures show, most first."""
+def familiar_concepts(project: "Project", modality: str, n: int) -> list[str]:
+    """The n concepts with most training items of a modality, most first, among those that occur
+    both in its test items and in the test images."""
     rows = project.items[(project.items.concept != "") & (project.items["of"] == "")]
     count = rows.groupby(["concept", "split", "modality"]).size()
-    shown = [
-        set(count.xs(("test", m), level=["split", "modality"]).index) for m in (modality, "image")
-    ]
-    trained = count.xs(("train", modality), level=["split", "modality"])
-    return (
-        trained[trained.index.isin(shown[0] & shown[1])]
-        .sort_values(ascending=False, kind="stable")
-        .head(n)
-        .index.tolist()
+    tested, pictured = (
+        set(count.xs(("test", name), level=["split", "modality"]).index)
+        for name in (modality, "image")
     )
+    trained = count.xs(("train", modality), level=["split", "modality"])
+    usable = trained[trained.index.isin(tested & pictured)]
+    return usable.sort_values(ascending=False, kind="stable").head(n).index.tolist()
 
 
-def example(project: Project, modality: str, concept: str, split: str = "test") -> pd.Series:
-    """The first item of this modality that is an instance of `concept`; of any, when there is none."""
+def example(project: "Project", modality: str, concept: str, split: str = "test") -> pd.Series:
+    """The first item of this modality that is an instance of `concept`, or, if there is none, the
+    first item of the modality."""
     rows = project.items[(project.items.modality == modality) & (project.items.split == split)]
     return rows.loc[(rows.concept != concept).sort_values(kind="stable").index[0]]
 
 
-def listen(project: Project, rows: pd.DataFrame):
-    """Players for the sounds among these rows of the item table, each under its caption (and its score, if it has one)."""
+def listen(project: "Project", rows: pd.DataFrame):
+    """Players (IPython HTML) for the sounds among these rows of the item table.
+
+    Each player is below its caption, and its score if the rows have one.
+    """
     from IPython.display import HTML, Audio
 
     players = []
@@ -61,5 +74,5 @@ def listen(project: Project, rows: pd.DataFrame):
         sound = project.load_item(row)
         score = f" ({row.score:.2f})" if "score" in rows else ""
         player = Audio(sound.samples, rate=sound.rate, normalize=False)._repr_html_()
-        players.append(f"<div>{html.escape(row.caption)}{score}{player}</div>")
+        players.append(f"<div>{html.escape(str(row.caption))}{score}{player}</div>")
     return HTML(f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(players)}</div>')

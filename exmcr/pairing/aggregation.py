@@ -1,4 +1,4 @@
-"""Softmax aggregation: how an embedding of one bank finds its counterpart in another."""
+"""Softmax aggregation: the counterpart of an embedding in another bank. arXiv:2310.08884."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,7 @@ from torch.nn.functional import normalize
 
 from exmcr import kernels
 from exmcr.kernels import aggregate as fast
-
-Array = np.ndarray | torch.Tensor
+from exmcr.kernels.tiles import Array, checked_rows, prepare
 
 
 def softmax_aggregation(
@@ -18,7 +17,7 @@ def softmax_aggregation(
     """agg(q -> K; V) = normalize(softmax(q K^T / tau) V). arXiv:2310.08884, section 3.2.
 
     queries (n, d), keys (m, d), values (m, dv): unit rows. tau > 0. Returns (n, dv), unit rows.
-    The n x m weights are held in memory; exmcr/kernels/aggregate.py streams them.
+    Holds the n x m weights in memory; exmcr/kernels/aggregate.py computes them in tiles.
     """
     weights = torch.softmax(queries @ keys.T / tau, dim=1)
     return normalize(weights @ values, dim=1)
@@ -27,12 +26,18 @@ def softmax_aggregation(
 def aggregate(
     queries: Array, keys: Array, values: Sequence[Array], tau: float, device=None
 ) -> list[np.ndarray]:
-    """`softmax_aggregation` of each bank of `values`, by the streaming kernel unless
-    `kernels.plain()` is active. Returns float32 arrays (n, dv).
+    """`softmax_aggregation` of each bank of `values`, by the kernel unless `kernels.plain()` is
+    active. Returns float32 arrays (n, dv).
 
-    Raises ConfigError for tau <= 0, shapes that do not match, NaN or infinite rows.
+    device: None takes CUDA if available, else the CPU. Raises ConfigError for tau <= 0, shapes
+    that do not match, NaN or infinite rows.
     """
     if kernels.enabled():
-        return fast.aggregate(queries, keys, list(values), tau, device=device).values
-    rows = [torch.as_tensor(np.asarray(x), dtype=torch.float32) for x in (queries, keys, *values)]
-    return [softmax_aggregation(rows[0], rows[1], value, tau).numpy() for value in rows[2:]]
+        means = fast.aggregate(queries, keys, values, tau, device=device).values
+        return [np.asarray(mean) for mean in means]
+    fast.check_tau(tau)
+    fast.check_values(keys, values)
+    device, _ = prepare(queries, keys, None, device)
+    banks = {"queries": queries, "keys": keys, **{f"values[{i}]": v for i, v in enumerate(values)}}
+    q, k, *rest = (checked_rows(bank, 0, len(bank), device, name) for name, bank in banks.items())
+    return [softmax_aggregation(q, k, value, tau).cpu().numpy() for value in rest]

@@ -1,8 +1,8 @@
 """Pseudo-pairs: quadruples (x^L, o^L, o^B, y^B) from unpaired banks. arXiv:2310.08884, section 3.2.
 
-Leaf L has a modality x of its own and shares the overlap modality o with the base B, which has
-another modality y. O^L and O^B embed the same overlap items, row by row: this is the only
-correspondence between the spaces. Each center queries with one bank and aggregates the rest.
+Leaf L has its own modality x and shares the overlap modality o with the base B, which also has a
+modality y. O^L and O^B embed the same overlap items, row by row; nothing else links the two spaces.
+Each center queries with one bank and aggregates the others.
 """
 
 from pathlib import Path
@@ -57,9 +57,9 @@ def quadruples(pools: Pools, center: str, tau: float, device=None) -> Quadruples
 def build(
     pools: Pools, folder: Path, centers: list[str], tau: float, device=None
 ) -> dict[str, int]:
-    """Make and store the quadruples of every center, one file each, replacing earlier ones.
+    """Make and store the quadruples of every center, one file each, in place of earlier ones.
 
-    Returns {center: number of quadruples}.
+    Files of centers that are not listed are deleted. Returns {center: number of quadruples}.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*.safetensors"):
@@ -67,19 +67,20 @@ def build(
             path.unlink()
     counts = {}
     for center in centers:
-        made = quadruples(pools, center, tau, device)
+        parts = {
+            name: np.ascontiguousarray(rows, dtype=np.float32)
+            for name, rows in quadruples(pools, center, tau, device).items()
+        }
         with atomic_write(folder / f"{center}.safetensors") as draft:
-            save_file(
-                {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in made.items()}, draft
-            )
-        counts[center] = len(made["x_leaf"])
+            save_file(parts, draft)
+        counts[center] = len(parts["x_leaf"])
     return counts
 
 
 def load(folder: Path, centers: list[str]) -> dict[str, torch.Tensor]:
     """The union of the stored quadruples of these centers: {part: float32 tensor (n, d)}.
 
-    Raises ConfigError if a center has not been made.
+    Raises ConfigError if a file is missing.
     """
     parts = []
     for center in centers:

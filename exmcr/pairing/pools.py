@@ -14,8 +14,8 @@ class Pools:
     """The unpaired banks of one leaf, as float32 unit rows.
 
     Rows of different banks are unrelated, except that o_leaf[i] and o_base[i] embed the same
-    overlap item in the two spaces. Raises ConfigError for an empty pool or pools that do not fit
-    together.
+    overlap item in the two spaces. Raises ConfigError for an empty pool or shapes that do not
+    match.
     """
 
     x_leaf: np.ndarray  # (nx, d_leaf), the leaf's own modality

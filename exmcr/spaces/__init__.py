@@ -1,10 +1,10 @@
 """Frozen spaces by name (stage `fit_spaces`, notebook 00_spaces).
 
-base.py     what a space is
+base.py     the interface of a space
 clip.py, clap.py, ulip.py (with pointbert.py)   the spaces of the paper
-weights.py  where their weights come from and lie
+weights.py  their weight files: sources (weight_table.py), local folder, download, hashes
 mini/       small spaces trained here, for offline runs
-loaded.py   which weights a run has loaded
+loaded.py   the record of the weights that a run has loaded
 
 Modules are imported when first used, because real encoders are slow to import.
 """
@@ -12,6 +12,7 @@ Modules are imported when first used, because real encoders are slow to import.
 import inspect
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from exmcr.common.errors import ConfigError
 from exmcr.spaces.base import Space
@@ -42,13 +43,14 @@ def options(name: str) -> list[str]:
     return [o for o in inspect.signature(space_class(name)).parameters if o != "root"]
 
 
-def wrong_options(name: str, chosen: dict) -> list[str]:
+def wrong_options(name: str, chosen: dict[str, Any]) -> list[str]:
     """One line for each option of a space that does not exist or has an impossible value."""
     known, choices, wrong = options(name), space_class(name).choices, []
     for option, value in chosen.items():
         path = f"encoders.{name}.{option}"
         if option not in known:
-            wrong.append(f"{path}: unknown option; known: {', '.join(known)}")
+            names = f"known: {', '.join(known)}" if known else "this space has none"
+            wrong.append(f"{path}: unknown option; {names}")
         elif option in choices and value not in choices[option]:
             wrong.append(f"{path}: must be one of {', '.join(choices[option])}, is {value!r}")
         elif option == "batch_size" and (type(value) is not int or value < 1):
@@ -56,14 +58,17 @@ def wrong_options(name: str, chosen: dict) -> list[str]:
     return wrong
 
 
-def load_space(name: str, root: Path | None = None, **options) -> Space:
+def load_space(name: str, root: Path | None = None, **options: Any) -> Space:
     """Construct a space by its registry name.
 
-    root: folder of the project, from which relative paths are understood; None takes the one at
-    or above the current folder. Raises ConfigError for an unknown name or option, and for
-    anything wrong with the weights.
+    root: project folder, against which relative paths are resolved; None takes the one at or above
+    the current folder. A constructor without an argument `root` does not receive it.
+
+    Raises ConfigError for an unknown name or option, and for anything wrong with the weights.
     """
     cls = space_class(name)
     if wrong := wrong_options(name, options):
         raise ConfigError("; ".join(wrong))
-    return cls(root=root, **options)
+    if "root" in inspect.signature(cls).parameters:
+        options["root"] = root
+    return cls(**options)

@@ -1,11 +1,13 @@
-"""What a frozen contrastive space is: the only thing the pipeline knows about encoders.
+"""The interface of a frozen contrastive space.
 
-A new space is one file with one subclass of `Space`, and one line in exmcr/spaces/__init__.py."""
+A new space is one file with one subclass of `Space`, and one line in exmcr/spaces/__init__.py.
+"""
 
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,16 +17,23 @@ from exmcr.common.vectors import unit
 
 
 class Space(ABC):
-    """Several modalities on one unit sphere.
+    """Several modalities embedded on one unit sphere. A subclass needs five members:
 
-    name         registry name, e.g. "clip"
-    dim          length of a vector
-    modalities   subset of exmcr.media.MODALITIES
-    fingerprint  hex digest over weights and preprocessing; every bank and projector carries it, and refuses another
-    files        the weight files it was read from
-    choices      options of the constructor that have few values: {option: values}
+    name          registry name, e.g. "clip"
+    dim           dimension of the embeddings
+    modalities    subset of exmcr.media.MODALITIES
+    fingerprint   hex digest of weights and preprocessing; every bank and projector records it and
+                  is refused if it does not match
+    encode_batch  the encoder
 
-    The constructor takes `root`, the project folder from which relative paths are understood, and options by name."""
+    Two more are optional:
+
+    files         the weight files that were loaded
+    choices       constructor options with a fixed set of values: {option: values}
+
+    The constructor takes options by name. If it has an argument `root`, it is given the project
+    folder, against which relative paths are resolved.
+    """
 
     name: str
     dim: int
@@ -35,10 +44,13 @@ class Space(ABC):
 
     @abstractmethod
     def encode_batch(self, modality: str, items: list) -> np.ndarray:
-        """Encode items that exmcr.media has loaded (see its table) -> float32 (n, dim), not necessarily normalized."""
+        """Encode items loaded by exmcr.media (types: see there) -> float32 (n, dim).
+
+        The rows need not be normalized.
+        """
 
     def encode(self, modality: str, items: list) -> np.ndarray:
-        """Raw items (strings, paths, arrays) -> float32 (n, dim), unit rows.
+        """Load and encode raw items (strings, paths, arrays) -> float32 (n, dim), unit rows.
 
         Raises ConfigError for a modality that the space lacks, BadItem for an item that cannot be
         used, and otherwise as `encode_loaded`.
@@ -47,7 +59,7 @@ class Space(ABC):
         return self.encode_loaded(modality, [media.load(modality, item) for item in items])
 
     def encode_loaded(self, modality: str, items: list) -> np.ndarray:
-        """Items that exmcr.media has loaded -> float32 (n, dim), unit rows.
+        """Encode items loaded by exmcr.media -> float32 (n, dim), unit rows.
 
         Raises ConfigError for a modality that the space lacks, FloatingPointError if the encoder
         returns NaN or a zero vector, RuntimeError if it returns another shape.
@@ -69,16 +81,24 @@ class Space(ABC):
 
 
 def in_batches(
-    items: list, size: int, device: str, prepare: Callable, encode: Callable
+    items: list,
+    size: int,
+    device: str,
+    prepare: Callable[[list], Any],
+    encode: Callable[[Any], Any],
 ) -> np.ndarray:
-    """encode(prepare(part)) -> (n, dim) for parts of `size` items, as float32 (n, dim): how a frozen network of torch is run.
+    """Run a frozen torch encoder on batches of `size` items -> float32 (n, dim).
 
-    `encode` is the network alone, which on a CPU runs in exmcr.layers.InferenceLayers; everything before it belongs to `prepare`."""
+    prepare: items -> input of the network. encode: the network alone, input -> tensor (b, dim); on
+    a CPU its linear layers run in exmcr.kernels.layers.InferenceLayers.
+    """
     import torch
 
     from exmcr.kernels.layers import InferenceLayers
 
-    faster = InferenceLayers() if torch.device(device).type == "cpu" else contextlib.nullcontext()
+    faster: contextlib.AbstractContextManager = contextlib.nullcontext()
+    if torch.device(device).type == "cpu":
+        faster = InferenceLayers()
     vectors = []
     with torch.inference_mode():
         for start in range(0, len(items), size):

@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,27 +17,33 @@ from exmcr.media.sounds import Sound
 from exmcr.spaces import weights
 from exmcr.spaces.base import Space, in_batches
 
-RATE = 48_000  # Hz, what CLAP was trained on
-LENGTH = 480_000  # samples: 10 s; shorter sound is repeated, longer is cropped
-VOCABULARY = 50_265
+RATE = 48_000  # Hz, as in the training of CLAP
+LENGTH = 480_000  # samples, 10 s; shorter sounds are repeated, longer ones cropped
+VOCABULARY = 50_265  # tokens of RoBERTa
 
 
 class Clap(Space):
     """HTSAT-tiny and RoBERTa (512-d), the fusion model of laion_clap 1.1.
 
-    checkpoint   name (`630k-fusion-best`, the paper's; `630k-audioset-fusion-best`) or path of a fusion checkpoint.
-                 A .pt is read without executing anything in it and kept as .safetensors, with both SHA-256 beside it:
-                 next to the file that was given, or in the weights folder
-    tokenizer    folder with RoBERTa's vocab.json and merges.txt; by default `roberta-base` of the weights folder, else the hub
-    device       torch device; by default the GPU if there is one
-    batch_size   items per forward pass, no influence on the result; by default 16, and on a CPU two sounds at a time
-                 (more are slower there, since they do not fit the caches)
-    root         project folder, from which relative paths are understood
+    checkpoint   name of a fusion checkpoint (`630k-fusion-best`, used in the paper, or
+                 `630k-audioset-fusion-best`), or its path. A .pt is read without executing
+                 anything in it and kept as .safetensors with both SHA-256 beside it: next to the
+                 given file, or in the weights folder
+    tokenizer    folder with vocab.json and merges.txt of RoBERTa; default: `roberta-base` in the
+                 weights folder, else from the model hub
+    device       torch device; default: the GPU if there is one
+    batch_size   items per forward pass, without influence on the result; default: 16, and 2 sounds
+                 on a CPU, where larger batches do not fit the caches
+    root         project folder, against which relative paths are resolved
 
-    Sound of any rate and length is brought to 48 kHz. Sound over 10 s is seen as a whole, shrunk, and through three crops;
-    laion_clap places these by numpy's global generator, so that two runs differ (cosine down to 0.3). Here the place
-    follows from the samples themselves: the same sound has the same vector in every run, order and batch.
-    Raises ConfigError for a missing, damaged or foreign file. Source: Wu et al., arXiv 2211.06687."""
+    Sounds of any rate and length are resampled to 48 kHz. A sound over 10 s is encoded as a shrunk
+    whole and three crops. laion_clap draws the position of the crops from numpy's global generator,
+    so that two runs differ (cosine down to 0.3). Here the samples determine the position: a sound
+    has the same embedding in every run, order and batch.
+
+    Raises ConfigError for a missing, damaged or foreign file.
+    Source: Wu et al., arXiv 2211.06687.
+    """
 
     name = "clap"
     dim = 512
@@ -51,25 +59,23 @@ class Clap(Space):
     ):
         import torch
 
-        path = _find(weights.under(root, checkpoint) if Path(checkpoint).suffix else checkpoint)
+        path = _find(checkpoint, root)
         state = checkpoints.load_state(path)
-        state.pop(
-            "text_branch.embeddings.position_ids", None
-        )  # a constant that transformers stored before 4.31
+        # A constant that transformers stored before 4.31.
+        state.pop("text_branch.embeddings.position_ids", None)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_size = batch_size
-        self.tokenizer = _load_tokenizer(weights.under(root, tokenizer))
+        self.tokenizer = _load_tokenizer(weights.under(root, tokenizer), root)
         self.files = (path,)
         self._laion = _import_laion()
         self.network, self._config = _build(self._laion)
         checkpoints.fill(self.network, state, path, "CLAP with fusion (HTSAT-tiny, RoBERTa)")
-        probe = self._tokens(["Rain on a tin roof; 42 birds, and a dog's bark."])[
-            "input_ids"
-        ].tolist()  # names the tokenizer
+        # The tokens of one sentence stand for the tokenizer.
+        probe = self._tokens(["Rain on a tin roof; 42 birds, and a dog's bark."])["input_ids"]
         self.fingerprint = digest(
             "clap",
             "48 kHz, int16, crops from the samples",
-            repr(probe),
+            repr(probe.tolist()),
             checkpoints.state_digest(state),
         )
         self.network.eval().requires_grad_(False).to(self.device)
@@ -79,42 +85,33 @@ class Clap(Space):
         import torch
 
         on_cpu = torch.device(self.device).type == "cpu"
+        prepare: Callable[[list], Any] = self._tokens
+        encode, size = self.network.get_text_embedding, 16
         if modality == "audio":
-            prepare, encode = (
-                lambda part: [self._features(sound) for sound in part],
-                self.network.get_audio_embedding,
-            )
-        else:
-            prepare, encode = self._tokens, self.network.get_text_embedding
-        return in_batches(
-            items,
-            self.batch_size or (2 if modality == "audio" and on_cpu else 16),
-            self.device,
-            prepare,
-            encode,
-        )
+            prepare = lambda sounds: [self._features(sound) for sound in sounds]
+            encode, size = self.network.get_audio_embedding, 2 if on_cpu else 16
+        return in_batches(items, self.batch_size or size, self.device, prepare, encode)
 
     def _tokens(self, texts: list) -> dict:
-        # Always a list: a bare string would lose its batch dimension.
-        return dict(
-            self.tokenizer(
-                list(texts),
-                padding="max_length",
-                truncation=True,
-                max_length=77,
-                return_tensors="pt",
-            )
+        encoded = self.tokenizer(
+            list(texts),  # a bare string would lose its batch dimension
+            padding="max_length",
+            truncation=True,
+            max_length=77,
+            return_tensors="pt",
         )
+        return dict(encoded)
 
     def _features(self, sound: Sound) -> dict:
-        """laion_clap's own features of one sound: mel (4, 1001, 64) of the whole and three crops, and what it is made of."""
+        """The features that laion_clap computes of one sound, among them the mel spectrograms
+        (4, 1001, 64) of the whole and of three crops."""
         import torch
 
         samples = resample(sound)
-        # Through 16 bits and back, as laion_clap does with every file.
+        # To 16 bits and back, as laion_clap treats every file.
         samples = self._laion.int16_to_float32(self._laion.float32_to_int16(samples))
         with seeded(samples), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a deprecated argument, once per sound
+            warnings.simplefilter("ignore")  # a deprecated argument, once per sound
             return self._laion.get_audio_features(
                 {},
                 torch.from_numpy(samples),
@@ -126,20 +123,19 @@ class Clap(Space):
 
 
 def resample(sound: Sound) -> np.ndarray:
-    """Sound at any rate -> float32 (n,) at 48 kHz, by soxr in the quality that librosa.load uses."""
+    """Sound at any rate -> float32 (n,) at 48 kHz, by soxr with the quality of librosa.load."""
     import soxr
 
     if sound.rate == RATE:
         return sound.samples
     samples = soxr.resample(sound.samples, sound.rate, RATE, quality="HQ").astype(np.float32)
-    return (
-        samples if len(samples) else sound.samples[:1]
-    )  # less than one sample is left of a mere click
+    # A click may be shorter than one sample at 48 kHz.
+    return samples if len(samples) else sound.samples[:1]
 
 
 @contextlib.contextmanager
-def seeded(samples: np.ndarray):
-    """Numpy's global generator, seeded by the content of `samples` and afterwards given back as it was."""
+def seeded(samples: np.ndarray) -> Iterator[None]:
+    """Seed numpy's global generator with the content of `samples`; restore its state at exit."""
     before = np.random.get_state()
     np.random.seed(np.frombuffer(hashlib.sha256(samples.tobytes()).digest(), "<u4"))
     try:
@@ -148,54 +144,56 @@ def seeded(samples: np.ndarray):
         np.random.set_state(before)
 
 
-def _find(checkpoint: str | Path) -> Path:
-    """The safetensors file of a checkpoint, made now if only the .pt is there."""
-    path = Path(checkpoint)
+def _find(checkpoint: str | Path, root: Path | None = None) -> Path:
+    """The safetensors file of a checkpoint, converted now if only the .pt is there."""
+    path = Path(root or "") / checkpoint
     if path.suffix == ".safetensors":
         return path
-    if path.suffix:  # a path
+    if path.suffix:  # a path, not the name of a checkpoint
         if not path.is_file() and not path.with_suffix(".safetensors").is_file():
             raise ConfigError(
-                f"no weight file {path}; `exmcr weights` says where it comes from and where to put it"
+                f"no weight file {path}; `exmcr weights` lists its source and where to put it"
             )
         return checkpoints.convert_once(path, path.with_suffix(".safetensors"))
-    target = weights.folder() / f"{checkpoint}.safetensors"
-    weight = weights.named(str(checkpoint))
-    source = weights.locate(weight) or weights.folder() / weight.file
+    folder, weight = weights.folder(root), weights.named(str(checkpoint))
+    target = folder / f"{checkpoint}.safetensors"
+    source = weights.locate(weight, folder) or folder / weight.file
     if not source.is_file() and not target.is_file():
         raise ConfigError(
-            f"no weights of CLAP: take {weight.file} from {weight.page}, put it at {source}; see `exmcr weights`"
+            f"no weights of CLAP: take {weight.file} from {weight.page}, put it at {source}; "
+            "see `exmcr weights`"
         )
     return checkpoints.convert_once(source, target)
 
 
-def _load_tokenizer(folder: str | Path | None):
+def _load_tokenizer(folder: Path | None, root: Path | None = None) -> Any:
+    """RoBERTa's tokenizer from a folder, the weights folder or the hub. Raises ConfigError."""
     from transformers import RobertaTokenizer
 
-    own = weights.folder() / "roberta-base"
+    own = weights.folder(root) / "roberta-base"
     source = str(folder or (own if own.is_dir() else "FacebookAI/roberta-base"))
     hint = f"put vocab.json and merges.txt of roberta-base into {own}; see `exmcr weights`"
-    if folder is not None and not Path(folder).is_dir():
+    if folder is not None and not folder.is_dir():
         raise ConfigError(f"no tokenizer folder {folder}; {hint}")
     try:
         tokenizer = RobertaTokenizer.from_pretrained(source)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"no tokenizer at {source} ({type(error).__name__}); {hint}") from error
-    # transformers 5 makes an empty tokenizer, without a word, where files are missing.
+    # Where files are missing, transformers 5 silently makes an empty tokenizer.
     if len(tokenizer) != VOCABULARY:
         raise ConfigError(
-            f"the tokenizer at {source} knows {len(tokenizer)} tokens instead of {VOCABULARY}; {hint}"
+            f"the tokenizer at {source} has {len(tokenizer)} tokens instead of {VOCABULARY}; {hint}"
         )
     return tokenizer
 
 
-def _import_laion():
-    """laion_clap's module of helpers, imported without its side effects: no tokenizers fetched, no folder on sys.path."""
+def _import_laion() -> Any:
+    """Import laion_clap.hook without side effects: no tokenizer fetched, sys.path unchanged."""
     import transformers
 
     if "laion_clap.hook" not in sys.modules:
         before = list(sys.path)
-        # At import it fetches three tokenizers, of which it would use none here.
+        # laion_clap fetches three tokenizers at import; none of them is used here.
         kinds = {
             transformers.BertTokenizer,
             transformers.RobertaTokenizer,
@@ -203,7 +201,7 @@ def _import_laion():
         }
         try:
             with contextlib.ExitStack() as stack, warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of deprecated imports of theirs
+                warnings.simplefilter("ignore")  # deprecated imports in laion_clap
                 for kind in kinds:
                     stack.enter_context(
                         _replaced(kind, "from_pretrained", classmethod(lambda *_, **__: None))
@@ -214,8 +212,11 @@ def _import_laion():
     return sys.modules["laion_clap.hook"]
 
 
-def _build(laion):
-    """The network with random weights: RoBERTa by its configuration, instead of 500 MB that the checkpoint overwrites."""
+def _build(laion: Any) -> tuple[Any, dict]:
+    """The network with random weights, and its configuration.
+
+    RoBERTa is built from its configuration, not from 500 MB that the checkpoint would overwrite.
+    """
     from transformers import RobertaConfig, RobertaModel
 
     config = RobertaConfig(
@@ -241,7 +242,8 @@ def _build(laion):
 
 
 @contextlib.contextmanager
-def _replaced(cls, name: str, value):
+def _replaced(cls: type, name: str, value: Any) -> Iterator[None]:
+    """Replace an attribute of a class; restore it at exit."""
     own, before = name in vars(cls), vars(cls).get(name)
     setattr(cls, name, value)
     try:

@@ -1,8 +1,9 @@
-"""CLIP through open_clip: the image-text space that serves as base."""
+"""CLIP by open_clip: the image-text space used as base."""
 
 import logging
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,20 +15,23 @@ from exmcr.spaces.base import Space, in_batches
 
 
 class Clip(Space):
-    """Any dual encoder of open_clip; by default OpenAI's ViT-B/32, which is what the paper uses (512-d).
+    """Any dual encoder of open_clip; default: OpenAI's ViT-B/32, as in the paper (512-d).
 
-    model        name of an architecture, `open_clip.list_models()`
-    tag          which weights, `open_clip.list_pretrained_tags_by_model(model)`; decides preprocessing, too
-    checkpoint   a local file with the weights of `tag` (safetensors or a state dict) instead of the model hub;
-                 without it, the weights folder (`exmcr weights`) is tried before the hub's cache and the hub
-    precision    "float32", or "bfloat16" (GPU: twice as fast; part of the fingerprint)
-    device       torch device; by default the GPU if there is one
-    batch_size   items per forward pass; no influence on the result
-    root         project folder, from which a relative `checkpoint` is understood
+    model        name of an architecture, see `open_clip.list_models()`
+    tag          name of its weights, see `open_clip.list_pretrained_tags_by_model(model)`; it also
+                 determines the preprocessing
+    checkpoint   local file with the weights of `tag` (safetensors or a state dict); default: the
+                 weights folder (`exmcr weights`), then the cache of the model hub, then the hub
+    precision    "float32", or "bfloat16" (twice as fast on a GPU; part of the fingerprint)
+    device       torch device; default: the GPU if there is one
+    batch_size   items per forward pass, without influence on the result
+    root         project folder, against which a relative `checkpoint` is resolved
 
-    Raises ConfigError for unknown names, missing or foreign files, and for weights trained with another activation than
-    the architecture has: open_clip only warns of that (QuickGELU), and it costs about 4 points of accuracy.
-    Source: Radford et al., arXiv 2103.00020; open_clip."""
+    Raises ConfigError for unknown names, for missing or foreign files, and for weights trained with
+    another activation than that of the architecture: open_clip only warns of that (QuickGELU), and
+    it costs about 4 points of accuracy.
+    Source: Radford et al., arXiv 2103.00020; open_clip.
+    """
 
     name = "clip"
     modalities = ("image", "text")
@@ -53,13 +57,12 @@ class Clip(Space):
         known = _check_names(model, tag)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype, self.batch_size = getattr(torch, precision), batch_size
-        path = _find(model, tag, known, weights.under(root, checkpoint))
+        path = weights.under(root, checkpoint) or _find(model, tag, known, weights.folder(root))
         state = _read(path)
         self.files = (path,)
         level = logging.root.manager.disable
-        logging.disable(
-            logging.WARNING
-        )  # open_clip's remark that the network is random: the weights come next
+        # open_clip warns that the network is random; the weights follow.
+        logging.disable(logging.WARNING)
         try:
             self.model, _, self.preprocess = open_clip.create_model_and_transforms(
                 model,
@@ -87,28 +90,29 @@ class Clip(Space):
             self.dim = self.model.encode_text(self.tokenize(["a"]).to(self.device)).shape[1]
 
     def encode_batch(self, modality: str, items: list) -> np.ndarray:
-        """Images uint8 (H, W, 3), or strings -> float32 (n, dim), as open_clip's encode_image and encode_text give them."""
+        """Images uint8 (H, W, 3) or strings -> float32 (n, dim), as by encode_image and
+        encode_text of open_clip."""
         import torch
-        from PIL import Image
 
-        if modality == "image":
-            prepare = lambda part: torch.stack(
-                [self.preprocess(Image.fromarray(image)) for image in part]
-            ).to(self.device)
-            encode = self.model.encode_image
-        else:
-            prepare, encode = (
-                lambda part: self.tokenize(part).to(self.device),
-                self.model.encode_text,
-            )
+        prepare, encode = {
+            "image": (self._pixels, self.model.encode_image),
+            "text": (lambda texts: self.tokenize(texts).to(self.device), self.model.encode_text),
+        }[modality]
         with torch.autocast(
             torch.device(self.device).type, torch.bfloat16, enabled=self.dtype == torch.bfloat16
         ):
             return in_batches(items, self.batch_size, self.device, prepare, encode)
 
+    def _pixels(self, images: list) -> Any:
+        import torch
+        from PIL import Image
+
+        pixels = torch.stack([self.preprocess(Image.fromarray(image)) for image in images])
+        return pixels.to(self.device)
+
 
 def _check_names(model: str, tag: str) -> dict:
-    """open_clip's record of a set of weights, once it is sure that model and weights belong together."""
+    """open_clip's record of the weights `tag`, after a check that they fit the architecture."""
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
 
@@ -124,30 +128,27 @@ def _check_names(model: str, tag: str) -> dict:
     trained, built = bool(known.get("quick_gelu")), bool(config.get("quick_gelu"))
     if trained != built:
         twin = f"{model}-quickgelu" if trained else model.removesuffix("-quickgelu")
+        with_or_without = {True: "with", False: "without"}
         raise ConfigError(
-            f"QuickGELU mismatch: the weights '{tag}' were trained {'with' if trained else 'without'} it, {model} is built "
-            f"{'with' if built else 'without'} it; ask for '{twin}'"
+            f"QuickGELU mismatch: the weights '{tag}' were trained {with_or_without[trained]} it, "
+            f"{model} is built {with_or_without[built]} it; use '{twin}'"
         )
     return known
 
 
-def _find(model: str, tag: str, known: dict, checkpoint: str | Path | None) -> Path:
-    if checkpoint is not None:
-        return Path(checkpoint)
-    name = f"{model.removesuffix('-quickgelu')}-{tag}.safetensors"
-    in_folder = weights.folder() / name
-    if in_folder.is_file():
-        return in_folder
+def _find(model: str, tag: str, known: dict, folder: Path) -> Path:
+    """The file in the weights folder, else in the cache of the model hub, else from the hub."""
+    path = folder / f"{model.removesuffix('-quickgelu')}-{tag}.safetensors"
+    if path.is_file():
+        return path
     from open_clip.pretrained import download_pretrained
 
     try:
         return Path(download_pretrained(known))
-    except (
-        Exception
-    ) as error:  # the hub's client raises a dozen kinds, all of which mean the same to the caller
+    except Exception as error:  # the client of the hub raises a dozen unrelated types
         raise ConfigError(
-            f"no weights '{tag}' of {model}: neither {in_folder} nor the model hub ({type(error).__name__}); "
-            "put that file there, `exmcr weights` says where it comes from"
+            f"no weights '{tag}' of {model}: no file {path}, and the model hub failed "
+            f"({type(error).__name__}); put the file there, `exmcr weights` lists its source"
         ) from error
 
 
@@ -157,29 +158,28 @@ def _read(path: Path) -> dict:
     return checkpoints.load_state(path)
 
 
-def _fill(network, state: dict, path: Path, model: str) -> None:
+def _fill(network: Any, state: dict, path: Path, model: str) -> None:
+    """Load `state` into the network. Raises ConfigError for weights of another architecture."""
     from open_clip.factory import load_checkpoint
 
     own = network.state_dict()
     if state.keys() == own.keys():
         return checkpoints.fill(network, state, path, model)
-    # Other spellings (of other trainers, of transformers) are known to open_clip, which reads the file itself. But it
-    # would silently interpolate the positions of another image size or text length.
+    # open_clip reads the naming schemes of other trainers and of transformers from the file itself,
+    # but it would silently interpolate the positions of another image size or text length.
     for name in own:
-        if (
-            name.endswith("positional_embedding")
-            and name in state
-            and state[name].shape != own[name].shape
-        ):
+        if not name.endswith("positional_embedding") or name not in state:
+            continue
+        if state[name].shape != own[name].shape:
             raise ConfigError(
-                f"{path} is of another architecture than {model}: {name} is {tuple(state[name].shape)}, not {tuple(own[name].shape)}"
+                f"{path} is of another architecture than {model}: {name} is "
+                f"{tuple(state[name].shape)}, not {tuple(own[name].shape)}"
             )
     try:
         load_checkpoint(network, str(path), strict=True, weights_only=True)
     except pickle.UnpicklingError:
-        checkpoints.fill(
-            network, state, path, model
-        )  # a file that open_clip refuses to open is not one of its own: this says how it differs
+        # open_clip cannot open it, so no naming scheme applies; `fill` lists the differences.
+        checkpoints.fill(network, state, path, model)
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ConfigError(
             f"{path} is of another architecture than {model}: {str(error)[:300]}"

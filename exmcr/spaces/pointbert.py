@@ -1,6 +1,8 @@
-"""PointBERT, the point encoder of ULIP-2, in plain PyTorch: groups of near points become the tokens of a transformer.
+"""PointBERT, the point encoder of ULIP-2: a transformer whose tokens are groups of near points.
 
-Names of submodules are those of the published weights. Source: Yu et al., arXiv 2111.14819; Xue et al., arXiv 2305.08275."""
+Names of submodules are those of the published weights.
+Source: Yu et al., arXiv 2111.14819; Xue et al., arXiv 2305.08275.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -9,35 +11,38 @@ GROUPS, GROUP_SIZE = 512, 32
 
 
 def farthest_points(cloud: Tensor, n: int, size: int) -> tuple[Tensor, Tensor]:
-    """Farthest-point sampling that starts at point 0 (the published code starts anywhere, so no two runs agree).
+    """Farthest-point sampling that starts at point 0, and the neighbors of each sampled point.
 
-    cloud (b, p, 3) -> indices (b, n) of the chosen points, and (b, n, size) of the points nearest to each, in no particular
-    order. Once all points are taken, index 0 repeats. One pass does both, since sampling needs every distance anyway.
-    In float64, so that CPU and GPU choose alike: one differing choice would change all that follow, and clouds stored in
-    half precision are full of equal distances."""
+    cloud (b, p, 3) -> indices (b, n) of the sampled points, and indices (b, n, size) of the points
+    nearest to each, unordered. When all points are taken, index 0 repeats. One pass yields both,
+    because sampling needs every distance anyway. The published code starts at a random point, so
+    that no two runs agree. Distances are float64, so that CPU and GPU choose alike: one different
+    choice changes all later ones, and clouds stored in half precision have many equal distances.
+    """
     b, p, _ = cloud.shape
-    axes = [
-        axis.contiguous() for axis in cloud.double().unbind(dim=2)
-    ]  # three rows are twice as fast as triples
+    # Three rows are twice as fast as an array of triples.
+    axes = [axis.contiguous() for axis in cloud.double().unbind(dim=2)]
     chosen = torch.zeros(b, n, dtype=torch.long, device=cloud.device)
     near = torch.empty(b, n, size, dtype=torch.long, device=cloud.device)
-    gap = torch.full(
-        (b, p), torch.inf, dtype=torch.float64, device=cloud.device
-    )  # to the nearest chosen point
+    # Squared distance of each point to the nearest sampled point.
+    gap = torch.full((b, p), torch.inf, dtype=torch.float64, device=cloud.device)
     current = chosen[:, :1].clone()
     for k in range(n):
         chosen[:, k] = current[:, 0]
-        distance = sum((axis - axis.gather(1, current)).square_() for axis in axes)
+        x, y, z = ((axis - axis.gather(1, current)).square_() for axis in axes)
+        distance = x + y + z
         near[:, k] = distance.topk(size, dim=1, largest=False, sorted=False).indices
         torch.minimum(gap, distance, out=gap)
-        current = gap.argmax(dim=1, keepdim=True)  # the first of equals
+        current = gap.argmax(dim=1, keepdim=True)  # the first among equals
     return chosen, near
 
 
 def group(cloud: Tensor, groups: int = GROUPS, size: int = GROUP_SIZE) -> tuple[Tensor, Tensor]:
-    """Cut clouds into overlapping groups. cloud (b, p, 3) -> (b, groups, size, 3) relative to the centers (b, groups, 3).
+    """Cut clouds (b, p, 3) into overlapping groups.
 
-    A group is the `size` points nearest to its center, the center among them. Needs p >= size."""
+    Returns groups (b, groups, size, 3), relative to their centers, and centers (b, groups, 3). A
+    group consists of the `size` points nearest to its center, the center included; p >= size.
+    """
     chosen, near = farthest_points(cloud, groups, size)
     batch = torch.arange(len(cloud), device=cloud.device)
     centers = cloud[batch[:, None], chosen]
@@ -45,7 +50,7 @@ def group(cloud: Tensor, groups: int = GROUPS, size: int = GROUP_SIZE) -> tuple[
 
 
 class GroupEncoder(nn.Module):
-    """A small PointNet: (m, size, 3) -> (m, channels), whatever the order of the points."""
+    """A small PointNet, invariant to the order of points: (m, size, 3) -> (m, channels)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -73,21 +78,18 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(
-            nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        )
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.proj(mixed.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
-    """Attention, then a perceptron, each on normalized input and added to it: (b, n, dim) -> (b, n, dim)."""
+    """Pre-norm transformer block with residual connections: (b, n, dim) -> (b, n, dim)."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
-        self.norm1, self.attn, self.norm2 = (
-            nn.LayerNorm(dim),
-            Attention(dim, heads),
-            nn.LayerNorm(dim),
-        )
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim)
         self.mlp = nn.ModuleDict({"fc1": nn.Linear(dim, 4 * dim), "fc2": nn.Linear(4 * dim, dim)})
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,7 +98,10 @@ class Block(nn.Module):
 
 
 class Blocks(nn.Module):
-    """The transformer; it exists so that the weights are called `blocks.blocks.0...` as in the published file."""
+    """The transformer: (b, n, dim) -> (b, n, dim).
+
+    A module of its own, because the published weights are named `blocks.blocks.0...`.
+    """
 
     def __init__(self, dim: int, depth: int, heads: int):
         super().__init__()
@@ -104,12 +109,13 @@ class Blocks(nn.Module):
 
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
         for block in self.blocks:
-            x = block(x + position)  # before every block, not once
+            x = block(x + position)  # before every block, not only the first
         return x
 
 
 class PointBERT(nn.Module):
-    """Groups and centers, as `group` gives them -> (b, 2 dim): the class token beside the maximum over the group tokens."""
+    """Groups and centers from `group` -> (b, 2 dim): the class token, then the maximum over the
+    group tokens."""
 
     def __init__(self, dim: int = 384, depth: int = 12, heads: int = 6, channels: int = 256):
         super().__init__()

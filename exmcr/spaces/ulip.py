@@ -1,4 +1,4 @@
-"""ULIP-2: point clouds, images and texts on one sphere, all three towers from one published file."""
+"""ULIP-2: point clouds, images and texts, all three encoders from one published file."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ NORMALIZATIONS = {"as_stored": lambda cloud: cloud, "unit_sphere": meshes.unit_s
 
 
 class UlipNetwork(nn.Module):
-    """PointBERT, and the image and text towers of SLIP; names as in `pointbert_ULIP-2.pt`. Features have 512 dimensions."""
+    """PointBERT and SLIP's image and text encoders, 512-d; names as in `pointbert_ULIP-2.pt`."""
 
     def __init__(self):
         super().__init__()
@@ -37,40 +37,43 @@ class UlipNetwork(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def encode_points(self, groups: Tensor, centers: Tensor) -> Tensor:
-        """What `pointbert.group` makes of clouds (b, p, 3) -> (b, 512)."""
+        """Groups and centers from `pointbert.group` -> (b, 512)."""
         return self.point_encoder(groups, centers) @ self.pc_projection
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """(b, 3, 224, 224), normalized -> (b, 512): the class token, projected."""
+        """Normalized images (b, 3, 224, 224) -> (b, 512): the class token, projected."""
         return self.visual(images) @ self.image_projection
 
     def encode_text(self, tokens: Tensor) -> Tensor:
-        """(b, 77) -> (b, 512): the feature at the end-of-text token, which has the largest number, projected."""
-        length = tokens.shape[1]
-        causal = torch.full(
-            (length, length), -torch.inf, device=tokens.device, dtype=self.ln_final.weight.dtype
-        ).triu(1)
-        x = self.transformer(
-            self.token_embedding(tokens) + self.positional_embedding[:length], attn_mask=causal
+        """Tokens (b, 77) -> (b, 512): the feature at the end-of-text token, projected."""
+        length, device = tokens.shape[1], tokens.device
+        causal = torch.full((length, length), -torch.inf, device=device).triu(1)
+        x = self.token_embedding(tokens) + self.positional_embedding[:length]
+        x = self.transformer(x, attn_mask=causal.to(self.ln_final.weight.dtype))
+        end = tokens.argmax(dim=1)  # the end-of-text token has the largest number
+        return (
+            self.ln_final(x)[torch.arange(len(tokens), device=device), end] @ self.text_projection
         )
-        x = self.ln_final(x)[torch.arange(len(tokens), device=tokens.device), tokens.argmax(dim=1)]
-        return x @ self.text_projection
 
 
 class Ulip2(Space):
     """ULIP-2 with the PointBERT encoder for coordinates without color (512-d).
 
-    checkpoint     a file in the format of `pointbert_ULIP-2.pt`, or its tensors as safetensors; by default that file from the
-                   weights folder, else the one that now stands in its place on the hub (the fingerprint tells them apart)
-    normalization  of clouds: "as_stored" (what the authors of Ex-MCR do with OpenShape's Objaverse records, which have unit
-                   radius) or "unit_sphere" (centered by the mean, as in ULIP's ModelNet40 evaluation); in the fingerprint
-    device         torch device; by default the GPU if there is one
-    batch_size     items per forward pass, no influence on the result; by default 32, and on a CPU one cloud at a time
-                   (its 16,384 grouped points fill the caches, more of them only cost memory)
-    root           project folder, from which a relative `checkpoint` is understood
+    checkpoint     file in the format of `pointbert_ULIP-2.pt`, or its tensors as safetensors;
+                   default: that file in the weights folder, else the one that has replaced it on
+                   the model hub (their fingerprints differ)
+    normalization  of clouds, part of the fingerprint: "as_stored", as the authors of Ex-MCR treat
+                   OpenShape's Objaverse records, which have unit radius; or "unit_sphere", centered
+                   by the mean, as in ULIP's evaluation on ModelNet40
+    device         torch device; default: the GPU if there is one
+    batch_size     items per forward pass, without influence on the result; default: 32, and 1 cloud
+                   on a CPU, where the 16,384 grouped points of a cloud fill the caches
+    root           project folder, against which a relative `checkpoint` is resolved
 
-    A cloud may have any number of points, but should have 8,000 to 10,000, as in training.
-    Raises ConfigError for a missing, damaged or foreign weight file. Source: Xue et al., arXiv 2305.08275."""
+    A cloud may have any number of points; training used 8,000 to 10,000.
+    Raises ConfigError for a missing, damaged or foreign weight file.
+    Source: Xue et al., arXiv 2305.08275.
+    """
 
     name = "ulip2"
     dim = 512
@@ -89,7 +92,7 @@ class Ulip2(Space):
             raise ConfigError(
                 f"unknown normalization '{normalization}'; known: {', '.join(NORMALIZATIONS)}"
             )
-        path = _find(weights.under(root, checkpoint))
+        path = weights.under(root, checkpoint) or _find(weights.folder(root))
         state = checkpoints.load_state(path)
         self.files = (path,)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -113,53 +116,46 @@ class Ulip2(Space):
             "text": (lambda texts: self._tokenize(texts).to(self.device), self.network.encode_text),
         }[modality]
         on_cpu = torch.device(self.device).type == "cpu"
-        return in_batches(
-            items,
-            self.batch_size or (1 if modality == "points" and on_cpu else 32),
-            self.device,
-            prepare,
-            encode,
-        )
+        size = self.batch_size or (1 if modality == "points" and on_cpu else 32)
+        return in_batches(items, size, self.device, prepare, encode)
 
     def _groups(self, clouds: list) -> tuple[Tensor, Tensor]:
-        groups, centers = [None] * len(clouds), [None] * len(clouds)
-        # A group needs 32 points. Repeating the points of a smaller cloud changes nothing: groups are reduced by maxima.
+        """Clouds of any length -> groups (b, 512, 32, 3) and centers (b, 512, 3)."""
+        # A group needs 32 points. Repeating the points of a smaller cloud changes nothing, because
+        # groups are reduced by maxima.
         clouds = [
             cloud if len(cloud) >= GROUP_SIZE else np.resize(cloud, (GROUP_SIZE, 3))
             for cloud in map(self.normalize, clouds)
         ]
-        by_length = {}  # clouds of equal length are sampled together
-        for k, cloud in enumerate(clouds):
-            by_length.setdefault(len(cloud), []).append(k)
-        for indices in by_length.values():
-            stack = torch.from_numpy(np.stack([clouds[k] for k in indices])).to(self.device)
-            for k, *pair in zip(indices, *group(stack)):
-                groups[k], centers[k] = pair
+        by_length: dict[int, list[int]] = {}  # clouds of equal length are sampled together
+        for row, cloud in enumerate(clouds):
+            by_length.setdefault(len(cloud), []).append(row)
+        parts: dict[int, tuple[Tensor, Tensor]] = {}
+        for rows in by_length.values():
+            stack = torch.from_numpy(np.stack([clouds[row] for row in rows])).to(self.device)
+            parts |= zip(rows, zip(*group(stack)))
+        groups, centers = zip(*(parts[row] for row in range(len(clouds))))
         return torch.stack(groups), torch.stack(centers)
 
     def _pixels(self, images: list) -> Tensor:
         from PIL import Image
 
-        return torch.stack([self._prepare_images(Image.fromarray(i)) for i in images]).to(
-            self.device
-        )
+        pixels = torch.stack([self._prepare_images(Image.fromarray(image)) for image in images])
+        return pixels.to(self.device)
 
 
-def _find(checkpoint: str | Path | None) -> Path:
-    if checkpoint is not None:
-        return Path(checkpoint)
-    names = [weight for weight in weights.WEIGHTS if weight.space == "ulip2"]
-    for weight in sorted(names, key=lambda weight: weight.file != "pointbert_ULIP-2.pt"):
-        if found := weights.locate(weight):
-            return found
-    places = " or ".join(f"{weight.file} (from {weight.page})" for weight in names)
-    raise ConfigError(
-        f"no weights of ULIP-2: put {places} into {weights.folder()}; see `exmcr weights`"
-    )
+def _find(folder: Path) -> Path:
+    """The original file, else its replacement on the hub."""
+    rows = [weight for weight in weights.WEIGHTS if weight.space == "ulip2"]
+    for weight in sorted(rows, key=lambda weight: weight.file != "pointbert_ULIP-2.pt"):
+        if path := weights.locate(weight, folder):
+            return path
+    places = " or ".join(f"{weight.file} (from {weight.page})" for weight in rows)
+    raise ConfigError(f"no weights of ULIP-2: put {places} into {folder}; see `exmcr weights`")
 
 
 def _image_transform():
-    """SLIP's evaluation transform: shorter side to 224, center, ImageNet statistics."""
+    """SLIP's evaluation transform: shorter side to 224, center crop, ImageNet statistics."""
     from torchvision import transforms
 
     return transforms.Compose(
@@ -173,7 +169,7 @@ def _image_transform():
 
 
 def _tokenizer():
-    """CLIP's byte-pair encoding, 77 tokens; bundled with open_clip."""
+    """CLIP's byte-pair encoding, 77 tokens, as bundled with open_clip."""
     from open_clip.tokenizer import SimpleTokenizer
 
     return SimpleTokenizer(context_length=77)

@@ -6,34 +6,37 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from exmcr.training.projectors import DIM, HIDDEN, Block, load_checked
+from exmcr.training.projectors import DIM, HIDDEN, Block, initialize, linear_norm, load_checked
 
 
 class CMCRHead(Block):
-    """C-MCR's head for audio and pictures: Linear 512-1024, BatchNorm, ReLU, Linear 1024-512, BatchNorm. (n, dim) -> (n, out), unit norm."""
+    """C-MCR's head for audio and images: Linear 512-1024, BatchNorm, ReLU, Linear 1024-512,
+    BatchNorm. (n, dim) -> (n, out), unit rows."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return normalize(super().forward(normalize(x, dim=-1)), dim=-1)
 
 
 class CMCRSmallHead(nn.Module):
-    """C-MCR's head for 3D and pictures: Linear 512-512, BatchNorm, ReLU. (n, dim) -> (n, out), unit norm, nothing negative."""
+    """C-MCR's head for 3D and images: Linear 512-512, BatchNorm, ReLU. (n, dim) -> (n, out), unit
+    rows without negative values."""
 
     def __init__(self, dim: int = DIM, out: int = DIM):
         super().__init__()
-        self.net = nn.Sequential(nn.Linear(dim, out), nn.BatchNorm1d(out))
-        nn.init.xavier_uniform_(self.net[0].weight)
-        self.net[0].bias.requires_grad_(False)  # subtracted again, as in Block
+        self.net = linear_norm(dim, out)
+        initialize(self.net)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return normalize(self.net(normalize(x, dim=-1)).relu(), dim=-1)
 
 
 class CMCR(nn.Module):
-    """C-MCR (arXiv:2305.14381): a head for each of two spaces, which meet in a third one.
+    """C-MCR (arXiv:2305.14381): one head for each of two spaces, into a common third space.
 
-    In the authors' `clap_clip.pt` Head_A is the leaf's (CLAP) and Head_B the base's (CLIP); in `ulip_clip.pt`, which has
-    the small heads, it is the other way round. `leaf` and `base` are the heads by role; files of ours keep to the same rule."""
+    In the authors' `clap_clip.pt` Head_A is that of the leaf (CLAP) and Head_B that of the base
+    (CLIP); in `ulip_clip.pt`, which has the small heads, the roles are reversed. Our files follow
+    the same rule. `leaf` and `base` are the heads by role.
+    """
 
     def __init__(
         self,
@@ -46,12 +49,11 @@ class CMCR(nn.Module):
         super().__init__()
         self.small = small
         if small:
-            self.Head_A, self.Head_B = CMCRSmallHead(base_dim, out), CMCRSmallHead(leaf_dim, out)
+            self.Head_A: nn.Module = CMCRSmallHead(base_dim, out)
+            self.Head_B: nn.Module = CMCRSmallHead(leaf_dim, out)
         else:
-            self.Head_A, self.Head_B = (
-                CMCRHead(leaf_dim, hidden, out),
-                CMCRHead(base_dim, hidden, out),
-            )
+            self.Head_A = CMCRHead(leaf_dim, hidden, out)
+            self.Head_B = CMCRHead(base_dim, hidden, out)
 
     @property
     def leaf(self) -> nn.Module:
@@ -64,19 +66,26 @@ class CMCR(nn.Module):
         return self.Head_A if self.small else self.Head_B
 
     def forward(self, leaf: torch.Tensor, base: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vectors of the leaf (n, leaf_dim) and of the base (m, base_dim) -> both in the common space, unit rows."""
+        """Vectors of the leaf (n, leaf_dim) and of the base (m, base_dim) -> both in the common
+        space, unit rows."""
         return self.leaf(leaf), self.base(base)
 
 
 def load_cmcr(path: Path) -> CMCR:
-    """Read the two heads of C-MCR, ours or the authors' (`clap_clip.pt`, `ulip_clip.pt`), strictly; in eval mode.
+    """Read the two heads of C-MCR, ours or the authors' (`clap_clip.pt`, `ulip_clip.pt`), in eval
+    mode.
 
-    Nothing in a file says which head is whose: see CMCR. Raises ConfigError like `load`."""
+    A file does not say which head is the leaf's; see CMCR. Raises ConfigError if the file is
+    missing or damaged, or holds anything else.
+    """
     return load_checked(path, cmcr_from_state, "a pair of heads of C-MCR")
 
 
 def cmcr_from_state(state: dict[str, torch.Tensor]) -> CMCR:
-    """Heads of the kind and sizes that the weights have, in eval mode. Raises KeyError or RuntimeError when they do not fit."""
+    """Heads of the kind and sizes of these weights, in eval mode.
+
+    Raises KeyError or RuntimeError if the weights are of another architecture.
+    """
     small = "Head_A.net.0.weight" in state
     first, last = ("net.0", "net.0") if small else ("net1.0", "net2.0")
     (hidden, dim_a), (_, dim_b) = (state[f"Head_{head}.{first}.weight"].shape for head in "AB")

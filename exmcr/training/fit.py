@@ -1,4 +1,6 @@
-"""A new projector for given quadruples, trained with given settings."""
+"""Make and train the projector for given quadruples."""
+
+from typing import Any
 
 import torch
 
@@ -6,17 +8,16 @@ from exmcr.training.loop import train
 from exmcr.training.losses import loss_named
 from exmcr.training.projectors import Projector
 
-SHAPE = ("hidden", "depth_intra", "depth_inter")  # the settings that shape a projector
+SHAPE = ("hidden", "depth_intra", "depth_inter")  # settings that determine the architecture
 
 
 def fit_projector(
-    pool: dict[str, torch.Tensor], settings: dict, seed: int, **options
+    pool: dict[str, torch.Tensor], settings: dict[str, Any], seed: int, **options
 ) -> tuple[Projector, list[dict]]:
     """Train a new projector on quadruples {part: (n, d)}.
 
-    settings  the `train` block for one leaf (Params.train_settings): what `loop.train` reads, and
-              where they differ from the defaults: loss (a name of losses.LOSSES), hidden,
-              depth_intra, depth_inter
+    settings  the `train` block for one leaf (Params.train_settings): the settings of `loop.train`,
+              and optionally loss (a name in losses.LOSSES), hidden, depth_intra, depth_inter
     options   further arguments of `loop.train`; `loss` there takes precedence over the setting
 
     Returns the projector (eval mode, on the CPU) and one record of mean losses per epoch.

@@ -1,12 +1,13 @@
-"""One training loop for every projector that learns from quadruples."""
+"""The training loop of every projector that learns from quadruples."""
 
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
-from tqdm import trange
+from tqdm import tqdm
 
 from exmcr import kernels
 from exmcr.common import distributed
@@ -32,119 +33,135 @@ def pick_device() -> torch.device:
 def train(
     model: torch.nn.Module,
     pool: Quadruples,
-    settings: dict,
+    settings: dict[str, Any],
     seed: int,
     *,
-    loss: Callable = exmcr_loss,
+    loss: Callable[..., dict[str, torch.Tensor]] = exmcr_loss,
     checkpoint: Path | None = None,
     progress: bool = True,
     device: torch.device | None = None,
     group=None,
 ) -> list[dict]:
-    """Train `model` in place on `pool` ({part: (n, d)}). Returns one record of mean losses per epoch.
+    """Train `model` in place on `pool` ({part: (n, d)}). Returns one record of mean losses per
+    epoch: epoch, steps, and each loss by name.
 
-    settings: steps, batch, lr, weight_decay, noise (variance), and what `loss` reads. AdamW, cosine to zero.
-    With `checkpoint`, state is stored once per epoch and an interrupted run of the same settings and seed goes on there,
-    to the same weights as an unbroken run. Raises FloatingPointError when the loss is not finite.
+    settings    steps, batch, lr, weight_decay, noise (variance), and those that `loss` reads.
+                AdamW, cosine schedule to zero
+    loss        loss(model, batch, settings) -> {"total": scalar to minimize, other losses}
+    checkpoint  file that holds the state after each epoch. An interrupted run with the same
+                settings, seed, pool and code continues there, to the same weights as an unbroken
+                run
+    group       torch.distributed group whose ranks share each batch (exmcr.common.distributed) and
+                hold the same pool. The losses, and the weights up to rounding, are those of one
+                process with the same settings. The first rank writes the checkpoint
 
-    group: torch.distributed group whose ranks share each batch (exmcr.distributed). All hold the same pool; the losses, and
-    the weights up to rounding, are those of one process with the same settings. The first rank writes the checkpoint.
-    Raises ConfigError when the batch cannot be shared equally.
+    On CUDA the pool is copied to the device if it fits, and otherwise fed from pinned memory one
+    batch ahead; products are TF32. Without a group a step is one CUDA graph, so `loss` must not
+    read values back.
 
-    On CUDA the pool lies on the device if it fits there, and otherwise is fed from pinned memory one
-    batch ahead; products are TF32, and without a group a step is one CUDA graph, so `loss` must not read values back."""
+    Raises FloatingPointError for a loss that is not finite, ConfigError for a batch that the ranks
+    cannot share equally.
+    """
     device = device or pick_device()
-    n = len(pool["x_leaf"])
+    n, on_gpu = len(pool["x_leaf"]), device.type == "cuda"
     batch_size, ranks = min(settings["batch"], n), distributed.size(group)
     if batch_size % ranks:
         raise ConfigError(f"a batch of {batch_size} cannot be shared equally by {ranks} ranks")
     model.to(device).train()
-    if group is not None:
-        for tensor in (*model.parameters(), *model.buffers()):
-            torch.distributed.broadcast(
-                tensor.data, torch.distributed.get_global_rank(group, 0), group
-            )
-    on_gpu = device.type == "cuda"
-    fast = kernels.enabled() or group is not None
-    # A graph reads the learning rate from the device; elsewhere a number will do.
-    rate = torch.tensor(float(settings["lr"]), device=device) if on_gpu else settings["lr"]
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=rate,
-        weight_decay=settings["weight_decay"],
-        fused=True,
-        capturable=on_gpu,
-    )
+    distributed.broadcast_module(model, group)
+    optimizer = _optimizer(model, settings, device)
     generator = torch.Generator(device=device).manual_seed(seed)
-    per_epoch = max(1, n // batch_size)
-    epochs = -(-settings["steps"] // per_epoch)
-    history: list[dict] = []
-    key = repr(
-        (sorted((k, str(v)) for k, v in settings.items()), seed, n, CODE, _sample_digest(pool))
-    )
+    key, history = _key(settings, seed, pool), []
     if checkpoint and checkpoint.is_file():
         history = _resume(checkpoint, key, model, optimizer, generator, device)
-    step = sum(record["steps"] for record in history)
-    sums: dict[str, torch.Tensor] = {}
 
-    def advance(batch: Quadruples) -> None:
-        """One step on a batch on the device, from the noise to the weights; the losses are added to `sums`."""
-        batch = _share(add_noise(batch, settings["noise"], generator), group)
-        with TrainingLayers() if fast else nullcontext():
-            losses = loss(model, batch, settings)
-        optimizer.zero_grad(set_to_none=True)
-        losses["total"].backward()
-        _add_gradients(model, group)
-        optimizer.step()
-        for name, value in losses.items():
-            if name not in sums:
-                sums[name] = torch.zeros_like(value, requires_grad=False)
-            sums[name].add_(value.detach())
-
+    fast = kernels.enabled() or group is not None
+    step = _Step(model, loss, settings, optimizer, generator, group, fast)
+    advance = Graph(step, generator) if on_gpu and fast and group is None else step
     feed = Feed(pool, device)
-    if on_gpu and group is None and fast:
-        advance = Graph(advance, generator)
     if not on_gpu:
         keep_memory()
+    per_epoch = max(1, n // batch_size)
+    epochs = -(-settings["steps"] // per_epoch)
+    start = len(history)
+    bar = tqdm(range(start, epochs), "epochs", epochs, initial=start, disable=not progress)
+    taken = sum(record["steps"] for record in history)
     with distributed.use(group), matmul_precision("tf32" if on_gpu else "float32"):
-        for epoch in trange(
-            len(history),
-            epochs,
-            initial=len(history),
-            total=epochs,
-            desc="epochs",
-            disable=not progress,
-        ):
+        for epoch in bar:
             order = torch.randperm(n, generator=generator, device=device)
-            done = min(per_epoch, settings["steps"] - step)
-            for batch in feed(order[: done * batch_size].split(batch_size)):
-                _set_rate(
-                    optimizer,
-                    settings["lr"] * (1 + math.cos(math.pi * step / settings["steps"])) / 2,
-                )
+            steps = min(per_epoch, settings["steps"] - taken)
+            for batch in feed(order[: steps * batch_size].split(batch_size)):
+                _set_rate(optimizer, _cosine(settings["lr"], taken, settings["steps"]))
                 advance(batch)
-                step += 1
-            means = {name: float(value) / done for name, value in sums.items()}
-            for value in sums.values():
-                value.zero_()
+                taken += 1
+            means = step.mean_losses(steps)
             if not all(map(math.isfinite, means.values())):
                 raise FloatingPointError(
-                    f"loss is not finite in epoch {epoch}: {means}; lower train.lr or raise train.tau2"
+                    f"loss is not finite in epoch {epoch}: {means}; "
+                    "lower train.lr or raise train.tau2"
                 )
-            history.append({"epoch": epoch, "steps": done, **means})
+            history.append({"epoch": epoch, "steps": steps, **means})
             if checkpoint and distributed.rank(group) == 0:
                 _store(checkpoint, key, model, optimizer, generator, history)
     model.eval()
     return history
 
 
+class _Step:
+    """One training step on a batch on the device, from the noise to the weights."""
+
+    def __init__(self, model, loss, settings, optimizer, generator, group, fast):
+        self.model, self.loss, self.settings = model, loss, settings
+        self.optimizer, self.generator = optimizer, generator
+        self.group, self.fast = group, fast
+        self.sums: dict[str, torch.Tensor] = {}  # of the losses, since the last mean_losses()
+
+    def __call__(self, batch: Quadruples) -> None:
+        batch = _share(add_noise(batch, self.settings["noise"], self.generator), self.group)
+        with TrainingLayers() if self.fast else nullcontext():
+            losses = self.loss(self.model, batch, self.settings)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["total"].backward()
+        _add_gradients(self.model, self.group)
+        self.optimizer.step()
+        for name, value in losses.items():
+            if name not in self.sums:
+                self.sums[name] = torch.zeros_like(value, requires_grad=False)
+            self.sums[name].add_(value.detach())
+
+    def mean_losses(self, steps: int) -> dict[str, float]:
+        """Means over the last `steps` steps. Starts the next sums in place, for the CUDA graph."""
+        means = {name: float(value) / steps for name, value in self.sums.items()}
+        for value in self.sums.values():
+            value.zero_()
+        return means
+
+
+def _optimizer(
+    model: torch.nn.Module, settings: dict[str, Any], device: torch.device
+) -> torch.optim.Optimizer:
+    on_gpu = device.type == "cuda"
+    # A CUDA graph reads the learning rate from the device.
+    rate = torch.tensor(float(settings["lr"]), device=device) if on_gpu else settings["lr"]
+    decay = settings["weight_decay"]
+    return torch.optim.AdamW(
+        model.parameters(), lr=rate, weight_decay=decay, fused=True, capturable=on_gpu
+    )
+
+
+def _cosine(rate: float, taken: int, steps: int) -> float:
+    """The learning rate after `taken` of `steps` steps."""
+    return rate * (1 + math.cos(math.pi * taken / steps)) / 2
+
+
 def _share(batch: Quadruples, group) -> Quadruples:
-    """This rank's rows. Every rank draws the noise of the whole batch, so that it is the noise of a single process."""
+    """The rows of this rank. Every rank draws the noise of the whole batch first, so the noise is
+    that of a single process."""
     return {k: v.chunk(distributed.size(group))[distributed.rank(group)] for k, v in batch.items()}
 
 
 def _add_gradients(model: torch.nn.Module, group) -> None:
-    """Each rank has its share of the gradient of one loss: the gradient is their sum (no mean)."""
+    """Sum the gradients of all ranks. No mean: each rank holds its share of one loss."""
     if group is not None:
         grads = [p.grad for p in model.parameters() if p.grad is not None]
         flat = distributed.all_reduce(torch.cat([grad.flatten() for grad in grads]), group)
@@ -152,7 +169,7 @@ def _add_gradients(model: torch.nn.Module, group) -> None:
             grad.copy_(part.view_as(grad))
 
 
-def _set_rate(optimizer, value: float) -> None:
+def _set_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
     for part in optimizer.param_groups:
         if torch.is_tensor(part["lr"]):
             part["lr"].fill_(value)
@@ -160,10 +177,12 @@ def _set_rate(optimizer, value: float) -> None:
             part["lr"] = value
 
 
-def _sample_digest(pool: Quadruples) -> str:
-    """Tells pools of equal size apart, made at another tau1 for instance, by up to 1024 of their rows."""
+def _key(settings: dict[str, Any], seed: int, pool: Quadruples) -> str:
+    """Identifies a run. Up to 1024 rows distinguish pools of equal size, such as those of two
+    values of tau1."""
     n = len(pool["x_leaf"])
-    return state_digest({k: v[:: -(-n // 1024)] for k, v in pool.items()})
+    rows = state_digest({k: v[:: -(-n // 1024)] for k, v in pool.items()})
+    return repr((sorted((k, str(v)) for k, v in settings.items()), seed, n, CODE, rows))
 
 
 def _store(path: Path, key, model, optimizer, generator, history) -> None:
@@ -179,8 +198,9 @@ def _store(path: Path, key, model, optimizer, generator, history) -> None:
 
 
 def _resume(path: Path, key, model, optimizer, generator, device) -> list[dict]:
+    """Restore the state of the same run, if the checkpoint holds it. Returns its history."""
     state = torch.load(path, map_location=device, weights_only=True)
-    if state["key"] != key:  # a checkpoint of other settings, seed or data is not ours to continue
+    if state["key"] != key:
         return []
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])

@@ -3,21 +3,21 @@
 import torch
 from torch.nn.functional import normalize
 
+Batch = dict[str, torch.Tensor]
 
-def add_noise(
-    batch: dict[str, torch.Tensor], variance: float, generator: torch.Generator
-) -> dict[str, torch.Tensor]:
+
+@torch.no_grad()
+def add_noise(batch: Batch, variance: float, generator: torch.Generator) -> Batch:
     """normalize(e + N(0, variance)) of every embedding e of a batch {part: (n, d)}.
 
-    `variance` is per dimension; at 0 the batch is returned unchanged. No gradient.
+    variance is per dimension; at 0 the batch is returned unchanged. Each part has its own draws.
+    The result has no gradient.
     """
     if variance == 0:
         return batch
-    return {
-        part: normalize(rows + variance**0.5 * _normal_like(rows, generator), dim=1)
-        for part, rows in batch.items()
-    }
 
+    def noisy(e: torch.Tensor) -> torch.Tensor:
+        noise = torch.randn(e.shape, generator=generator, dtype=e.dtype, device=e.device)
+        return normalize(e + variance**0.5 * noise, dim=1)
 
-def _normal_like(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    return torch.empty_like(rows).normal_(generator=generator)
+    return {part: noisy(e) for part, e in batch.items()}

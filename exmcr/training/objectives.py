@@ -1,9 +1,12 @@
-"""The Ex-MCR objective: close the gap inside the leaf, then meet the base. arXiv:2310.08884.
+"""The Ex-MCR objective: close the gap inside the leaf, then align with the base. arXiv:2310.08884.
 
-Each function is the formula as a paper prints it; params.yaml marks beside each value what is
-known and what is assumed. Its fast twin in exmcr/kernels/contrast.py takes its place unless
-`kernels.plain()` is active, and always does so between ranks (exmcr.common.distributed).
+Each function is the formula as the paper prints it; params.yaml marks beside each value what is
+known and what is assumed. A kernel of exmcr/kernels/contrast.py replaces it unless
+`kernels.plain()` is active, and always does between ranks (exmcr.common.distributed).
 """
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -13,7 +16,16 @@ from exmcr.common import distributed
 from exmcr.kernels import contrast
 
 Quadruples = dict[str, torch.Tensor]
+Losses = dict[str, torch.Tensor]
 TERMS = ("x-o", "o-o", "x-y", "o-y")  # projected {leaf modality, overlap} - base {overlap, other}
+
+
+class Decoupled(Protocol):
+    """A projector in two steps, as `projectors.Projector` is."""
+
+    def intra(self, x: torch.Tensor) -> torch.Tensor: ...  # f_l, inside the leaf
+
+    def inter(self, x: torch.Tensor) -> torch.Tensor: ...  # f_m, into the base, unit rows
 
 
 def infonce(a: torch.Tensor, b: torch.Tensor, tau: float) -> torch.Tensor:
@@ -35,7 +47,9 @@ def intra_loss(x_l: torch.Tensor, o_l: torch.Tensor) -> torch.Tensor:
     return (x_l - o_l).square().sum(dim=1).mean()
 
 
-def dense_loss(ours: torch.Tensor, base: torch.Tensor, tau: float, terms=TERMS) -> torch.Tensor:
+def dense_loss(
+    ours: torch.Tensor, base: torch.Tensor, tau: float, terms: Sequence[str] = TERMS
+) -> torch.Tensor:
     """Mean InfoNCE over the chosen pairs between {x', o'} and {o^B, y^B} -> scalar.
 
     ours, base: unit rows (2, n, d), stacked in that order. terms: some of TERMS; the dense loss
@@ -44,11 +58,11 @@ def dense_loss(ours: torch.Tensor, base: torch.Tensor, tau: float, terms=TERMS) 
     if _use_kernels():
         return contrast.dense(ours, base, tau, terms)
     left, right = dict(zip("xo", ours, strict=True)), dict(zip("oy", base, strict=True))
-    return sum(infonce(left[t[0]], right[t[2]], tau) for t in terms) / len(terms)
+    return torch.stack([infonce(left[t[0]], right[t[2]], tau) for t in terms]).mean()
 
 
 def project(
-    projector: torch.nn.Module, batch: Quadruples, settings: dict
+    projector: Decoupled, batch: Quadruples, settings: dict
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """f_l(x) in the leaf, (n, d_leaf), and (x', o') in the base, (2, n, d_base), of a batch.
 
@@ -58,7 +72,7 @@ def project(
     o_l = batch["o_leaf"]
     if settings["overlap_through_fl"]:
         o_l = projector.intra(o_l)
-    # One pass for both modalities: BatchNorm sees the mixture that it will see in use.
+    # One pass for both modalities, so that BatchNorm sees the mixture it will see in use.
     return x_l, projector.inter(torch.cat([x_l, o_l])).view(2, len(x_l), -1)
 
 
@@ -68,12 +82,12 @@ def inter_loss(ours: torch.Tensor, batch: Quadruples, settings: dict) -> torch.T
     return dense_loss(ours, base, settings["tau2"], settings["terms"])
 
 
-def combined(inter: torch.Tensor, intra: torch.Tensor, settings: dict) -> dict[str, torch.Tensor]:
-    """What a loss returns: {"intra", "inter", "total" = inter + lambda intra}, scalars."""
+def combined(inter: torch.Tensor, intra: torch.Tensor, settings: dict) -> Losses:
+    """The result of a loss: {"intra", "inter", "total" = inter + lambda intra}, scalars."""
     return {"intra": intra, "inter": inter, "total": inter + settings["lambda"] * intra}
 
 
-def exmcr_loss(projector, batch: Quadruples, settings: dict) -> dict[str, torch.Tensor]:
+def exmcr_loss(projector: Decoupled, batch: Quadruples, settings: dict) -> Losses:
     """The Ex-MCR objective on one batch: {"intra", "inter", "total"}. arXiv:2310.08884.
 
     settings: tau2 (temperature), lambda (weight of intra), terms, overlap_through_fl.

@@ -1,4 +1,4 @@
-"""The stage `train`: one projector per leaf and seed, kept while nothing it depends on changes."""
+"""The stage `train`: one projector per leaf and seed, kept until one of its inputs changes."""
 
 import json
 from collections.abc import Iterator
@@ -19,28 +19,29 @@ if TYPE_CHECKING:
     from exmcr.config import Leaf
     from exmcr.project import Project
 
-CODE = ("common", "kernels", "training")  # folders whose code decides what a projector becomes
+CODE = ("common", "kernels", "training")  # folders whose code determines the weights
 
 
 def train_leaf(
     project: "Project", leaf: "Leaf", pool: dict[str, torch.Tensor], made_from: str, group=None
 ) -> Iterator[tuple[int, list[dict]]]:
-    """Train the projector of each seed, or keep it; yields (seed, losses per epoch).
+    """Train the projector of each seed, unless pseudo-pairs, settings and code are unchanged.
 
-    pool: the quadruples of the leaf, {part: (n, d)}; made_from: digest of the files that hold them.
+    pool       the quadruples of the leaf, {part: (n, d)}
+    made_from  digest of the files that hold them
+    group      torch.distributed group whose ranks share every batch; the first rank stores
 
-    Stores models/projectors/<leaf>-seed<seed>.safetensors and, as .json beside it, its
-    provenance: spaces and fingerprints, settings, losses, hashes.
+    Stores models/projectors/<leaf>-seed<seed>.safetensors and its provenance as .json beside it:
+    spaces and fingerprints, settings, losses, hashes. Yields (seed, losses per epoch).
     """
     params = project.params
     settings = params.train_settings(leaf.name)
     for seed in params.seeds:
         path = project.projector_path(leaf.name, seed)
         key = digest(made_from, json.dumps(settings, sort_keys=True), str(seed), code_digest(*CODE))
-        note = _note(path)
-        kept = note.get("key") == key and path.is_file() and note.get("sha256") == sha256(path)
-        if distributed.broadcast(kept, group):
-            yield seed, note["losses"]
+        kept = distributed.broadcast(_kept_losses(path, key), group)
+        if kept is not None:
+            yield seed, kept
             continue
         checkpoint = path.with_suffix(".ckpt")
         projector, history = fit_projector(
@@ -48,11 +49,8 @@ def train_leaf(
         )
         if distributed.rank(group) == 0:
             projectors.save(projector, path)
-            provenance = _provenance(project, leaf, seed)
-            write_json(
-                path.with_suffix(".json"),
-                provenance | {"key": key, "sha256": sha256(path), "losses": history},
-            )
+            made = {"key": key, "sha256": sha256(path), "losses": history}
+            write_json(path.with_suffix(".json"), _provenance(project, leaf, seed) | made)
             checkpoint.unlink(missing_ok=True)
         yield seed, history
 
@@ -74,12 +72,20 @@ def _provenance(project: "Project", leaf: "Leaf", seed: int) -> dict:
 
 
 def _note(path: Path) -> dict:
-    note = path.with_suffix(".json")
+    """The provenance of a projector; {} if it is missing or damaged."""
     try:
-        content = json.loads(note.read_text()) if note.is_file() else {}
-    except ValueError:
-        return {}  # damaged: the projector is trained again
+        content = json.loads(path.with_suffix(".json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
     return content if isinstance(content, dict) else {}
+
+
+def _kept_losses(path: Path, key: str) -> list[dict] | None:
+    """The losses of a stored projector, or None if it was not trained under this key, or if the
+    file or its note is damaged."""
+    note = _note(path)
+    intact = note.get("key") == key and path.is_file() and note.get("sha256") == sha256(path)
+    return note.get("losses") if intact else None
 
 
 def trained(project: "Project", leaf: "Leaf", seed: int) -> Projector:
@@ -90,6 +96,9 @@ def trained(project: "Project", leaf: "Leaf", seed: int) -> Projector:
     """
     path = project.projector_path(leaf.name, seed)
     projector, note = projectors.load(path), _note(path)
+    again = "run `exmcr train` again"
+    if note.get("sha256") != sha256(path):
+        raise ConfigError(f"{path} is not the file that {path.stem}.json describes; {again}")
     wanted = {
         "pair": project.params.pair_settings(),
         "train": project.params.train_settings(leaf.name),
@@ -97,9 +106,7 @@ def trained(project: "Project", leaf: "Leaf", seed: int) -> Projector:
         "base_space": project.params.base_space,
     }
     other = [name for name, value in wanted.items() if note.get(name) != value]
-    if other or note.get("sha256") != sha256(path):
-        what = f"was trained with another {', '.join(other)}" if other else "has been changed"
-        raise ConfigError(
-            f"{path} {what} than params.yaml and its note say; run `exmcr train` again"
-        )
+    if other:
+        names = ", ".join(other)
+        raise ConfigError(f"{path} was trained with other settings ({names}); {again}")
     return projector

@@ -1,4 +1,4 @@
-"""Banks: what went in comes out, what was done is kept, what is wrong is said."""
+"""Banks: vectors come out in the order of the items, finished work is kept, errors are named."""
 
 import json
 import os
@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exmcr.banks.bank import Bank, aligned
-from exmcr.banks.extraction import AHEAD, extract
+from exmcr.banks import Bank, aligned
+from exmcr.banks.extraction import AHEAD, extract, forget
 from exmcr.common import distributed
 from exmcr.common.errors import BadItem, ConfigError
 from exmcr.common.vectors import unit
@@ -26,7 +26,7 @@ DIM = 4
 
 
 class Letters(Space):
-    """A tiny real space: a text's direction comes from its letters. Counts what it encodes."""
+    """A tiny space: the letters of a text determine its direction. Counts what it encodes."""
 
     name, dim, modalities, fingerprint = "letters", DIM, ("text",), "f1"
 
@@ -70,7 +70,7 @@ def make(space, items, folder, **more):
 
 
 @pytest.mark.parametrize("n", [1, 9, 10, 35])
-def test_what_goes_in_comes_out_in_order(tmp_path, n):
+def test_a_bank_holds_the_vectors_of_its_items_in_their_order(tmp_path, n):
     items = table(n)
     bank = make(Letters(), items, tmp_path / "b")
     assert len(bank) == n and list(bank.ids) == list(items.id)
@@ -109,7 +109,7 @@ def test_an_interrupted_run_encodes_only_the_rest(tmp_path):
     items = table(45)
     with pytest.raises(RuntimeError, match="went away"):
         make(Letters(fail_after=3), items, tmp_path / "b")
-    with pytest.raises(ConfigError, match="extract stage"):
+    with pytest.raises(ConfigError, match="exmcr extract"):
         Bank(tmp_path / "b")
     second = Letters()
     bank = make(second, items, tmp_path / "b")
@@ -119,7 +119,7 @@ def test_an_interrupted_run_encodes_only_the_rest(tmp_path):
 
 @pytest.mark.parametrize("change", ["fingerprint", "item", "caption"])
 @pytest.mark.parametrize("finished", [True, False])
-def test_what_belongs_to_another_plan_is_made_anew(tmp_path, change, finished):
+def test_a_bank_of_another_plan_is_made_anew(tmp_path, change, finished):
     items, space = table(25), Letters()
     if finished:
         make(Letters(), items, tmp_path / "b")
@@ -152,7 +152,7 @@ def test_bad_items_are_skipped_counted_and_named(tmp_path):
     assert np.array_equal(bank.take(["item/018"])[0], unit(vector("word 018")[None])[0])
 
 
-def test_a_shard_of_bad_items_only_is_no_trouble(tmp_path):
+def test_a_shard_may_consist_of_bad_items_only(tmp_path):
     bank = make(Letters(), table(40), tmp_path / "b", load=moody, shard=1)
     assert len(bank) == 38
 
@@ -171,10 +171,10 @@ def test_errors_other_than_bad_items_are_not_swallowed(tmp_path):
         make(Letters(), table(5), tmp_path / "b", load=broken)
 
 
-def test_no_items_and_no_bank_are_errors_that_say_what_to_do(tmp_path):
+def test_errors_for_no_items_and_for_no_bank_say_what_to_do(tmp_path):
     with pytest.raises(ConfigError, match="corpora"):
         make(Letters(), table(0), tmp_path / "b")
-    with pytest.raises(ConfigError, match="extract stage"):
+    with pytest.raises(ConfigError, match="exmcr extract"):
         Bank(tmp_path / "b")
 
 
@@ -198,6 +198,18 @@ def test_aligned_gives_the_common_items_row_by_row(tmp_path):
         aligned(a, make(Letters(), table(3, "other"), tmp_path / "c"))
 
 
+def test_a_bank_of_another_corpus_is_deleted_and_an_imported_one_stays(tmp_path, capsys):
+    bank = make(Letters(), table(3), tmp_path / "b")
+    meta = json.loads((bank.folder / "manifest.json").read_text())
+    (bank.folder / "manifest.json").write_text(json.dumps(meta | {"source": {"file": "a.npy"}}))
+    forget(bank.folder)
+    assert len(Bank(bank.folder)) == 3 and capsys.readouterr().out == ""
+    (bank.folder / "manifest.json").write_text(json.dumps(meta))
+    forget(bank.folder)
+    assert not bank.folder.exists() and str(bank.folder) in capsys.readouterr().out
+    forget(bank.folder)  # nothing there, nothing done
+
+
 SLOW = """
     import sys, time
     sys.path.insert(0, {tests!r})
@@ -215,7 +227,7 @@ SLOW = """
 
 def test_kill_9_loses_one_shard_at_most(tmp_path):
     code = textwrap.dedent(
-        SLOW.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path / "b"))
+        SLOW.format(tests=str(Path(__file__).parent), folder=str(tmp_path / "b"))
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     for line in process.stdout:  # it prints how many items are done when it begins a shard
@@ -232,7 +244,7 @@ def test_kill_9_loses_one_shard_at_most(tmp_path):
     assert np.array_equal(bank.vectors, unit(np.array([vector(c) for c in table(400).caption])))
 
 
-def test_a_half_written_shard_is_not_taken_for_a_whole_one(tmp_path):
+def test_a_half_written_shard_is_ignored(tmp_path):
     with pytest.raises(RuntimeError):
         make(Letters(fail_after=2), table(30), tmp_path / "b")
     (tmp_path / "b/shards/000000020.part").write_bytes(b"PK half")
@@ -261,7 +273,7 @@ def test_loading_runs_in_several_threads_and_ahead_of_the_encoder(tmp_path):
     assert max(ahead) <= AHEAD * 10
 
 
-def test_what_was_encoded_leaves_the_memory(tmp_path):
+def test_encoded_items_leave_the_memory(tmp_path):
     alive, most = set(), []
 
     def loaded(item):
@@ -286,7 +298,7 @@ def test_what_was_encoded_leaves_the_memory(tmp_path):
 
 
 class Dying(Letters):
-    """Is killed, and with it its process, before it encodes its third shard."""
+    """Kills its process on rank 1 before its third shard."""
 
     def encode_batch(self, modality, items):
         if self.calls == 2 and os.environ["RANK"] == "1":
@@ -302,10 +314,10 @@ def one_of_two(folder, space):
         assert len(bank) == 93
 
 
-def test_two_processes_one_of_them_killed_leave_the_bank_of_one(tmp_path):
+def test_two_processes_of_which_one_is_killed_make_the_bank_of_one(tmp_path):
     def launch(space):
         env = os.environ | {
-            "PYTHONPATH": str(Path(distributed.__file__).parents[1]),
+            "PYTHONPATH": str(Path(distributed.__file__).parents[2]),
             "CUDA_VISIBLE_DEVICES": "",
             "OMP_NUM_THREADS": "1",
         }

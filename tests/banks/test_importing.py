@@ -1,6 +1,8 @@
-"""Embeddings from elsewhere become a bank like any other, or are refused with a reason."""
+"""Embeddings computed elsewhere become a bank like any other, or are refused with a reason."""
 
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,15 +10,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from exmcr import pipeline
-from exmcr.banks import extraction as banks
-from exmcr.banks import importing as module
-from exmcr.banks.bank import Bank
+from exmcr.banks import Bank, aligned, importing
 from exmcr.banks.importing import import_bank
 from exmcr.commands import main as cli
 from exmcr.common.errors import ConfigError
-from exmcr.model.exmcr import Base, ExMCR, Leaf
+from exmcr.common.paths import project_root
+from exmcr.model.exmcr import ExMCR
+from exmcr.model.parts import Base, Leaf
 from exmcr.pairing import pairs
+from exmcr.pairing.pools import Pools
+from exmcr.training.fit import fit_projector
 
 
 def rows(n=40, dim=6, seed=0):
@@ -41,7 +44,7 @@ def write(path, vectors):
 
 @pytest.mark.parametrize("name", ["a.npy", "a.safetensors", "a.pt", "dict.pt"])
 def test_every_format_gives_the_bank(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(module, "ROWS", 7)  # several blocks, the last one short
+    monkeypatch.setattr(importing, "ROWS", 7)  # several blocks, the last one short
     bank, changed = import_bank(
         write(tmp_path / name, rows()), tmp_path / "bank", "mine", "audio", progress=False
     )
@@ -72,7 +75,7 @@ def test_rows_are_scaled_and_counted(tmp_path, dtype):
     assert not (tmp_path / "strict").exists()
 
 
-def test_bfloat16_and_transposed_tensors(tmp_path):
+def test_bfloat16_and_transposed_tensors_are_read(tmp_path):
     save_file({"f": torch.from_numpy(rows()).bfloat16()}, tmp_path / "a.safetensors")
     bank, _ = import_bank(tmp_path / "a.safetensors", tmp_path / "half", "mine", "text")
     assert (np.asarray(bank.vectors) * rows()).sum(axis=1).min() > 0.9999
@@ -90,7 +93,7 @@ def test_bfloat16_and_transposed_tensors(tmp_path):
     )
 
 
-def test_one_of_several_tensors(tmp_path):
+def test_a_key_selects_one_of_several_tensors(tmp_path):
     torch.save(
         {"image": torch.from_numpy(rows()), "text": torch.from_numpy(rows(9)), "epoch": 3},
         tmp_path / "a.pt",
@@ -118,7 +121,7 @@ def test_one_of_several_tensors(tmp_path):
         (np.vstack([np.zeros((1, 6)), rows(3)]), "row 0 is zero"),
     ],
 )
-def test_what_is_no_set_of_vectors(tmp_path, vectors, message):
+def test_files_without_usable_vectors_are_refused(tmp_path, vectors, message):
     np.save(tmp_path / "a.npy", vectors)
     with pytest.raises(ConfigError, match=message):
         import_bank(tmp_path / "a.npy", tmp_path / "bank", "mine", "text")
@@ -145,7 +148,7 @@ def test_pickles_are_refused_and_do_not_run(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.safetensors", "a.pt"])
-def test_truncated_missing_and_foreign_files(tmp_path, name):
+def test_truncated_missing_and_foreign_files_are_refused(tmp_path, name):
     blob = write(tmp_path / name, rows(400)).read_bytes()
     for keep in (0, 20, len(blob) // 2):
         (tmp_path / name).write_bytes(blob[:keep])
@@ -159,7 +162,7 @@ def test_truncated_missing_and_foreign_files(tmp_path, name):
         import_bank(tmp_path / "a.bin", tmp_path / "bank", "mine", "text")
 
 
-def test_ids_and_captions(tmp_path):
+def test_ids_and_captions_are_read_from_lists(tmp_path):
     write(tmp_path / "a.npy", rows(3))
     (tmp_path / "ids.txt").write_text("one\ntwo\nthree\n")
     pd.DataFrame({"id": [10, 11, 12], "caption": ["a dog", "NA", ""]}).to_csv(
@@ -203,7 +206,17 @@ def test_ids_and_captions(tmp_path):
     np.testing.assert_allclose(bank.take(["a/2", "a/0"]), rows(3)[[2, 0]], atol=1e-6)
 
 
-def test_lists_that_do_not_fit(tmp_path):
+def test_a_failed_replacement_keeps_the_old_bank(tmp_path):
+    write(tmp_path / "a.npy", rows())
+    import_bank(tmp_path / "a.npy", tmp_path / "bank", "mine", "text")
+    write(tmp_path / "b.npy", np.vstack([rows(3), np.zeros((1, 6))]))
+    with pytest.raises(ConfigError, match="row 3 is zero"):
+        import_bank(tmp_path / "b.npy", tmp_path / "bank", "mine", "text", replace=True)
+    assert len(Bank(tmp_path / "bank", verify=True)) == 40
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "b.npy", "bank"]
+
+
+def test_lists_that_do_not_fit_are_refused(tmp_path):
     write(tmp_path / "a.npy", rows(3))
     (tmp_path / "two.txt").write_text("one\ntwo\n")
     (tmp_path / "again.txt").write_text("one\ntwo\none\n")
@@ -213,8 +226,8 @@ def test_lists_that_do_not_fit(tmp_path):
     (tmp_path / "no.parquet").write_text("no")
     (tmp_path / "a.json").write_text("[]")
     for file, message in (
-        ("two.txt", "names 2 items, there are 3 vectors"),
-        ("again.txt", "1 ids occur again, e.g. 'one'"),
+        ("two.txt", "two.txt has 2 rows for 3 vectors"),
+        ("again.txt", "1 repeated ids, e.g. 'one'"),
         ("latin.txt", "cannot be read"),
         ("other.csv", "no column 'id', only name"),
         ("empty.csv", "cannot be read"),
@@ -227,13 +240,13 @@ def test_lists_that_do_not_fit(tmp_path):
     with pytest.raises(ConfigError, match="modality is one of"):
         import_bank(tmp_path / "a.npy", tmp_path / "bank", "mine", "smell")
     for space in ("", "a/b", ".."):
-        with pytest.raises(ConfigError, match="a space needs a name"):
+        with pytest.raises(ConfigError, match="name of a space must be valid"):
             import_bank(tmp_path / "a.npy", tmp_path / "bank", space, "text")
     assert not (tmp_path / "bank").exists()
 
 
-def test_the_command(tmp_path, monkeypatch, capsys):
-    (tmp_path / "params.yaml").write_text("{}")
+def test_the_command_imports_a_bank_and_replaces_it_only_if_told(tmp_path, monkeypatch, capsys):
+    shutil.copy(project_root(Path(__file__).parent) / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "a.npy", 3 * rows())
     command = [
@@ -259,7 +272,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 
 
 def test_imported_banks_train_a_projector_and_are_searched(tmp_path):
-    """The way of whoever has features: four files in, pseudo pairs, a projector, a search."""
+    """From files of features to pseudo-pairs, a projector and a search."""
     rng = np.random.default_rng(0)
     turn = np.linalg.qr(rng.normal(size=(12, 12)))[0].astype(np.float32)
     things = {
@@ -289,8 +302,8 @@ def test_imported_banks_train_a_projector_and_are_searched(tmp_path):
         made[name], _ = import_bank(
             path, tmp_path / name, {"l": "my-leaf", "b": "my-base"}[name[0]], modality, ids=ids
         )
-    o_leaf, o_base = banks.aligned(made["l/text"], made["b/text"])
-    pools = pairs.Pools(made["l/audio"].vectors, o_leaf, o_base, made["b/image"].vectors)
+    o_leaf, o_base = aligned(made["l/text"], made["b/text"])
+    pools = Pools(made["l/audio"].vectors, o_leaf, o_base, made["b/image"].vectors)
     pool = pairs.union(
         [pairs.quadruples(pools, center, 0.02) for center in ("overlap", "leaf", "base")]
     )
@@ -305,9 +318,7 @@ def test_imported_banks_train_a_projector_and_are_searched(tmp_path):
         "terms": ["x-o", "o-o", "x-y", "o-y"],
         "overlap_through_fl": False,
     }
-    projector, _ = pipeline.fit_projector(
-        pool, settings, seed=0, progress=False, device=torch.device("cpu")
-    )
+    projector, _ = fit_projector(pool, settings, seed=0, progress=False, device=torch.device("cpu"))
     base = Base("my-base", "imported:my-base", 12, ("image", "text"))
     extended = ExMCR(
         base,
@@ -325,5 +336,5 @@ def test_imported_banks_train_a_projector_and_are_searched(tmp_path):
         )
     with pytest.raises(
         ConfigError, match="unknown space 'my-leaf'"
-    ):  # there are vectors of it, but no encoder
+    ):  # vectors of it were imported, but it has no encoder
         extended.encode({"audio": [(np.ones(100), 8000)]})

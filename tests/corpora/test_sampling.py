@@ -1,10 +1,10 @@
-"""A part of a corpus is still a corpus: drawn the same each time, with tasks, partners and words."""
+"""A sample of a corpus is still a corpus: reproducible, with tasks, partners and texts."""
 
 import pandas as pd
 import pytest
 
 from exmcr import corpora
-from exmcr.corpora import items as table
+from exmcr.corpora import items as item_table
 from exmcr.corpora.sampling import draw
 from exmcr.evaluation.tasks import tasks
 
@@ -20,65 +20,59 @@ def items(root):
 
 
 def sizes(items):
-    return (
-        items[(items.of == "") & (items.modality != "text")].groupby(["modality", "split"]).size()
-    )
+    own = items[(items.of == "") & (items.modality != "text")]
+    return own.groupby(["modality", "split"]).size()
 
 
-def test_at_most_so_many_and_what_belongs_to_them(items):
+def test_a_sample_has_at_most_the_limit_and_what_belongs_to_it(items):
     kept = draw(items, 3)
     assert (sizes(kept) == 3).all() and len(sizes(kept)) == 9
-    assert set(kept.of) - {""} == set(
-        kept.id[kept.modality == "points"]
-    )  # every model has its icon, and no icon is alone
+    # Every shape has its icon, and no icon is without its shape.
+    assert set(kept.of) - {""} == set(kept.id[kept.modality == "points"])
     texts = kept[kept.modality == "text"]
     known = set(zip(texts.split, texts.caption))
-    for thing in kept[kept.modality != "text"].itertuples():
-        assert {(thing.split, thing.caption), (thing.split, thing.concept)} <= known
-    assert kept.equals(
-        items[items.id.isin(kept.id)].reset_index(drop=True)
-    )  # rows as they were, in their order
+    for item in kept[kept.modality != "text"].itertuples():
+        assert {(item.split, item.caption), (item.split, item.concept)} <= known
+    # Rows are unchanged and in their order.
+    assert kept.equals(items[items.id.isin(kept.id)].reset_index(drop=True))
 
 
-def test_the_draw_is_fixed_and_grows(items):
+def test_a_sample_is_reproducible_and_a_larger_one_contains_it(items):
     shuffled = items.sample(frac=1, random_state=0)
-    few, more = draw(items, 3), draw(items, 5)
-    assert set(draw(shuffled, 3).id) == set(few.id)
-    things = few[few.modality != "text"]
-    assert set(things.id) < set(more.id)
+    small, large = draw(items, 3), draw(items, 5)
+    assert set(draw(shuffled, 3).id) == set(small.id)
+    own = small[small.modality != "text"]
+    assert set(own.id) < set(large.id)
     assert draw(items, 10_000).equals(items)
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_every_task_is_still_there(items, split):
+def test_a_sample_has_every_task(items, split):
     assert {t.name for t in tasks(draw(items, 4), split)} == {t.name for t in tasks(items, split)}
 
 
 def test_concepts_in_more_modalities_come_first_and_sources_take_turns():
     def item(id, modality, concept, source):
-        return table.row(
+        return item_table.row(
             id, modality, [f"{id} in words"], concept, source, "CC0-1.0", id, split="test"
         )
 
-    rows = [item(f"a/{k}", "image", f"alone {k}", "many") for k in range(50)] + [
-        item("a/dog", "image", "dog", "many"),
-        item("b/0", "image", "tree", "few"),
-    ]
-    rows += [item(f"c/{k}", "audio", "dog", "sounds") for k in range(9)] + [
-        item("c/cat", "audio", "cat", "sounds")
-    ]
+    rows = [item(f"a/{k}", "image", f"alone {k}", "many") for k in range(50)]
+    rows += [item("a/dog", "image", "dog", "many"), item("b/0", "image", "tree", "few")]
+    rows += [item(f"c/{k}", "audio", "dog", "sounds") for k in range(9)]
+    rows += [item("c/cat", "audio", "cat", "sounds")]
     kept = draw(pd.DataFrame(rows), 2)
     assert set(kept.id[kept.modality == "image"]) == {"a/dog", "b/0"}
     assert set(kept.concept[kept.modality == "audio"]) == {"dog", "cat"}  # not two dogs
 
 
-def test_a_benchmark_keeps_partners_and_the_sentences_of_its_classes():
+def test_a_benchmark_keeps_partners_and_the_prompts_of_its_classes():
     def item(id, modality, source, concept="", **more):
-        return table.row(id, modality, [id], concept, source, "MIT", id, split="test", **more)
+        return item_table.row(id, modality, [id], concept, source, "MIT", id, split="test", **more)
 
     rows = [item(f"clip {k}", "audio", "audiocaps") for k in range(6)]
     rows += [
-        item(f"clip {k}, said {n} times", "text", "audiocaps", of=f"clip {k}")
+        item(f"clip {k}, caption {n}", "text", "audiocaps", of=f"clip {k}")
         for k in range(6)
         for n in range(5)
     ]
@@ -88,46 +82,35 @@ def test_a_benchmark_keeps_partners_and_the_sentences_of_its_classes():
         for k in range(3)
     ]
     rows += [
-        item(f"a {name}, said in way {n}", "text", "modelnet40", name)
+        item(f"a {name}, prompt {n}", "text", "modelnet40", name)
         for name in ("desk", "lamp", "sofa")
         for n in range(8)
     ]
     kept = draw(pd.DataFrame(rows), 2)
     assert (sizes(kept) == 2).all()
     texts = kept[kept.modality == "text"]
-    assert (
-        set(texts.of) - {""} == set(kept.id[kept.modality == "audio"])
-        and (texts.source == "audiocaps").sum() == 10
-    )
-    assert texts[texts.source == "modelnet40"].concept.value_counts().to_dict() == {
-        "desk": 8,
-        "lamp": 8,
-    }  # one of each; nobody asks for sofas
+    assert set(texts.of) - {""} == set(kept.id[kept.modality == "audio"])
+    assert (texts.source == "audiocaps").sum() == 10
+    # One shape of each class is kept, and none of a sofa.
+    counts = texts[texts.source == "modelnet40"].concept.value_counts().to_dict()
+    assert counts == {"desk": 8, "lamp": 8}
 
 
-def test_words_make_up_the_number(items):
+def test_other_texts_fill_up_the_limit(items):
+    names = [f"spare {k}" for k in range(200)]
     spare = [
-        table.row(
-            f"text/train/spare {k}",
-            "text",
-            [f"spare {k}"],
-            "",
-            "names",
-            "MIT",
-            f"spare {k}",
-            split="train",
+        item_table.row(
+            f"text/train/{name}", "text", [name], "", "names", "MIT", name, split="train"
         )
-        for k in range(200)
+        for name in names
     ]
     kept = draw(pd.concat([items, pd.DataFrame(spare)], ignore_index=True), 100)
     texts = kept[kept.modality == "text"].groupby("split").size()
-    assert (
-        texts["train"] == 100
-        and texts["test"] == (items[items.split == "test"].modality == "text").sum()
-    )
+    assert texts["train"] == 100
+    assert texts["test"] == (items[items.split == "test"].modality == "text").sum()
 
 
-def test_the_table_on_disk_is_the_draw(items, root, capsys):
+def test_the_table_on_disk_is_the_sample(items, root, capsys):
     path = corpora.build("toy", root, sample=3)
     assert list(pd.read_parquet(path).id) == list(draw(items, 3).id)
     assert "sample: 3 keeps" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Who may see what, on a made-up corpus of every kind of item."""
+"""The rules of train, val and test, on a synthetic corpus of every kind of item."""
 
 import copy
 import random
@@ -7,12 +7,11 @@ from collections import defaultdict
 import pytest
 
 from exmcr.common.hashing import stable_uniform
-from exmcr.corpora import items as table
-from exmcr.corpora import splits
+from exmcr.corpora import items, splits
 
 
 def item(id, modality, concept, source, group, **more):
-    return table.row(id, modality, [concept], concept, source, "free", group, **more)
+    return items.row(id, modality, [concept], concept, source, "free", group, **more)
 
 
 def corpus():
@@ -24,31 +23,22 @@ def corpus():
                 rows.append(
                     item(f"s/{c}/{s}/{k}", "audio", f"noun{c}", f"package{s}", f"sound:{c}:{s}:{k}")
                 )
-    for n in range(80):  # models: several of one name, each with its icon, in the group of the name
+    for n in range(80):  # shapes: several of one name, each with its icon, in the group of the name
         for k in range(1 + n % 3):
-            rows.append(item(f"m/{n}/{k}", "points", f"noun{n}", "models", f"name:{n}"))
+            rows.append(item(f"m/{n}/{k}", "points", f"noun{n}", "shapes", f"name:{n}"))
             rows.append(
-                item(f"icon/{n}/{k}", "image", f"noun{n}", "models", f"name:{n}", of=f"m/{n}/{k}")
+                item(f"icon/{n}/{k}", "image", f"noun{n}", "shapes", f"name:{n}", of=f"m/{n}/{k}")
             )
-    for p in range(
-        900
-    ):  # pictures in title series; some files occur in several series and packages
-        rows.append(
-            item(
-                f"i/{p}",
-                "image",
-                f"noun{p // 2 % 150}",
-                rng.choice(["openclipart", "tuxpaint"]),
-                f"series:{p // 2}",
-            )
-        )
+    for p in range(900):  # pictures in title series; some files are in several series and packages
+        source = rng.choice(["openclipart", "tuxpaint"])
+        rows.append(item(f"i/{p}", "image", f"noun{p // 2 % 150}", source, f"series:{p // 2}"))
         digests[f"i/{p}"] = f"file{rng.randrange(700)}"
     digests["icon/3/0"] = digests["i/0"]
     return rows, digests
 
 
 @pytest.fixture(scope="module")
-def made():
+def divided():
     rows, digests = corpus()
     splits.merge_duplicates(rows, digests)
     splits.assign(rows)
@@ -60,29 +50,29 @@ def of(rows, **fixed):
 
 
 def straddling(rows, key):
-    found = defaultdict(set)
+    splits_of = defaultdict(set)
     for r in rows:
         if key(r):
-            found[key(r)].add(r["split"])
-    return [k for k, where in found.items() if len(where) > 1]
+            splits_of[key(r)].add(r["split"])
+    return [k for k, names in splits_of.items() if len(names) > 1]
 
 
-def test_every_item_gets_a_split_and_every_split_items(made):
-    rows, _ = made
+def test_every_item_has_a_split_and_every_split_has_items(divided):
+    rows, _ = divided
     assert {r["split"] for r in rows} == {"train", "val", "test"}
     for modality in ("audio", "points", "image"):
         counts = {s: len(of(rows, modality=modality, split=s)) for s in ("train", "val", "test")}
         assert counts["train"] > counts["test"] / 2 and min(counts.values()) > 0, (modality, counts)
 
 
-def test_the_same_items_are_always_divided_alike(made):
+def test_the_same_items_are_always_divided_in_the_same_way(divided):
     rows, digests = corpus()
     splits.merge_duplicates(rows, digests)
     splits.assign(rows)
-    assert rows == made[0]
+    assert rows == divided[0]
 
 
-def test_the_order_of_rows_decides_nothing_where_a_group_has_one_concept():
+def test_the_order_of_rows_does_not_matter_if_a_group_has_one_concept():
     rows, _ = corpus()
     shuffled = copy.deepcopy(rows)
     random.Random(5).shuffle(shuffled)
@@ -91,22 +81,22 @@ def test_the_order_of_rows_decides_nothing_where_a_group_has_one_concept():
     assert {r["id"]: r["split"] for r in rows} == {r["id"]: r["split"] for r in shuffled}
 
 
-def test_chance_is_fixed_and_uniform():
+def test_the_hash_is_stable_and_uniform():
     values = sorted(stable_uniform(f"key{i}") for i in range(2000))
     assert all(abs(v - i / 2000) < 0.04 for i, v in enumerate(values))
     assert stable_uniform("sound:dog") == pytest.approx(0.0534405574807, abs=1e-12), (
-        "every split of every user would move"
+        "the splits of every user would change"
     )
 
 
-def test_groups_and_duplicate_files_never_straddle(made):
-    rows, digests = made
+def test_groups_and_duplicate_files_never_straddle(divided):
+    rows, digests = divided
     assert len(set(digests.values())) < len(digests), "there are duplicate files"
     assert straddling(rows, lambda r: r["group"]) == []
     assert straddling(rows, lambda r: digests.get(r["id"])) == []
 
 
-def test_duplicates_chain_over_groups():
+def test_groups_that_share_files_through_a_third_are_merged():
     rows = [
         item(i, "image", "x", "box", g)
         for i, g in (("1", "a"), ("2", "b"), ("3", "b"), ("4", "c"), ("5", "d"))
@@ -115,14 +105,12 @@ def test_duplicates_chain_over_groups():
     assert [r["group"] for r in rows] == ["a", "a", "a", "a", "d"]
 
 
-def test_unseen_concepts_have_no_training_sound_and_seen_ones_other_recordings(made):
-    audio = of(made[0], modality="audio")
-    heard = {r["concept"] for r in audio if r["split"] == "train"}
-    asked = [r for r in audio if r["split"] == "test"]
-    seen, unseen = (
-        [r for r in asked if r["concept"] in heard],
-        [r for r in asked if r["concept"] not in heard],
-    )
+def test_unseen_concepts_have_no_training_sound_and_seen_ones_other_recordings(divided):
+    audio = of(divided[0], modality="audio")
+    trained = {r["concept"] for r in audio if r["split"] == "train"}
+    queries = [r for r in audio if r["split"] == "test"]
+    seen = [r for r in queries if r["concept"] in trained]
+    unseen = [r for r in queries if r["concept"] not in trained]
     assert seen and unseen
     trains = {(r["concept"], r["source"]) for r in audio if r["split"] == "train"}
     for r in seen:
@@ -131,8 +119,8 @@ def test_unseen_concepts_have_no_training_sound_and_seen_ones_other_recordings(m
         assert {o["split"] for o in of(audio, concept=r["concept"])} == {"test"}
 
 
-def test_a_large_family_is_always_heard(made):
-    audio = of(made[0], modality="audio")
+def test_a_large_family_always_has_training_sounds(divided):
+    audio = of(divided[0], modality="audio")
     count = defaultdict(int)
     for r in audio:
         count[r["concept"]] += 1
@@ -140,12 +128,12 @@ def test_a_large_family_is_always_heard(made):
     assert families and families <= {r["concept"] for r in audio if r["split"] == "train"}
 
 
-def test_a_test_package_of_a_concept_is_whole(made):
-    assert straddling(of(made[0], modality="audio"), lambda r: (r["concept"], r["source"])) == []
+def test_the_recordings_of_a_concept_in_one_package_have_one_split(divided):
+    assert straddling(of(divided[0], modality="audio"), lambda r: (r["concept"], r["source"])) == []
 
 
-def test_names_of_test_models_are_never_trained(made):
-    rows, _ = made
+def test_names_of_test_shapes_have_no_training_shape(divided):
+    rows, _ = divided
     points = of(rows, modality="points")
     name = lambda r: r["id"].split("/")[1]  # noqa: E731
     assert not {name(r) for r in points if r["split"] == "test"} & {
@@ -155,18 +143,18 @@ def test_names_of_test_models_are_never_trained(made):
     assert all(r["split"] == split_of[r["of"]] for r in rows if r["of"])
 
 
-def test_what_is_asked_has_pictures_to_be_found():
+def test_concepts_of_test_sounds_and_shapes_have_test_pictures():
     rows, _ = corpus()
     splits.assign(rows)
     pictures = [r for r in of(rows, modality="image") if not r["of"]]
-    having = {r["concept"] for r in pictures}
-    wanted = {
+    pictured = {r["concept"] for r in pictures}
+    queried = {
         r["concept"] for r in rows if r["modality"] in ("audio", "points") and r["split"] == "test"
-    } & having
-    assert wanted and wanted <= {r["concept"] for r in pictures if r["split"] == "test"}
+    } & pictured
+    assert queried and queried <= {r["concept"] for r in pictures if r["split"] == "test"}
 
 
-def test_adding_a_sound_of_a_new_concept_moves_no_other():
+def test_a_sound_of_a_new_concept_moves_no_other_item():
     rows, digests = corpus()
     first = copy.deepcopy(rows)
     second = rows + [item("s/new", "audio", "novelty", "package9", "sound:new")]
@@ -176,17 +164,8 @@ def test_adding_a_sound_of_a_new_concept_moves_no_other():
     assert [r["split"] for r in first] == [r["split"] for r in second[:-1]]
 
 
-def test_the_table_refuses_repeated_ids_and_straddling_groups(tmp_path):
-    a = item("1", "image", "x", "box", "g", split="train")
-    with pytest.raises(ValueError, match="twice"):
-        table.write([a, a], tmp_path / "t.parquet")
-    with pytest.raises(ValueError, match="straddle.*g"):
-        table.write([a, a | {"id": "2", "split": "test"}], tmp_path / "t.parquet")
-    assert not (tmp_path / "t.parquet").exists()
-
-
-def test_a_heard_concept_with_several_packages_keeps_some_to_ask(made):
-    audio = of(made[0], modality="audio")
+def test_a_trained_concept_with_several_packages_has_held_out_ones(divided):
+    audio = of(divided[0], modality="audio")
     for concept in {r["concept"] for r in audio if r["split"] == "train"}:
         packages = {r["source"]: r["split"] for r in of(audio, concept=concept)}
         held = sorted(s for s in packages.values() if s != "train")

@@ -1,15 +1,17 @@
 """The geometry of a space against loops and cases whose answer is known."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import synthetic
 from scipy.stats import skew
 
 from exmcr.common.errors import ConfigError
 from exmcr.evaluation import geometry
-from exmcr.methods.maps import Maps
+from exmcr.methods.maps import Maps, identity
 
 
 def unit(vectors):
@@ -32,7 +34,7 @@ def test_gap_equals_loops_and_spans_from_0_to_2():
     assert geometry.gap(np.tile(a[:1], (4, 1)), np.tile(-a[:1], (2, 1))) == pytest.approx(2)
 
 
-def test_alignment_is_over_the_pairs_that_belong_together():
+def test_alignment_is_a_mean_over_the_pairs_that_belong_together():
     a, b = vectors(4, 3, 0), vectors(5, 3, 1)
     positive = np.random.default_rng(2).random((4, 5)) < 0.4
     literal = [squared(a[i], b[j]) for i in range(4) for j in range(5) if positive[i, j]]
@@ -41,7 +43,7 @@ def test_alignment_is_over_the_pairs_that_belong_together():
     assert geometry.alignment(np.eye(3), -np.eye(3), np.eye(3, dtype=bool)) == 4
 
 
-def test_uniformity_equals_loops_and_its_ends():
+def test_uniformity_equals_loops_and_its_extremes():
     a = vectors(6, 4, 0)
     pairs = [math.exp(-2 * squared(a[i], a[j])) for i in range(6) for j in range(i)]
     assert geometry.uniformity(a) == pytest.approx(math.log(sum(pairs) / len(pairs)))
@@ -63,9 +65,9 @@ def test_hubness_is_the_skewness_of_occurrences():
     assert geometry.hubness(similarity, 3) == pytest.approx(skew(count))
 
 
-def test_hubness_is_zero_without_and_large_with_a_hub():
+def test_hubness_is_zero_without_a_hub_and_large_with_one():
     assert geometry.hubness(np.eye(30), 1) == 0
-    assert geometry.hubness(np.eye(30), 100) == 0, "k beyond the gallery finds everything"
+    assert geometry.hubness(np.eye(30), 100) == 0, "k beyond the gallery counts every item"
     hub = np.eye(30)
     hub[:, 7] = 2
     assert geometry.hubness(hub, 1) > 5
@@ -82,7 +84,7 @@ def test_effective_rank_counts_directions():
     )
 
 
-def test_spaces_of_other_dimension_are_not_compared():
+def test_spaces_of_unequal_dimension_are_not_compared():
     assert all(
         math.isnan(v)
         for v in geometry.between(
@@ -99,44 +101,74 @@ class Bank:
         return len(self.vectors)
 
 
-class Embedded:
-    """Four test sounds and four test pictures, the sounds turned by a quarter; as evaluation.embeddings.Embeddings."""
+class FakeParams:
+    base_space = "base"
 
-    base = "base"
-    params = {"spaces": "mini"}
+    def leaf_of(self, modality):
+        return SimpleNamespace(name="audio") if modality == "audio" else None
+
+    def leaf_space(self, leaf):
+        return "leaf"
+
+
+class FakeProject:
+    """Four test sounds and four test images, the sounds rotated by a quarter turn; as exmcr.project.Project."""
+
+    params = FakeParams()
 
     def __init__(self, root):
         self.root, d = root, np.eye(4, dtype=np.float32)
-        pictures, sounds = (
+        images, sounds = (
             Bank(d, ["i0", "i1", "i2", "i3"]),
             Bank(np.roll(d, 1, axis=1), ["a0", "a1", "a2", "a3"]),
         )
-        self.banks = {("base", "image", "test"): pictures, ("leaf", "audio", "test"): sounds}
+        single = Bank(d[:1], ["t0"])
+        self.banks = {
+            ("base", "image", "test"): images,
+            ("leaf", "audio", "test"): sounds,
+            ("base", "text", "test"): single,
+        }
         for key in self.banks:
-            (root / "banks" / "/".join(key)).mkdir(parents=True)
-            (root / "banks" / "/".join(key) / "manifest.json").touch()
+            self.bank_path(*key).mkdir(parents=True)
+            (self.bank_path(*key) / "manifest.json").touch()
         concepts = {
             f"{kind}{k}": name for kind in "ia" for k, name in enumerate(["dog", "cat", "cow", ""])
         }
         self.items = pd.DataFrame({"id": list(concepts), "concept": list(concepts.values())})
 
+    def bank_path(self, *key):
+        return self.root / "banks" / "/".join(key)
+
     def bank(self, *key):
         return self.banks[key]
 
-    def leaf_of(self, modality):
-        return {"name": "audio", "mini": "leaf"} if modality == "audio" else None
-
 
 def test_the_table_measures_before_and_after_and_leaves_the_base_alone(tmp_path):
-    found = geometry.table(
-        Embedded(tmp_path), {"audio": Maps(leaf=lambda v: np.roll(v, -1, axis=1))}
-    ).set_index(["items", "stage", "from", "to"])
-    assert len(found) == 4 and set(found.index.get_level_values("items")) == {"test"}, (
+    maps = {"audio": Maps(leaf=lambda v: np.roll(v, -1, axis=1))}
+    table = geometry.table(FakeProject(tmp_path), maps)
+    assert list(table.columns) == geometry.COLUMNS
+    assert set(table["from"]) == {"image", "audio"}, "a single vector has no shape"
+    table = table.set_index(["items", "stage", "from", "to"])
+    assert len(table) == 4 and set(table.index.get_level_values("items")) == {"test"}, (
         "there is no training pool here"
     )
-    assert found.loc[("test", "before", "audio", "image"), "alignment"] == 2, (
-        "three pairs of a concept; the nameless have no pair"
+    assert table.loc[("test", "before", "audio", "image"), "alignment"] == 2, (
+        "three pairs of a concept; items without a concept have no pair"
     )
-    assert found.loc[("test", "after", "audio", "image"), "alignment"] == 0
-    assert found.loc[("test", "after", "image", "audio"), "effective_rank"] == pytest.approx(4)
-    assert (found.n_from == 4).all() and (found.n_to == 4).all() and (found.gap == 0).all()
+    assert table.loc[("test", "after", "audio", "image"), "alignment"] == 0
+    assert table.loc[("test", "after", "image", "audio"), "effective_rank"] == pytest.approx(4)
+    assert (table.n_from == 4).all() and (table.n_to == 4).all() and (table.gap == 0).all()
+
+
+def test_pools_have_no_alignment_and_all_modalities_are_compared(tmp_path):
+    project = synthetic.project(tmp_path, concepts=6)
+    maps = {leaf.name: Maps(leaf=identity) for leaf in project.leaves}
+    table = geometry.table(project, maps)
+    assert len(table) == 2 * 2 * 4 * 3, "pools and test items, before and after, ordered pairs"
+    pools = table[table["items"] == "pool"]
+    assert (
+        pools.alignment.isna().all() and not table[table["items"] == "test"].alignment.isna().any()
+    )
+    after = table.stage == "after"
+    same = table[after].drop(columns="stage").reset_index(drop=True)
+    pd.testing.assert_frame_equal(same, table[~after].drop(columns="stage").reset_index(drop=True))

@@ -1,14 +1,15 @@
-"""Localization and its compositions, where the truth is known: hearing spaces that see perfectly, and that see nothing."""
+"""Localization and its compositions where the truth is known: with a perfect encoder, and with random vectors."""
+
+import dataclasses
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from exmcr.common.errors import BadItem, ConfigError
-from exmcr.evaluation import compositions
-from exmcr.evaluation import localization as localization
+from exmcr.evaluation import compositions, localization
 from exmcr.evaluation.localization import GRID, heat, inside, per_scene, windows
-from exmcr.experiments import downstream
+from exmcr.experiments import downstream_scenes, downstream_table
 
 COLORS = np.array(
     [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 0, 255), (0, 255, 255), (255, 255, 0)], np.uint8
@@ -30,14 +31,14 @@ def items(concepts=6, split="test"):
 
 
 def load(row):
-    """A colored rectangle in a white margin; its color is its concept."""
+    """A colored rectangle with a white margin; its color stands for its concept."""
     picture = np.full((90, 70, 3), 255, np.uint8)
     picture[10:80, 5:60] = COLORS[int(row.concept.split()[1])]
     return picture
 
 
 def sees(images):
-    """A perfect encoder: the cosine with a color's vector is the share of the picture that has it. Every third pixel will do."""
+    """A perfect encoder: the cosine with the vector of a color is the share of the image that has it, from every third pixel."""
     share = np.array(
         [[(image[::3, ::3] == color).all(axis=2).mean() for color in COLORS] for image in images]
     )
@@ -50,45 +51,46 @@ def scenes():
 
 
 @pytest.fixture(scope="module")
-def asked(scenes):
+def encoded(scenes):
     number = np.array([int(scene.concept.split()[1]) for scene in scenes])
-    return downstream.ask(scenes, sees, np.eye(7)[number], np.eye(7)[number], number < 3)
+    vectors = np.eye(7)[number]
+    return downstream_scenes.encode(scenes, sees, vectors, vectors, number < 3)
 
 
-def test_a_perfect_encoder_is_right_everywhere_and_another_sound_is_not(asked):
-    rows = pd.DataFrame(downstream.rows(asked, "perfect", 0, asked.sounds))
-    value = rows[rows.split == "all"].set_index(["task", "sound", "metric"]).value
+def test_a_perfect_encoder_is_right_everywhere_and_another_sound_is_not(encoded):
+    rows = pd.DataFrame(downstream_table.rows(encoded, "perfect", 0, encoded.sounds))
+    value = rows[rows.concept_subset == "all"].set_index(["task", "sound", "metric"]).value
     assert value["localization", "own", "pointing"] == 1
     assert (
         value["localization", "own", "ciou"] > 0.8 and value["localization", "own", "auc"] > 0.6
-    ), "the windows are coarse, the sight is not"
+    ), "only the windows are coarse"
     assert value["localization", "other", "pointing"] < 0.2
     for task in ("counterfactual canvas", "counterfactual picture"):
         assert value[task, "own", "ap"] == 1 and value[task, "own", "max_f1"] == 1
-    best = pd.DataFrame(downstream.ceiling(asked)).query("split == 'all'").set_index("metric").value
+    best = pd.DataFrame(downstream_table.ceiling(encoded)).query("concept_subset == 'all'")
+    best = best.set_index("metric").value
     for metric in localization.METRICS:
         assert value["localization", "own", metric] == pytest.approx(best[metric], abs=0.06), (
-            "the ceiling is what a perfect encoder reaches"
+            "a perfect encoder reaches the ceiling"
         )
-    assert set(rows.split) == {"all", "seen", "unseen"} and list(rows.columns) == downstream.COLUMNS
+    assert set(rows.concept_subset) == {"all", "seen", "unseen"}
+    assert list(rows.columns) == downstream_table.COLUMNS
     assert (rows.low <= rows.value + 1e-9).all() and (rows.value <= rows.high + 1e-9).all()
 
 
-def test_a_blind_encoder_is_at_chance(asked):
+def test_random_vectors_are_at_chance(encoded):
     rng = np.random.default_rng(0)
     found = []
     for _ in range(10):
-        blind = downstream.Asked(
-            **{
-                **vars(asked),
-                "regions": rng.standard_normal(asked.regions.shape),
-                "pictures": rng.standard_normal(asked.pictures.shape),
-            }
+        blind = dataclasses.replace(
+            encoded,
+            regions=rng.standard_normal(encoded.regions.shape),
+            cutouts=rng.standard_normal(encoded.cutouts.shape),
         )
-        found += downstream.rows(blind, "blind", 0, asked.sounds)
+        found += downstream_table.rows(blind, "blind", 0, encoded.sounds)
     rows = pd.DataFrame(found)
     mean = (
-        rows[(rows.split == "all") & (rows.sound == "own")]
+        rows[(rows.concept_subset == "all") & (rows.sound == "own")]
         .groupby(["task", "metric"])[["value", "chance"]]
         .mean()
     )
@@ -124,14 +126,14 @@ def test_scenes_are_of_the_split_and_the_same_every_time(scenes):
         ((left, top, right, bottom),) = scene.boxes
         region = localization.crops(scene.image, np.array(scene.boxes))[0]
         assert (region == COLORS[int(scene.concept.split()[1])]).all(), (
-            "the box is the thing, without its margin"
+            "the box is the object, without its margin"
         )
     same = compositions.scenes(items(), load)
     assert all((a.image == b.image).all() for a, b in zip(scenes, same))
     assert not (scenes[0].image == compositions.scenes(items(), load, seed=1)[0].image).all()
 
 
-def test_things_never_overlap():
+def test_objects_never_overlap():
     rng = np.random.default_rng(0)
     for _ in range(20):
         _, boxes = compositions.compose(
@@ -144,7 +146,7 @@ def test_things_never_overlap():
             )
 
 
-def test_what_cannot_be_composed_is_an_error_and_a_bad_picture_is_passed_over():
+def test_what_cannot_be_composed_is_an_error_and_a_bad_image_is_skipped():
     with pytest.raises(ConfigError, match="no sound"):
         compositions.scenes(items(split="train"), load)
     with pytest.raises(ConfigError, match="concepts"):
@@ -171,7 +173,7 @@ def test_mismatched_sounds_fit_nothing_on_the_canvas(scenes):
         compositions.mismatched(scenes[:1])
 
 
-def test_windows_cover_the_picture_and_their_crops_are_what_they_say():
+def test_windows_cover_the_image_and_crops_are_the_regions_of_boxes():
     boxes = windows()
     assert boxes.shape == (81 + 36, 4) and inside(boxes).any(axis=0).all()
     image = np.zeros((50, 100, 3), np.uint8)
@@ -214,14 +216,14 @@ def test_metrics_on_maps_whose_answer_is_known():
     wrong = inside([(0, 0, 0.25, 0.25)])[0].astype(float)
     flat = np.ones((GRID, GRID))
     found = per_scene(np.stack([right, half, wrong, flat]), [[box]] * 4)
-    assert found["pointing"].tolist() == [1, 1, 0, 0.25], "a flat map points everywhere"
+    assert found["pointing"].tolist() == [1, 1, 0, 0.25], "in a flat map every place is hottest"
     assert found["ciou"].tolist() == [1, 1, 0, 0]
     overlap = [localization.consensus_iou(h, [box]) for h in (right, half, wrong, flat)]
     assert overlap == [1, 0.5, 0, 0.25]
     # The area under success >= t: all of it, up to 0.5, the corner at 0 only, up to 0.25.
     assert found["auc"] == pytest.approx([1, 0.525, 0.025, 0.275])
     both = per_scene(half[None] + wrong[None], [[(0.25, 0.5, 0.5, 1.0), (0, 0, 0.25, 0.25)]])
-    assert both["ciou"] == 1 and both["pointing"] == 1, "several boxes are one truth"
+    assert both["ciou"] == 1 and both["pointing"] == 1, "several boxes count as one region"
 
 
 def test_the_cut_is_at_half_between_least_and_greatest():
@@ -231,7 +233,7 @@ def test_the_cut_is_at_half_between_least_and_greatest():
 
 
 def test_frames_of_vggss_are_scenes_too(tmp_path):
-    """A clip of each color, in the layout of the download: the tone is heard as the color, and points at its box."""
+    """A clip of each color, in the layout of the download: the loudness of its tone stands for the color."""
     import json
 
     import soundfile
@@ -259,12 +261,12 @@ def test_frames_of_vggss_are_scenes_too(tmp_path):
         notes.append({"file": f"clip_{n}", "class": str(n), "bbox": [[0.5, 1 / 3, 0.75, 2 / 3]]})
     (tmp_path / "frames/clip_3.png").write_bytes(b"damaged")
     (tmp_path / "vggss.json").write_text(json.dumps(notes))
-    asked = downstream.vggss(tmp_path, Space(), Space())
-    assert [scene.concept for scene in asked.scenes] == ["0", "1", "2"], (
-        "a damaged frame is passed over"
+    encoded = downstream_scenes.of_vggss(tmp_path, Space(), Space())
+    assert [scene.concept for scene in encoded.scenes] == ["0", "1", "2"], (
+        "a damaged frame is skipped"
     )
     rows = (
-        pd.DataFrame(downstream.rows(asked, "perfect", 0, asked.sounds))
+        pd.DataFrame(downstream_table.rows(encoded, "perfect", 0, encoded.sounds))
         .query("sound == 'own'")
         .set_index(["task", "metric"])
         .value

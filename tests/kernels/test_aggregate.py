@@ -1,3 +1,5 @@
+"""Softmax aggregation in tiles against the full matrix in float64: numbers, memory, threads, ranks, errors."""
+
 import gc
 import os
 import socket
@@ -14,7 +16,10 @@ import torch
 
 from exmcr.common.errors import ConfigError
 from exmcr.kernels import aggregate as module
-from exmcr.kernels.aggregate import topk
+from exmcr.kernels import layers, tiles
+from exmcr.kernels.search import topk
+
+ROOT = Path(__file__).parents[2]
 
 aggregate = partial(module.aggregate, neighbors=True)
 
@@ -43,18 +48,17 @@ def reference(queries, keys, values, tau):
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(
-        module, "BLOCK", 300
-    )  # several blocks even for test-sized banks, the last one uneven
-    monkeypatch.setattr(module, "QUERY_TILES", 2)
-    monkeypatch.setattr(module, "FEWEST", 20_000)
+    """Several blocks even for test-sized banks, the last one uneven."""
+    monkeypatch.setattr(tiles, "BLOCK", 300)
+    monkeypatch.setattr(tiles, "QUERY_TILES", 2)
+    monkeypatch.setattr(tiles, "FEWEST", 20_000)
 
 
 @pytest.fixture(params=["oneDNN", "torch"])
 def kernel(request, monkeypatch):
-    """Weights made inside oneDNN's product, and by torch after it (as on a GPU)."""
+    """Weights computed inside oneDNN's product, and by torch after it (as on a GPU)."""
     if request.param == "torch":
-        monkeypatch.setattr("exmcr.layers._onednn", None)
+        monkeypatch.setattr(layers, "_onednn", None)
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def threads(request):
 @pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("tau", [1.0, 0.05, 0.01, 0.007, 0.001])
 @pytest.mark.parametrize("tile", [None, (37, 101), (1, 1000)])
-def test_parity_with_float64(tau, tile):
+def test_values_equal_those_of_the_full_matrix_in_float64(tau, tile):
     queries, keys, values = unit(150, seed=1), unit(1003, seed=2), unit(1003, d=20, seed=3)
     result = aggregate(queries, keys, values, tau, tile=tile, device="cpu")
     mean, neighbors, log_mass = reference(queries, keys, values, tau)
@@ -82,7 +86,7 @@ def test_parity_with_float64(tau, tile):
 
 @pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("n, m", [(1, 1), (1, 700), (50, 1), (2, 301), (0, 5)])
-def test_few_rows(n, m):
+def test_few_rows_give_the_same_values(n, m):
     queries, keys = unit(n, seed=1), unit(m, seed=2)
     result = aggregate(queries, keys, keys, 0.01, tile=(16, 128), device="cpu")
     assert result.values[0].shape == (n, 48)
@@ -92,8 +96,8 @@ def test_few_rows(n, m):
 
 @pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("tau", [0.01, 0.007, 0.0005])
-def test_best_key_comes_last_and_far_above(tau):
-    """The shift has to move: every earlier key points away from the query, the last one is the query."""
+def test_the_shift_moves_when_the_best_key_comes_last(tau):
+    """Every earlier key points away from the query, the last one is the query."""
     queries = unit(5, seed=1)
     keys = np.concatenate([-queries.repeat(200, axis=0), queries])
     result = aggregate(queries, keys, keys, tau, tile=(5, 64), device="cpu")
@@ -125,15 +129,15 @@ def test_long_rows_do_not_overflow():
 @pytest.mark.usefixtures("kernel")
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("length, tau", [(1e25, 0.01), (1, 1e-10), (1, 1e-38)])
-def test_scores_past_float32_are_an_error(length, tau, normalize):
+def test_scores_beyond_float32_are_an_error(length, tau, normalize):
     rows = length * unit(10, d=512, seed=1)
     with pytest.raises(ConfigError, match="unit norm"):
         aggregate(rows, rows, rows, tau, normalize=normalize, device="cpu")
 
 
 @pytest.mark.usefixtures("kernel")
-def test_keys_come_nearer_tile_by_tile():
-    """Scores rise by 0.25 a tile: 25 nats, more than the room that a shift leaves, so that it moves again and again."""
+def test_the_shift_moves_repeatedly_when_scores_rise_from_tile_to_tile():
+    """Scores rise by 0.25 per tile: 25 nats, more than the headroom of a shift, so that it moves repeatedly."""
     queries = unit(6, seed=1)
     keys = np.concatenate(
         [height * queries for height in np.arange(-1, 1.01, 0.25, dtype=np.float32)]
@@ -147,7 +151,7 @@ def test_keys_come_nearer_tile_by_tile():
 
 
 @pytest.mark.usefixtures("kernel")
-def test_neighbors_are_counted_only_when_asked_for():
+def test_neighbors_are_counted_only_on_request():
     queries, keys = unit(60, seed=1), unit(900, seed=2)
     counted, plain = (
         aggregate(queries, keys, keys, 0.01, device="cpu"),
@@ -159,10 +163,10 @@ def test_neighbors_are_counted_only_when_asked_for():
     )
 
 
-def test_same_result_without_onednn(monkeypatch):
+def test_the_result_is_the_same_without_onednn(monkeypatch):
     queries, keys = unit(60, seed=1), unit(900, seed=2)
     fast = aggregate(queries, keys, keys, 0.01, tile=(16, 128), device="cpu")
-    monkeypatch.setattr("exmcr.layers._onednn", None)
+    monkeypatch.setattr(layers, "_onednn", None)
     slow = aggregate(queries, keys, keys, 0.01, tile=(16, 128), device="cpu")
     assert np.abs(fast.values[0] - slow.values[0]).max() < 1e-5 and np.allclose(
         fast.neighbors, slow.neighbors, rtol=1e-4
@@ -215,7 +219,7 @@ def test_value_banks_share_the_weights():
         )
 
 
-def test_without_normalization():
+def test_without_normalization_rows_are_weighted_means():
     queries, keys = unit(7, seed=1), unit(90, seed=2)
     mean = aggregate(queries, keys, keys, 0.1, normalize=False, device="cpu").values[0]
     assert (np.linalg.norm(mean, axis=1) < 0.999).all()
@@ -243,7 +247,7 @@ def test_order_of_keys_and_tiles_do_not_matter(seed):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_memory_maps(tmp_path, dtype):
+def test_memory_maps_of_any_float_type_are_read(tmp_path, dtype):
     queries, keys = unit(70, seed=1).astype(dtype), unit(1000, seed=2).astype(dtype)
     np.save(tmp_path / "keys.npy", keys)
     mapped = np.load(tmp_path / "keys.npy", mmap_mode="r")
@@ -255,7 +259,7 @@ def test_memory_maps(tmp_path, dtype):
     assert np.abs(result.values[0] - expected).max() < 3e-5
 
 
-def test_tensors_in_tensors_out_and_progress():
+def test_tensors_give_tensors_and_progress_is_reported():
     queries, keys = torch.from_numpy(unit(70, seed=1)), torch.from_numpy(unit(1000, seed=2))
     kept, calls = keys.clone(), []
     queries.requires_grad_()
@@ -277,18 +281,7 @@ def test_tensors_in_tensors_out_and_progress():
     assert calls[-1] == (70_000, 70_000) and calls == sorted(calls)
 
 
-@pytest.mark.parametrize("k", [1, 7, 250])
-@pytest.mark.parametrize("tile", [None, (33, 100)])
-def test_topk(k, tile):
-    queries, keys = unit(75, seed=1), unit(1003, seed=2)
-    scores, indices = topk(queries, keys, k, tile=tile, device="cpu")
-    full = queries.astype(np.float64) @ keys.T.astype(np.float64)
-    assert np.allclose(scores, -np.sort(-full, axis=1)[:, :k], atol=1e-6)
-    assert np.allclose(np.take_along_axis(full, indices, axis=1), scores, atol=1e-6)
-    assert all(len(set(row)) == k for row in indices.tolist())
-
-
-def test_errors():
+def test_wrong_input_is_refused():
     queries, keys, values = unit(6, seed=1), unit(700, seed=2), unit(700, d=5, seed=3)
     for tau in (0, -0.01, float("nan"), float("inf"), None):
         with pytest.raises(ConfigError, match="tau"):
@@ -333,13 +326,13 @@ def test_errors():
 @pytest.mark.parametrize("n", [1, 19, 20, 700])
 def test_threads_share_the_queries(threads, n, monkeypatch):
     used, add = set(), module._Softmax.add
-    tiles = threads if n * 1003 >= module.FEWEST else 1
-    meet = threading.Barrier(tiles, timeout=60)
+    count = threads if n * 1003 >= tiles.FEWEST else 1
+    meet = threading.Barrier(count, timeout=60)
 
     def watched(self, *shown):
         me = threading.get_ident(), torch.get_num_threads()
-        if len(used) < tiles and me not in used:
-            meet.wait()  # all of them are at work at once
+        if len(used) < count and me not in used:
+            meet.wait()  # all of them run at once
             used.add(me)
         add(self, *shown)
 
@@ -347,10 +340,10 @@ def test_threads_share_the_queries(threads, n, monkeypatch):
     queries, keys, values = unit(n, seed=1), unit(1003, seed=2), unit(1003, d=20, seed=3)
     result = aggregate(queries, keys, values, 0.05, tile=(200, 101), device="cpu")
     assert np.abs(result.values[0] - reference(queries, keys, values, 0.05)[0]).max() < 1e-5
-    found = topk(queries, keys, 5, tile=(200, 101), device="cpu")
-    assert np.allclose(found.scores, np.sort(queries @ keys.T)[:, :-6:-1], atol=1e-6)
-    assert {cores for _, cores in used} == {threads // tiles} and len(used) == tiles
-    assert (threading.get_ident() in {thread for thread, _ in used}) == (tiles == 1)
+    result = topk(queries, keys, 5, tile=(200, 101), device="cpu")
+    assert np.allclose(result.scores, np.sort(queries @ keys.T)[:, :-6:-1], atol=1e-6)
+    assert {cores for _, cores in used} == {threads // count} and len(used) == count
+    assert (threading.get_ident() in {thread for thread, _ in used}) == (count == 1)
     assert torch.get_num_threads() == threads
     with ThreadPoolExecutor(1) as later:
         assert later.submit(torch.get_num_threads).result() == threads
@@ -376,26 +369,26 @@ def test_an_error_in_a_thread_is_raised(threads, monkeypatch):
 
 
 @pytest.mark.parametrize("threads", [1, 3], indirect=True)
-def test_in_inference_mode(threads):
+def test_inference_mode_changes_nothing(threads):
     queries, keys = unit(100, seed=1), unit(1003, seed=2)
     plain, best = (
         module.aggregate(queries, keys, keys, 0.05, device="cpu"),
         topk(queries, keys, 5, device="cpu"),
     )
     with torch.inference_mode():
-        found, again = (
+        result, again = (
             module.aggregate(queries, keys, keys, 0.05, device="cpu"),
             topk(queries, keys, 5, device="cpu"),
         )
-    assert np.array_equal(found.values[0], plain.values[0]) and np.array_equal(
+    assert np.array_equal(result.values[0], plain.values[0]) and np.array_equal(
         again.indices, best.indices
     )
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 63, 1536, 1537, 20_000])
 @pytest.mark.parametrize("threads", [1, 2, 7])
-def test_parts_are_as_equal_as_can_be(n, threads):
-    size = module._share(n, 1536, threads)
+def test_parts_are_as_equal_as_possible(n, threads):
+    size = tiles._share(n, 1536, threads)
     parts = [len(part) for part in torch.empty(n).split(size)] if n else []
     assert (
         sum(parts) == n
@@ -407,9 +400,9 @@ def test_parts_are_as_equal_as_can_be(n, threads):
 
 def shard(rank, port, folder):
     """One of two processes; the third case leaves the second process without keys."""
-    torch.set_num_threads(2 + rank)  # ranks need not have as many cores
+    torch.set_num_threads(2 + rank)  # ranks may differ in their number of cores
     torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
-    module.BLOCK, module.FEWEST = 300, 10_000  # the larger shards are worth threads
+    tiles.BLOCK, tiles.FEWEST = 300, 10_000  # the larger shards are worth threads
     queries, keys, values = unit(50, seed=1), unit(1001, seed=2), unit(1001, d=16, seed=3)
     for case, cut in enumerate((400, 999, 1001)):
         mine = slice(None, cut) if rank == 0 else slice(cut, None)
@@ -433,11 +426,11 @@ def shard(rank, port, folder):
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_equal_one(tmp_path):
+def test_two_processes_give_the_result_of_one(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    env = os.environ | {"PYTHONPATH": str(Path(module.__file__).parents[1])}
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
     ranks = [
         subprocess.Popen([sys.executable, __file__, str(rank), str(port), str(tmp_path)], env=env)
         for rank in (0, 1)
@@ -463,7 +456,7 @@ def test_two_processes_equal_one(tmp_path):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("precision, bound", [("float32", 3e-5), ("tf32", 3e-2)])
-def test_cuda(precision, bound):
+def test_a_gpu_gives_the_same_values(precision, bound):
     queries, keys = unit(300, seed=1), unit(5000, seed=2)
     result = aggregate(
         queries, keys, keys, 0.01, tile=(64, 512), device="cuda", precision=precision
@@ -471,5 +464,5 @@ def test_cuda(precision, bound):
     assert np.abs(result.values[0] - reference(queries, keys, keys, 0.01)[0]).max() < bound
 
 
-if __name__ == "__main__":  # what the two processes run; spawn() cannot import a test file by name
+if __name__ == "__main__":  # the two processes; spawn() cannot import a test file by name
     shard(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""Raw items: what can be read is read right, what cannot is a BadItem with a reason."""
+"""Loaders: readable items are read correctly, others raise BadItem with a reason."""
 
 import io
 
@@ -11,7 +11,7 @@ from exmcr import media
 from exmcr.common.errors import BadItem
 
 
-def test_text_is_tidied():
+def test_a_text_has_single_spaces():
     assert media.load("text", "  a \n dog\t") == "a dog"
 
 
@@ -36,18 +36,18 @@ def test_a_picture_is_read_as_it_was_written(tmp_path):
         assert pixels.dtype == np.uint8 and np.array_equal(pixels, np.asarray(noise()))
 
 
-def test_grey_becomes_three_equal_channels():
+def test_gray_becomes_three_equal_channels():
     pixels = media.images.load(noise("L"))
     assert pixels.shape == (30, 40, 3) and (pixels == pixels[:, :, :1]).all()
 
 
-def test_16_bit_grey_is_scaled_not_clipped(tmp_path):
+def test_16_bit_gray_is_scaled_not_clipped(tmp_path):
     values = np.array([[0, 32768, 65535, 257]], np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
     assert media.images.load(tmp_path / "a.png")[0, :, 0].tolist() == [0, 127, 255, 1]
 
 
-def test_transparency_is_laid_on_white(tmp_path):
+def test_transparency_is_composited_on_white(tmp_path):
     picture = Image.new("RGBA", (2, 1), (200, 0, 0, 0))
     picture.putpixel((1, 0), (200, 0, 0, 255))
     picture.save(tmp_path / "a.png")
@@ -56,7 +56,7 @@ def test_transparency_is_laid_on_white(tmp_path):
     assert abs(int(media.images.load(picture)[0, 0, 0]) - 127) <= 1, "half black on white is gray"
 
 
-def test_transparency_of_a_palette_is_laid_on_white(tmp_path):
+def test_transparency_of_a_palette_is_composited_on_white(tmp_path):
     picture = Image.new("P", (2, 1))
     picture.putpalette([10, 20, 30, 200, 0, 0])
     picture.putpixel((1, 0), 1)
@@ -65,14 +65,14 @@ def test_transparency_of_a_palette_is_laid_on_white(tmp_path):
         assert media.images.load(tmp_path / name).tolist() == [[[255, 255, 255], [200, 0, 0]]]
 
 
-def test_a_turned_photograph_is_set_upright(tmp_path):
+def test_the_exif_orientation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     noise().save(tmp_path / "a.png", exif=exif)
     assert media.images.load(tmp_path / "a.png").shape == (40, 30, 3)
 
 
-def test_of_an_animation_the_first_frame_counts(tmp_path):
+def test_the_first_frame_of_an_animation_is_used(tmp_path):
     red, blue = Image.new("RGB", (4, 4), (255, 0, 0)), Image.new("RGB", (4, 4), (0, 0, 255))
     red.save(tmp_path / "a.gif", save_all=True, append_images=[blue])
     assert media.images.load(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
@@ -105,7 +105,7 @@ def test_damage_anywhere_in_a_picture_gives_a_picture_or_a_bad_item(tmp_path):
     assert bad > 50
 
 
-def test_what_is_no_picture_is_bad(tmp_path):
+def test_a_file_or_array_that_is_no_image_is_bad(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("not a picture")
     for item in (tmp_path / "empty.png", tmp_path / "text.png", tmp_path / "missing.png"):
@@ -134,7 +134,7 @@ def test_a_sound_is_read_as_mono_at_its_own_rate(tmp_path):
         assert np.allclose(sound.samples, samples / 2, atol=1e-6)
 
 
-def test_a_window_is_cut_where_it_is_asked_for(tmp_path):
+def test_a_window_is_cut_out_of_a_sound(tmp_path):
     samples, rate = tone()
     soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
     assert np.array_equal(
@@ -145,7 +145,7 @@ def test_a_window_is_cut_where_it_is_asked_for(tmp_path):
         media.sounds.load(tmp_path / "a.wav", 5.0)
 
 
-def test_whole_numbers_are_scaled():
+def test_integer_samples_are_scaled():
     sound = media.sounds.load((np.array([0, 16384, -32767], np.int16), 8000))
     assert np.allclose(sound.samples, [0, 0.5, -1], atol=1e-4)
 
@@ -168,7 +168,7 @@ def test_a_sound_without_content_is_bad(tmp_path, samples, reason):
         media.sounds.load(tmp_path / "a.wav")
 
 
-def test_what_is_no_sound_is_bad(tmp_path):
+def test_a_file_that_is_no_sound_is_bad(tmp_path):
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.wav").write_text("not a sound")
     for name in ("empty.wav", "text.wav", "missing.wav"):
@@ -199,7 +199,7 @@ def test_a_cloud_is_its_first_three_columns(tmp_path):
         (np.ones((5, 3)), "coincide"),
     ],
 )
-def test_a_cloud_without_shape_is_bad(tmp_path, cloud, reason):
+def test_a_degenerate_cloud_is_bad(tmp_path, cloud, reason):
     with pytest.raises(BadItem, match=reason):
         media.points.load(cloud)
     np.save(tmp_path / "a.npy", cloud)
@@ -227,18 +227,18 @@ def test_missing_or_damaged_cloud_files_are_bad(tmp_path):
         (np.zeros((2, 2, 2)), 8000),
     ],
 )
-def test_things_that_are_no_sound(item):
+def test_an_object_that_is_no_sound_is_bad(item):
     with pytest.raises(BadItem, match="a sound is"):
         media.sounds.load(item)
 
 
-def test_a_sound_that_lies_on_its_side_is_not_averaged_over_time():
+def test_a_transposed_sound_is_not_averaged_over_time():
     with pytest.raises(BadItem, match="transpose"):
         media.sounds.load((np.ones((2, 8000), np.float32), 8000))
 
 
 @pytest.mark.parametrize("item", [None, 3, {"a": 1}, [1, 2]])
-def test_things_that_are_no_picture(item):
+def test_an_object_that_is_no_image_is_bad(item):
     with pytest.raises(BadItem, match="an image is a path"):
         media.images.load(item)
 
@@ -246,6 +246,6 @@ def test_things_that_are_no_picture(item):
 @pytest.mark.parametrize(
     "item", [None, 3, [["a", "b", "c"]], [[1, 2, 3], [1, 2]], np.zeros((4, 3), complex)]
 )
-def test_things_that_are_no_cloud(item):
+def test_an_object_that_is_no_cloud_is_bad(item):
     with pytest.raises(BadItem):
         media.points.load(item)

@@ -1,4 +1,4 @@
-"""Point files: every format gives the points that were written, and nothing in a file is ever executed."""
+"""Point files: every format gives back the points written, and nothing in a file is executed."""
 
 import os
 import pickle
@@ -10,7 +10,7 @@ import pytest
 
 from exmcr import media
 from exmcr.common.errors import BadItem
-from exmcr.media import points
+from exmcr.media import meshes, point_files, records
 
 DEMO = Path(
     os.environ.get("EXMCR_AUTHORS_DEMO", Path(__file__).parents[3] / "shared/data/authors-demo")
@@ -44,7 +44,7 @@ def ply(path, vertices, faces, form):
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".pts", ".xyz", ".txt"])
-def test_clouds_come_back_as_written(tmp_path, cloud, suffix):
+def test_a_cloud_is_read_as_it_was_written(tmp_path, cloud, suffix):
     path = tmp_path / f"cloud{suffix}"
     if suffix == ".npy":
         np.save(path, cloud)
@@ -71,7 +71,7 @@ def test_ply_vertices_without_faces_are_the_cloud(tmp_path, cloud, form):
 
 def mesh_file(folder, kind):
     if kind in ("off", "off-joined"):
-        # ModelNet40 has files whose counts stand on the line of the word OFF, without a blank
+        # Some files of ModelNet40 have the counts on the line of the word OFF, without a blank.
         head = "OFF8 6 0\n" if kind == "off-joined" else "OFF\n8 6 0\n"
         path = folder / "a.off"
         path.write_text(
@@ -100,10 +100,10 @@ def mesh_file(folder, kind):
 @pytest.mark.parametrize(
     "kind", ["off", "off-joined", "obj", "ascii", "binary_little_endian", "binary_big_endian"]
 )
-def test_meshes_are_sampled_by_area_and_always_alike(tmp_path, kind):
+def test_meshes_are_sampled_uniformly_by_area_and_reproducibly(tmp_path, kind):
     path = mesh_file(tmp_path, kind)
     sampled = media.points.load(path)
-    assert sampled.shape == (points.MESH_POINTS, 3)
+    assert sampled.shape == (point_files.MESH_POINTS, 3)
     on_face = np.isclose(sampled, 0, atol=1e-6) | np.isclose(sampled, 1, atol=1e-6)
     assert on_face.any(axis=1).all() and sampled.min() >= -1e-6 and sampled.max() <= 1 + 1e-6
     for axis in range(
@@ -114,7 +114,7 @@ def test_meshes_are_sampled_by_area_and_always_alike(tmp_path, kind):
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_openshape_records_are_read_without_numpys_unpickler(tmp_path, cloud, protocol):
+def test_openshape_records_are_read_without_the_unpickler_of_numpy(tmp_path, cloud, protocol):
     record = {
         "dataset": "Objaverse",
         "id": "a1",
@@ -133,7 +133,7 @@ def test_openshape_records_are_read_without_numpys_unpickler(tmp_path, cloud, pr
     np.testing.assert_array_equal(
         media.points.load(path), cloud.astype(np.float16).astype(np.float32)
     )
-    read = points.read_record(path)
+    read = records.read_record(path)
     assert read["text"] == ["a mug"] and read["n"] == np.float32(2.5) and read["raw"] == b"\xff\x00"
     np.testing.assert_array_equal(read["feat"][0]["original"], np.ones((1, 4)))
 
@@ -158,72 +158,73 @@ class Bomb:
 def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path, cloud, call):
     mark, path = tmp_path / "mark", tmp_path / "bomb.npy"
     np.save(path, np.array({"xyz": cloud, "boom": Bomb(call(mark))}, object), allow_pickle=True)
-    with pytest.raises(BadItem, match="refused: the pickle wants to call"):
+    with pytest.raises(BadItem, match="refused: the pickle calls"):
         media.points.load(path)
     assert not mark.exists()
-    np.load(path, allow_pickle=True).item()  # the bomb is live: numpy's own reader sets it off
+    np.load(path, allow_pickle=True).item()  # the pickle is live: the reader of numpy executes it
     assert mark.exists()
 
 
-@pytest.mark.parametrize("suffix", list(points.READERS))
-def test_empty_damaged_and_missing_files_are_named(tmp_path, suffix):
+@pytest.mark.parametrize("suffix", list(point_files.READERS))
+def test_errors_name_empty_damaged_and_missing_files(tmp_path, suffix):
     path = tmp_path / f"bad{suffix}"
     with pytest.raises(BadItem, match="bad"):
-        points.read(path)
+        point_files.read(path)
     path.write_bytes(b"")
     with pytest.raises(BadItem, match="empty file"):
-        points.read(path)
+        point_files.read(path)
     path.write_bytes(b"\x93NUMPY this is no such thing \x00\xff\n" * 3)
     with pytest.raises(BadItem, match="bad"):
-        points.read(path)
+        point_files.read(path)
 
 
 def test_other_contents_are_refused(tmp_path):
     with pytest.raises(BadItem, match="read from"):
-        points.read(tmp_path / "cloud.stl")
+        point_files.read(tmp_path / "cloud.stl")
     np.savez(tmp_path / "a.npz", feat=np.zeros(3))
     with pytest.raises(BadItem, match="feat"):
-        points.read(tmp_path / "a.npz")
+        point_files.read(tmp_path / "a.npz")
     np.savez(tmp_path / "o.npz", xyz=np.array({"a": 1}, object))
     with pytest.raises(BadItem, match="o.npz: refused: it holds Python objects"):
-        points.read(tmp_path / "o.npz")
+        point_files.read(tmp_path / "o.npz")
     (tmp_path / "bare.npy").write_bytes(pickle.dumps({"xyz": np.zeros((4, 3))}))
     with pytest.raises(BadItem, match="bare.npy: not an .npy file"):
-        points.read(tmp_path / "bare.npy")
+        point_files.read(tmp_path / "bare.npy")
     np.save(tmp_path / "list.npy", np.array([1, "a"], object), allow_pickle=True)
     with pytest.raises(BadItem, match="not of a dict"):
-        points.read(tmp_path / "list.npy")
+        point_files.read(tmp_path / "list.npy")
     np.save(tmp_path / "words.npy", np.array([["a", "b", "c"]]))
     with pytest.raises(BadItem, match="not numbers"):
-        points.read(tmp_path / "words.npy")
+        point_files.read(tmp_path / "words.npy")
     np.save(tmp_path / "none.npy", np.zeros((0, 3)))
     with pytest.raises(BadItem, match="empty cloud"):
         media.points.load(tmp_path / "none.npy")
     (tmp_path / "flat.off").write_text("OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n")
     with pytest.raises(BadItem, match="no area"):
-        points.read(tmp_path / "flat.off")
+        point_files.read(tmp_path / "flat.off")
     path = tmp_path / "cut.npz"
     np.savez(path, xyz=np.zeros((50, 3)))
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(BadItem, match="npz"):
-        points.read(path)
+        point_files.read(path)
     with zipfile.ZipFile(tmp_path / "zip.npz", "w") as archive:
         archive.writestr("xyz.npy", b"nonsense")
     with pytest.raises(BadItem):
-        points.read(tmp_path / "zip.npz")
+        point_files.read(tmp_path / "zip.npz")
 
 
-def test_unit_sphere(cloud):
-    moved = points.unit_sphere(cloud * 7 + 3)
+def test_a_cloud_is_centered_and_scaled_to_the_unit_sphere(cloud):
+    moved = meshes.unit_sphere(cloud * 7 + 3)
     np.testing.assert_allclose(moved.mean(axis=0), 0, atol=1e-6)
     assert np.linalg.norm(moved, axis=1).max() == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.skipif(
-    not DEMO.is_dir(), reason="the authors' demo files are not here; EXMCR_AUTHORS_DEMO says where"
+    not DEMO.is_dir(),
+    reason="the demo files of the authors are not here; set EXMCR_AUTHORS_DEMO to their folder",
 )
 @pytest.mark.parametrize("name", ["toilet", "BBQ", "train"])
-def test_authors_demo_records(name):
+def test_demo_records_of_the_authors_are_read(name):
     cloud = media.points.load(DEMO / f"{name}.npy")
     assert cloud.shape == (10_000, 3) and cloud.dtype == np.float32
     assert np.linalg.norm(cloud, axis=1).max() == pytest.approx(1, abs=2e-3)

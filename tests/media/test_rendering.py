@@ -1,4 +1,4 @@
-"""Pictures of point clouds: there is something to see, and it is the same every time."""
+"""Pictures of point clouds: they show the cloud, and are the same every time."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def extent(picture):
     return np.ptp(columns), np.ptp(rows)
 
 
-def test_there_is_one_picture_per_side_and_none_is_blank():
+def test_there_is_one_picture_per_azimuth_and_none_is_blank():
     pictures = render(box(1, 0.5, 0.3))
     assert len(pictures) == len(AZIMUTHS) == 3
     for picture in pictures:
@@ -40,7 +40,7 @@ def test_pictures_are_the_same_every_time():
     )
 
 
-def test_place_and_size_of_the_cloud_do_not_matter():
+def test_position_and_size_of_the_cloud_do_not_matter():
     cloud = sphere().astype(np.float64)
     for a, b in zip(render(cloud), render(cloud * 8 + [32, -16, 4]), strict=True):
         assert (np.abs(a.astype(int) - b).max(axis=2) > 8).mean() < 0.01
@@ -60,12 +60,12 @@ def test_a_sphere_is_round_whole_and_lit_from_above():
         width, height = extent(picture)
         assert abs(width - height) < 8
         middle = picture[SIDE // 2 - 40 : SIDE // 2 + 40, SIDE // 2 - 40 : SIDE // 2 + 40]
-        assert (middle < 255).mean() > 0.99, "hardly a hole"
+        assert (middle < 255).mean() > 0.99, "almost no holes"
         assert np.median(picture[40:60, 100:124]) > np.median(picture[-60:-40, 100:124]) + 50
 
 
 def test_normals_of_a_sphere_point_outwards_or_inwards():
     points = sphere()
-    found = normals(points)
-    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    assert np.median(np.abs((found * points).sum(axis=1))) > 0.99
+    estimated = normals(points)
+    assert np.allclose(np.linalg.norm(estimated, axis=1), 1, atol=1e-5)
+    assert np.median(np.abs((estimated * points).sum(axis=1))) > 0.99

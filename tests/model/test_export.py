@@ -1,4 +1,4 @@
-"""What a project trained, as one model or as the authors' files."""
+"""The projectors of a project as one model, or as the authors' files."""
 
 import json
 
@@ -7,8 +7,9 @@ import torch
 import yaml
 
 from exmcr import config
-from exmcr.commands import main as cli
+from exmcr.commands.main import main
 from exmcr.common.errors import ConfigError
+from exmcr.common.paths import project_root
 from exmcr.model import export
 from exmcr.model.exmcr import Base, ExMCR, Leaf
 from exmcr.training import projectors
@@ -17,7 +18,7 @@ from exmcr.training.projectors import Projector
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    params = config.load() | {"seeds": [0, 1], "spaces": "mini"}
+    params = config.read(project_root() / "params.yaml") | {"seeds": [0, 1], "spaces": "mini"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     for leaf in params["leaves"]:
         for seed in params["seeds"]:
@@ -37,14 +38,14 @@ def project(tmp_path, monkeypatch):
 
 
 def test_the_command_writes_a_model(project, capsys):
-    assert cli.main(["export", "out"]) == 0
+    assert main(["export", "out"]) == 0
     assert "audio, points into mini-image-text" in capsys.readouterr().out
     assert list(ExMCR.load(project / "out").leaves["points"].projectors) == [0, 1]
-    assert cli.main(["export", "one", "--seeds", "1"]) == 0
+    assert main(["export", "one", "--seed", "1"]) == 0
     assert list(ExMCR.load(project / "one").leaves["points"].projectors) == [1]
-    assert cli.main(["export", "none", "--seeds", "4"]) == 2
+    assert main(["export", "none", "--seed", "4"]) == 2
     assert "no projector" in capsys.readouterr().err
-    assert cli.main(["export", "theirs", "--official"]) == 2
+    assert main(["export", "theirs", "--official"]) == 2
     assert (
         "the authors' code runs clap, ulip2 into clip, not 'mini-audio-text'"
         in capsys.readouterr().err
@@ -76,6 +77,32 @@ def test_the_authors_format(tmp_path):
     )
     with pytest.raises(ConfigError, match="leaf 'points' has no projector of seed 2, only of 4"):
         export.write_official(made, tmp_path, seed=2)
-    narrow = Leaf("audio", "audio", "text", "clap", "a", 512, {0: Projector(hidden=64)})
-    with pytest.raises(ConfigError, match="has .512, 64, 512."):
-        export.write_official(ExMCR(base, [narrow], device="cpu"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "other, words",
+    [
+        ({"hidden": 64}, "512 to 512 dimensions, hidden 64, f_l linear, f_m 2"),
+        ({"depth_intra": 0}, "512 to 512 dimensions, hidden 1024, f_l 0, f_m 2"),
+        ({"depth_intra": 1}, "512 to 512 dimensions, hidden 1024, f_l 1, f_m 2"),
+        ({"depth_inter": 1}, "512 to 512 dimensions, hidden 1024, f_l linear, f_m 1"),
+        ({"depth_inter": "linear"}, "512 to 512 dimensions, hidden 1024, f_l linear, f_m linear"),
+        ({"dim": 768}, "768 to 512 dimensions, hidden 1024, f_l linear, f_m 2"),
+    ],
+)
+def test_another_architecture_than_the_authors_is_refused_in_one_line(
+    tmp_path, monkeypatch, capsys, other, words
+):
+    base = Base("clip", "", 512, ("image", "text"))
+    projector = Projector(**other)
+    wrong = Leaf("audio", "audio", "text", "clap", "a", projector.dim, {0: projector})
+    right = Leaf("points", "points", "image", "ulip2", "p", 512, {0: Projector()})
+    model = ExMCR(base, [right, wrong], device="cpu")
+    with pytest.raises(ConfigError, match=f"that of leaf 'audio' has {words}$"):
+        export.write_official(model, tmp_path / "out")
+    monkeypatch.setattr(ExMCR, "from_project", lambda *_, **__: model)
+    assert main(["export", str(tmp_path / "out"), "--official"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and len(said.err.splitlines()) == 1
+    assert said.err.startswith("exmcr export: the authors' code runs projectors of 512 to 512")
+    assert not (tmp_path / "out").exists(), "not even the leaf that fits is written"

@@ -1,4 +1,5 @@
-"""ExMCR: what was saved is what is loaded, every modality lands in the base space, and a foreign encoder is refused."""
+"""ExMCR: a loaded model equals the saved one, every modality is encoded into the base space, and
+another encoder is refused."""
 
 import json
 import os
@@ -16,10 +17,11 @@ from PIL import Image
 
 from exmcr import config
 from exmcr.banks import extraction as banks
-from exmcr.commands import main as cli
+from exmcr.commands.main import main
 from exmcr.common.errors import BadItem, ConfigError
+from exmcr.common.paths import project_root
 from exmcr.model import exmcr as model
-from exmcr.model import verify as check
+from exmcr.model import verify
 from exmcr.model.exmcr import Base, ExMCR, Leaf
 from exmcr.spaces.base import Space
 from exmcr.training import projectors
@@ -113,7 +115,7 @@ def items(tmp_path):
 def bank(folder, name, modality, vectors, fingerprint=None):
     table = pd.DataFrame({"id": [f"{modality}/{n}" for n in range(len(vectors))]})
     space = Fake(name, (modality,), vectors.shape[1], fingerprint)
-    space.encode = lambda modality, rows: np.stack(rows)
+    space.encode_loaded = lambda modality, rows: np.stack(rows)
     return banks.extract(
         space,
         modality,
@@ -182,16 +184,16 @@ def test_a_bad_item_is_named_or_skipped_and_reported(extended, items, tmp_path, 
     monkeypatch.setattr(model, "CHUNK", 2)
     silent = tmp_path / "silent.wav"
     soundfile.write(silent, np.zeros(1000), 8000)
-    asked = {
+    given = {
         "audio": [silent, *items["audio"], silent],
         "text": ["", "a dog"],
         "points": [tmp_path / "none.npy"],
     }
     with pytest.raises(BadItem, match="audio item 0 .*silent.wav.: silent sound"):
-        extended.encode(asked)
+        extended.encode(given)
     with pytest.raises(BadItem, match="points item 0 .*none.npy"):
-        extended.encode({"points": asked["points"]})
-    found = extended.encode(asked, skip_bad=True)
+        extended.encode({"points": given["points"]})
+    found = extended.encode(given, skip_bad=True)
     assert {m: len(v) for m, v in found.items()} == {"audio": 2, "text": 1, "points": 0}
     assert [s[:2] for s in found.skipped] == [
         ("audio", 0),
@@ -252,7 +254,7 @@ def test_odd_files_are_right_or_refused(extended, tmp_path):
     assert (tmp_path / "mark").exists()
 
 
-def test_what_cannot_be_asked(extended):
+def test_wrong_input_is_refused(extended):
     with pytest.raises(ConfigError, match="no modality 'smell', only text, image, audio, points"):
         extended.encode({"smell": ["roses"]})
     with pytest.raises(ConfigError, match="must be a list, not a single str"):
@@ -278,7 +280,7 @@ def test_projecting_vectors_and_a_bank_of_them(extended, tmp_path, monkeypatch):
     np.testing.assert_allclose(
         extended.project("ears", bank(tmp_path / "b", "ears", "audio", rows)), expected, atol=1e-6
     )
-    with pytest.raises(ConfigError, match="leaf 'ears' brings audio, .* holds text"):
+    with pytest.raises(ConfigError, match="leaf 'ears' projects audio, .* holds text"):
         extended.project("ears", bank(tmp_path / "t", "ears", "text", rows))
 
 
@@ -433,8 +435,8 @@ def test_parts_that_do_not_fit():
 
 @pytest.fixture
 def project(tmp_path):
-    """A folder as the train stage leaves it, with projectors of two seeds."""
-    params = config.load() | {"seeds": [0, 1], "spaces": "mini"}
+    """A project folder after the stage `train`, with projectors of two seeds."""
+    params = config.read(project_root() / "params.yaml") | {"seeds": [0, 1], "spaces": "mini"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     for leaf in params["leaves"]:
         for seed in params["seeds"]:
@@ -489,7 +491,7 @@ def test_a_project_whose_parts_disagree(project):
     note.write_text(json.dumps(right | {"leaf_space": "ulip2"}))
     with pytest.raises(
         ConfigError,
-        match="trained from 'ulip2' into 'mini-image-text', params.yaml asks for 'mini-points'",
+        match="trained from 'ulip2' into 'mini-image-text', params.yaml names 'mini-points'",
     ):
         ExMCR.from_project(project, seeds=[1])
     note.unlink()
@@ -584,12 +586,12 @@ def test_the_authors_demo_goes_through_unchanged(real, capfd, monkeypatch):
     # nothing is printed beside progress, and the encoder of ULIP-2 has no say in what CLIP makes of an image
     assert capfd.readouterr().out == ""
     # and the check of the published numbers sees that these are not the published weights
-    monkeypatch.setattr(check, "load_space", lambda name, **_: official._spaces[name])
-    assert cli.main(["check", "--items", str(DEMO), "--device", "cpu"]) == 1
+    monkeypatch.setattr(verify, "load_space", lambda name, **_: official._spaces[name])
+    assert main(["verify", "--items", str(DEMO), "--device", "cpu"]) == 1
     out = capfd.readouterr().out
     assert (
         out.count("FAIL  Ex-MCR") == 6
-        and "not compared: C-MCR, points, for lack of ulip_clip.pt" in out
+        and "not compared: C-MCR, points; missing: ulip_clip.pt" in out
     )
     np.testing.assert_allclose(
         found["image"], official.space(official.base).encode("image", items["image"]), atol=1e-6

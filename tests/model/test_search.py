@@ -1,4 +1,4 @@
-"""What 06_search shows: the nearest items of a bank, players, clouds to turn."""
+"""The nearest items of a bank, example queries, players, and the figures of notebook 06_search."""
 
 from types import SimpleNamespace
 
@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from exmcr.banks import extraction as banks
-from exmcr.figures import items as plot_items
+from exmcr.banks import extraction
+from exmcr.banks.bank import Bank
+from exmcr.common.errors import ConfigError
+from exmcr.figures import items as figures
 from exmcr.media.sounds import Sound
 from exmcr.model import search
 from exmcr.model.exmcr import Base, ExMCR, Leaf
@@ -28,9 +30,12 @@ def project(tmp_path):
     for space, modality, dim in (("b", "image", 8), ("l", "audio", 6)):
         wanted = items[(items.modality == modality) & (items.split == "test")]
         fake = SimpleNamespace(
-            name=space, dim=dim, fingerprint=space, encode=lambda modality, rows: np.stack(rows)
+            name=space,
+            dim=dim,
+            fingerprint=space,
+            encode_loaded=lambda modality, rows: np.stack(rows),
         )
-        banks.extract(
+        extraction.extract(
             fake,
             modality,
             wanted,
@@ -43,7 +48,13 @@ def project(tmp_path):
         "audio": Sound(np.sin(np.arange(800) / 9).astype(np.float32), 8000),
         "points": rng.normal(size=(5000, 3)),
     }
-    return SimpleNamespace(root=tmp_path, items=items, load_item=lambda row: raw[row.modality])
+    return SimpleNamespace(
+        root=tmp_path,
+        items=items,
+        items_path=tmp_path / "data/items.parquet",
+        bank=lambda space, modality, split: Bank(tmp_path / "banks" / space / modality / split),
+        load_item=lambda row: raw[row.modality],
+    )
 
 
 def unit(vector):
@@ -59,14 +70,21 @@ def test_search_gives_rows_of_the_table_best_first(project):
     )
     query = unit(np.arange(8.0))[None]
     for modality, rows in (
-        ("image", banks.Bank(project.root / "banks/b/image/test").vectors),
-        ("audio", model.project("l", banks.Bank(project.root / "banks/l/audio/test"))),
+        ("image", Bank(project.root / "banks/b/image/test").vectors),
+        ("audio", model.project("l", Bank(project.root / "banks/l/audio/test"))),
     ):
         found = search.nearest(project, model, query, modality, k=3)
         order = np.argsort(-(rows @ query[0]))[:3]
         assert found.id.tolist() == [f"{modality}/{n + 1}" for n in order]
         np.testing.assert_allclose(found.score, (rows @ query[0])[order], atol=1e-5)
     assert len(search.nearest(project, model, query, "image", k=99)) == 10  # no more than there are
+
+
+def test_a_bank_of_items_that_are_not_in_the_table_is_an_error(project):
+    model = ExMCR(Base("b", "b", 8, ("image", "text")), [], device="cpu")
+    project.items = project.items[project.items.id != "image/4"]
+    with pytest.raises(ConfigError, match="'image/4'; run `exmcr extract` again"):
+        search.nearest(project, model, unit(np.arange(8.0))[None], "image", k=10)
 
 
 def test_example_is_of_the_concept_when_there_is_one(project):
@@ -110,7 +128,7 @@ def test_players_are_of_sounds_only_and_captions_cannot_break_the_page(project):
 
 def test_clouds_to_turn(project):
     rows = project.items[project.items.id.isin(["points/2", "points/3"])].assign(score=0.5)
-    figure = plot_items.turnable(rows, project.load_item, "title", most=300)
+    figure = figures.turnable(rows, project.load_item, "title", most=300)
     assert [len(trace.x) for trace in figure.data] == [300, 300] and {
         trace.type for trace in figure.data
     } == {"scatter3d"}
@@ -127,7 +145,7 @@ def test_answers_draw_a_line_per_question(project, tmp_path):
         "one": table[table.modality == "image"].head(3),
         "two": table[table.modality == "audio"].head(2),
     }
-    figure = plot_items.answers(lines, project.load_item, "title", tmp_path / "a.png")
+    figure = figures.answers(lines, project.load_item, "title", tmp_path / "a.png")
     assert [axis.get_visible() for axis in figure.axes] == [True] * 5 + [False] and (
         tmp_path / "a.png"
     ).stat().st_size > 1000

@@ -1,14 +1,16 @@
-"""`exmcr check`: passes on vectors that give the published tables, fails on others, and names what is missing."""
+"""`exmcr verify` passes on vectors that give the published tables, fails on others, and names missing
+files."""
 
 import numpy as np
 import pytest
 import torch
 
-from exmcr.commands import main as cli
-from exmcr.model import verify as check
-from exmcr.model.verify import CMCR, EXMCR, ITEMS, compare
+from exmcr.commands.main import main
+from exmcr.model import verify
+from exmcr.model.published import CMCR, EXMCR
+from exmcr.model.verify import ITEMS, compare
 from exmcr.training import projectors
-from exmcr.training.projectors import CMCR as Heads
+from exmcr.training.cmcr_heads import CMCR as Heads
 from exmcr.training.projectors import Projector
 
 
@@ -51,7 +53,7 @@ def test_the_published_tables_are_probabilities():
 
 
 def test_probabilities_by_hand():
-    found = check.probabilities(np.eye(2, 3, dtype=np.float32), np.eye(2, 3, dtype=np.float32))
+    found = verify.probabilities(np.eye(2, 3, dtype=np.float32), np.eye(2, 3, dtype=np.float32))
     np.testing.assert_allclose(
         found,
         [
@@ -125,24 +127,24 @@ def demo(tmp_path, monkeypatch, published):
             assert self.name == {"audio": "clap", "points": "ulip2"}.get(modality, "clip")
             return published[modality].astype(np.float32)
 
-    monkeypatch.setattr(check, "load_space", Fake)
+    monkeypatch.setattr(verify, "load_space", Fake)
     return tmp_path, heads
 
 
 def test_the_command_passes(demo, capsys):
-    assert cli.main(["check", "--device", "cpu"]) == 0
+    assert main(["verify", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
     assert out.count("pass  Ex-MCR") == 6 and "FAIL" not in out
     assert (
-        "not compared: C-MCR, audio, for lack of clap_clip.pt" in out
-        and "not compared: C-MCR, points, for lack of ulip_clip.pt" in out
+        "not compared: C-MCR, audio; missing: clap_clip.pt" in out
+        and "not compared: C-MCR, points; missing: ulip_clip.pt" in out
     )
 
 
 def test_the_command_fails_on_other_numbers(demo, capsys):
     folder, heads = demo
     projectors.save(heads, folder / "clap_clip.pt")  # gives Ex-MCR's vectors, which are not C-MCR's
-    assert cli.main(["check"]) == 1
+    assert main(["verify"]) == 1
     out = capsys.readouterr().out
     assert out.count("FAIL  C-MCR clap_clip.pt") == 3 and out.count("pass  Ex-MCR") == 6
 
@@ -156,26 +158,23 @@ def test_it_compares_what_there_is_and_names_the_rest(demo, capsys):
         "authors-demo/BBQ.npy",
     ):
         (folder / name).unlink()
-    assert cli.main(["check"]) == 0
+    assert main(["verify"]) == 0
     out = capsys.readouterr().out
     assert out.count("pass") == 1 and "pass  Ex-MCR, softmax(10 cos) image x text" in out
-    assert "not compared: audio, for lack of roberta-base/vocab.json, 630k-fusion-best.pt" in out
+    assert "not compared: audio; missing: roberta-base/vocab.json, 630k-fusion-best.pt" in out
     assert (
-        "authors-demo/BBQ.npy" in out
-        and "not compared: Ex-MCR, points, for lack of ex_ulip.pt" in out
+        "authors-demo/BBQ.npy" in out and "not compared: Ex-MCR, points; missing: ex_ulip.pt" in out
     )
     (folder / "ViT-B-32-openai.safetensors").unlink()
-    assert cli.main(["check"]) == 2
+    assert main(["verify"]) == 2
     out = capsys.readouterr().out
-    assert (
-        "pass" not in out and "not compared: image, for lack of ViT-B-32-openai.safetensors" in out
-    )
+    assert "pass" not in out and "not compared: image; missing: ViT-B-32-openai.safetensors" in out
 
 
 def test_a_damaged_file_is_an_error(demo, capsys):
     folder, _ = demo
     (folder / "ex_clap.pt").write_bytes(b"no weights")
-    assert cli.main(["check"]) == 2
+    assert main(["verify"]) == 2
     assert (
         "ex_clap.pt is not a plain weight file: it was not written by torch.save"
         in capsys.readouterr().err

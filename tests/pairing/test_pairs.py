@@ -1,4 +1,4 @@
-"""Pseudo pairs: each center against the formula written out, and on pools whose right answer is known."""
+"""Pseudo-pairs: each center against the formula written out, and on pools with known answers."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from safetensors.numpy import load_file
 
 from exmcr.common.errors import ConfigError
 from exmcr.pairing import pairs
-from exmcr.pairing.pairs import PARTS, Pools
+from exmcr.pairing.pools import PARTS, Pools
 
 CENTERS = ["overlap", "leaf", "base"]
 
@@ -138,19 +138,7 @@ def test_impossible_requests_are_refused(pools):
                 pairs.quadruples(pools, center, tau)
 
 
-def test_pools_that_do_not_fit_are_refused(pools):
-    whole = {part: getattr(pools, part) for part in PARTS}
-    for part in PARTS:
-        with pytest.raises(ConfigError, match=f"{part} of leaf audio is empty"):
-            Pools(**whole | {part: whole[part][:0]}, names={"leaf": "audio"})
-    with pytest.raises(ConfigError, match="39 items in the leaf, 40 in the base"):
-        Pools(**whole | {"o_leaf": pools.o_leaf[1:]})
-    for part in ("x_leaf", "y_base"):
-        with pytest.raises(ConfigError, match="dimension"):
-            Pools(**whole | {part: whole[part][:, 1:]})
-
-
-def test_what_is_built_is_what_is_loaded(pools, tmp_path):
+def test_stored_pairs_are_loaded_unchanged(pools, tmp_path):
     assert pairs.build(pools, tmp_path / "a/b", CENTERS, 0.1) == {
         "overlap": 40,
         "leaf": 30,
@@ -164,7 +152,7 @@ def test_what_is_built_is_what_is_loaded(pools, tmp_path):
     assert len(pairs.load(tmp_path / "a/b", ["base"])["x_leaf"]) == 50
 
 
-def test_building_anew_replaces_and_a_center_left_out_loses_its_file(pools, tmp_path):
+def test_building_again_replaces_files_and_deletes_those_of_other_centers(pools, tmp_path):
     pairs.build(pools, tmp_path, CENTERS, 0.1)
     pairs.build(pools, tmp_path, ["overlap"], 0.5)
     assert [p.name for p in tmp_path.iterdir()] == ["overlap.safetensors"]
@@ -172,5 +160,18 @@ def test_building_anew_replaces_and_a_center_left_out_loses_its_file(pools, tmp_
         load_file(tmp_path / "overlap.safetensors")["x_leaf"],
         pairs.quadruples(pools, "overlap", 0.5)["x_leaf"],
     )
-    with pytest.raises(ConfigError, match="pair stage"):
+    with pytest.raises(ConfigError, match="run `exmcr pair`"):
         pairs.load(tmp_path, CENTERS)
+
+
+def test_the_digest_of_the_files_follows_their_content_and_order(pools, tmp_path):
+    pairs.build(pools, tmp_path, CENTERS, 0.1)
+    first = pairs.files_digest(tmp_path, CENTERS)
+    assert pairs.files_digest(tmp_path, CENTERS[:2]) != first
+    assert pairs.files_digest(tmp_path, CENTERS[::-1]) != first
+    pairs.build(pools, tmp_path, CENTERS, 0.1)
+    assert pairs.files_digest(tmp_path, CENTERS) == first
+    pairs.build(pools, tmp_path, CENTERS, 0.2)
+    assert pairs.files_digest(tmp_path, CENTERS) != first
+    with pytest.raises(FileNotFoundError):
+        pairs.files_digest(tmp_path / "none", CENTERS)

@@ -1,4 +1,4 @@
-"""CLAP: one network with random weights for the session (158 M parameters), saved as published, loaded as a user would."""
+"""CLAP: random weights (158 M parameters) in the published file format, loaded by load_space."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def test_the_batch_does_not_matter(space, sounds):
     np.testing.assert_allclose(together[:2], space.encode("audio", sounds[:2]), atol=1e-5)
 
 
-def test_short_sounds_equal_laion_clap(space, sounds):
+def test_short_sounds_are_encoded_as_by_laion_clap(space, sounds):
     """Against laion_clap's own method on the same network, with samples brought to 48 kHz mono by hand."""
     stereo, rate = soundfile.read(sounds[2], dtype="float32")
     samples = soxr.resample(stereo.mean(axis=1), rate, 48_000, quality="HQ")
@@ -98,7 +98,7 @@ def test_short_sounds_equal_laion_clap(space, sounds):
     np.testing.assert_allclose(space.encode("audio", sounds[2:]), expected, atol=1e-5)
 
 
-def test_texts(space):
+def test_texts_are_encoded_as_by_the_network_itself(space):
     one, two = "a dog barks", "rain on a tin roof, and thunder"
     both = space.encode("text", [one, two])
     np.testing.assert_allclose(space.encode("text", [one]), both[:1], atol=1e-5)
@@ -123,7 +123,7 @@ def test_linear_layers_run_on_onednn(space, sounds, onednn_calls):
     ]
 
 
-def test_converted_once_and_checked(folder, space, monkeypatch, capsys):
+def test_a_checkpoint_is_converted_once_and_then_checked(folder, space, monkeypatch, capsys):
     monkeypatch.setenv("EXMCR_WEIGHTS", str(folder))
     source, target = folder / "630k-fusion-best.pt", folder / "630k-fusion-best.safetensors"
     note = json.loads((folder / "630k-fusion-best.safetensors.json").read_text())
@@ -159,7 +159,7 @@ def test_nothing_is_printed_and_the_path_stays_clean(folder, space, monkeypatch,
     assert not any(entry.rstrip("/").endswith("laion_clap") for entry in sys.path)
 
 
-def test_bad_weight_files(folder, tmp_path, monkeypatch):
+def test_missing_and_damaged_weight_files_are_errors(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
     with pytest.raises(ConfigError, match="put it at"):
         load_space("clap")
@@ -177,13 +177,13 @@ def test_bad_weight_files(folder, tmp_path, monkeypatch):
     ]  # no half-made conversion is left
 
 
-def test_wrong_architecture(folder, tmp_path):
+def test_another_architecture_is_an_error(folder, tmp_path):
     torch.save({"state_dict": {"module.text_branch.a": torch.zeros(2)}}, tmp_path / "other.pt")
     with pytest.raises(ConfigError, match="another architecture than CLAP.*447 missing.*1 unknown"):
         load_space("clap", checkpoint=tmp_path / "other.pt", tokenizer=folder / "roberta-base")
 
 
-def test_wrong_tokenizers(folder, tmp_path, monkeypatch):
+def test_missing_and_foreign_tokenizers_are_errors(folder, tmp_path, monkeypatch):
     target = folder / "630k-fusion-best.safetensors"
     with pytest.raises(ConfigError, match="no tokenizer folder"):
         clap._load_tokenizer(tmp_path / "none")
@@ -214,12 +214,12 @@ def test_a_checkpoint_that_would_run_code_does_not_run(tmp_path):
 @pytest.mark.skipif(
     not DEMO.is_dir(), reason="the authors' demo files are not here; EXMCR_AUTHORS_DEMO says where"
 )
-def test_authors_demo_sounds(space):
+def test_the_sounds_of_the_authors_demo_are_encoded(space):
     vectors = space.encode("audio", [DEMO / f"{name}.wav" for name in ("toilet", "BBQ", "train")])
     assert vectors.shape == (3, 512) and np.isfinite(vectors).all()
 
 
-def test_a_lone_safetensors_file_is_taken_as_it_is(tmp_path, monkeypatch):
+def test_a_safetensors_file_without_a_source_is_used_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
     path = tmp_path / "630k-fusion-best.safetensors"
     path.write_bytes(b"")
@@ -231,7 +231,7 @@ def test_a_lone_safetensors_file_is_taken_as_it_is(tmp_path, monkeypatch):
     )
 
 
-def test_bad_sounds(space, tmp_path):
+def test_unusable_sounds_are_refused_and_a_click_is_encoded(space, tmp_path):
     silent, text = tmp_path / "silent.wav", tmp_path / "text.wav"
     soundfile.write(silent, np.zeros(1000), 16_000)
     text.write_text("no sound")

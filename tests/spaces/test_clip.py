@@ -1,4 +1,4 @@
-"""CLIP: random weights in the true file formats, loaded as a user would, equal open_clip's own encoding."""
+"""CLIP: random weights in the published file formats, loaded by load_space, encode as open_clip does."""
 
 import argparse
 import os
@@ -45,8 +45,8 @@ def space(folder):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("pictures")
+def image_paths(tmp_path_factory):
+    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("images")
     paths = []
     for k, size in enumerate([(300, 200), (100, 224), (500, 333)]):
         paths.append(folder / f"{k}.png")
@@ -54,43 +54,43 @@ def pictures(tmp_path_factory):
     return paths
 
 
-def test_equals_open_clip(space, folder, pictures):
+def test_embeddings_equal_those_of_open_clip(space, folder, image_paths):
     model, _, preprocess = open_clip.create_model_and_transforms(
         MODEL, pretrained=str(folder / "clip.safetensors")
     )
     model.eval()
     with torch.inference_mode():
         images = model.encode_image(
-            torch.stack([preprocess(Image.open(path)) for path in pictures]), normalize=True
+            torch.stack([preprocess(Image.open(path)) for path in image_paths]), normalize=True
         )
         texts = model.encode_text(open_clip.get_tokenizer(MODEL)(TEXTS), normalize=True)
     assert (space.name, space.dim, space.modalities) == ("clip", 512, ("image", "text"))
-    np.testing.assert_allclose(space.encode("image", pictures), images.numpy(), atol=1e-6)
+    np.testing.assert_allclose(space.encode("image", image_paths), images.numpy(), atol=1e-6)
     np.testing.assert_allclose(space.encode("text", TEXTS), texts.numpy(), atol=1e-6)
     np.testing.assert_allclose(space.encode("text", TEXTS[:1]), texts.numpy()[:1], atol=1e-6)
 
 
-def test_linear_layers_run_on_onednn(space, pictures, onednn_calls):
+def test_linear_layers_run_on_onednn(space, image_paths, onednn_calls):
     block = [(2304, 768), (768, 768), (3072, 768), (768, 3072)]
-    space.encode("image", pictures[:2])
+    space.encode("image", image_paths[:2])
     assert [weight for _, weight in onednn_calls] == 12 * block
     onednn_calls.clear()
     space.encode("text", TEXTS)  # two batches
     assert len(onednn_calls) == 2 * 12 * len(block)
 
 
-def test_bfloat16_keeps_the_neighbors_and_is_part_of_the_fingerprint(folder, space, pictures):
+def test_bfloat16_keeps_the_neighbors_and_is_part_of_the_fingerprint(folder, space, image_paths):
     half = load_space(
         "clip", checkpoint=folder / "clip.safetensors", device="cpu", precision="bfloat16"
     )
-    assert (half.encode("image", pictures) * space.encode("image", pictures)).sum(
+    assert (half.encode("image", image_paths) * space.encode("image", image_paths)).sum(
         axis=1
     ).min() > 0.999
     assert half.fingerprint != space.fingerprint
 
 
 def test_wrong_activation_is_an_error(folder):
-    with pytest.raises(ConfigError, match="QuickGELU mismatch.*ask for 'ViT-B-32-quickgelu'"):
+    with pytest.raises(ConfigError, match="QuickGELU mismatch.*use 'ViT-B-32-quickgelu'"):
         load_space("clip", model="ViT-B-32", tag="openai", checkpoint=folder / "clip.safetensors")
 
 
@@ -103,7 +103,7 @@ def test_unknown_names_are_errors():
         load_space("clip", precision="float8")
 
 
-def test_bad_weight_files(folder, tmp_path, monkeypatch):
+def test_missing_damaged_and_foreign_weight_files_are_errors(folder, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="exmcr weights"):
         load_space("clip", checkpoint=tmp_path / "none.safetensors")
     for name in ("clip.safetensors", "clip.pt"):
@@ -185,12 +185,12 @@ def test_a_weight_file_that_would_run_code_does_not_run(tmp_path):
 @pytest.mark.skipif(
     not DEMO.is_dir(), reason="the authors' demo files are not here; EXMCR_AUTHORS_DEMO says where"
 )
-def test_authors_demo_images(space):
+def test_the_images_of_the_authors_demo_are_encoded(space):
     vectors = space.encode("image", [DEMO / f"{name}.jpeg" for name in ("toilet", "BBQ", "train")])
     assert vectors.shape == (3, 512) and np.isfinite(vectors).all()
 
 
-def test_odd_pictures(space, tmp_path):
+def test_16_bit_animated_and_broken_images_are_handled(space, tmp_path):
     gray = tmp_path / "gray16.png"
     Image.fromarray((np.linspace(0, 65535, 90_000).reshape(300, 300)).astype(np.uint16)).save(gray)
     eight = tmp_path / "gray8.png"

@@ -1,4 +1,4 @@
-"""PointBERT against a literal reference: loops over points, groups, heads; no batches."""
+"""PointBERT against a literal reference: loops over points, groups and heads, no batches."""
 
 import math
 
@@ -106,7 +106,7 @@ def net():
     return net
 
 
-def test_equals_the_literal_reference(net):
+def test_features_equal_the_literal_reference(net):
     clouds = torch.randn(2, 90, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         features = net(*group(clouds, groups=20, size=8))
@@ -117,7 +117,7 @@ def test_equals_the_literal_reference(net):
     assert features.shape == (2, 768)
 
 
-def test_float32_is_near(net):
+def test_float32_is_close_to_float64(net):
     clouds = torch.randn(1, 600, 3, generator=torch.Generator().manual_seed(2))
     single = PointBERT(depth=3).eval()
     single.load_state_dict(net.state_dict())
@@ -143,7 +143,7 @@ def test_groups_equal_the_reference_and_start_at_point_0():
         )
 
 
-def test_equal_points_and_small_clouds_are_no_trouble(net):
+def test_equal_points_and_small_clouds_are_handled(net):
     cloud = torch.zeros(1, 40, 3, dtype=torch.float64)
     cloud[0, :5] = torch.randn(5, 3)
     chosen, _ = farthest_points(cloud, 30, 8)

@@ -1,4 +1,4 @@
-"""ULIP-2: a file in the published format with random weights goes through the call a user makes."""
+"""ULIP-2: random weights in the published file format, loaded by load_space."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from exmcr.common.errors import BadItem, ConfigError
-from exmcr.media import points
+from exmcr.media.meshes import unit_sphere
 from exmcr.spaces import load_space
 from exmcr.spaces.pointbert import group
 
@@ -64,7 +64,7 @@ def test_the_file_has_the_462_entries_of_the_published_one(ulip_weights):
     assert "module.point_encoder.blocks.blocks.0.attn.qkv.bias" not in state
 
 
-def test_points(space, clouds):
+def test_clouds_are_encoded_one_as_many(space, clouds):
     vectors = space.encode("points", clouds)
     net = space.network
     with torch.inference_mode():
@@ -76,7 +76,7 @@ def test_points(space, clouds):
     )  # the same batch again
 
 
-def test_image_tower_is_timms(space, tmp_path):
+def test_images_are_encoded_as_by_timm(space, tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 260, 3), dtype=np.uint8)).save(
         path
@@ -93,7 +93,7 @@ def test_image_tower_is_timms(space, tmp_path):
     assert space.encode("image", [path])[0] @ (feature[0] / feature.norm()).numpy() > 0.999
 
 
-def test_text_tower_is_clips(space):
+def test_texts_are_encoded_as_by_the_text_transformer_of_open_clip(space):
     """The same weights in open_clip's own text transformer give the same features."""
     net = open_clip.transformer.TextTransformer(
         width=512, heads=8, layers=12, act_layer=open_clip.transformer.QuickGELU, output_dim=512
@@ -118,19 +118,19 @@ def test_linear_layers_run_on_onednn(space, clouds, onednn_calls):
     assert len(onednn_calls) == 12 * 4
 
 
-def test_normalization_is_named_and_fingerprinted(ulip_weights, space, clouds):
+def test_the_normalization_is_an_option_and_part_of_the_fingerprint(ulip_weights, space, clouds):
     centered = load_space(
         "ulip2", checkpoint=ulip_weights, normalization="unit_sphere", device="cpu"
     )
     assert centered.fingerprint != space.fingerprint
     moved = [clouds[0] * 5 + 2]
-    expected = space.encode("points", [points.unit_sphere(moved[0])])
+    expected = space.encode("points", [unit_sphere(moved[0])])
     np.testing.assert_allclose(centered.encode("points", moved), expected, atol=1e-5)
     with pytest.raises(ConfigError, match="as_stored, unit_sphere"):
         load_space("ulip2", normalization="none")
 
 
-def test_small_and_empty_clouds(space, tmp_path):
+def test_small_clouds_are_encoded_and_empty_ones_refused(space, tmp_path):
     small = np.random.default_rng(0).normal(size=(17, 3)).astype(np.float32)
     # as if every group held all 17 points once
     with torch.inference_mode():
@@ -146,7 +146,7 @@ def test_small_and_empty_clouds(space, tmp_path):
 @pytest.mark.skipif(
     not DEMO.is_dir(), reason="the authors' demo files are not here; EXMCR_AUTHORS_DEMO says where"
 )
-def test_authors_demo_items(space):
+def test_the_items_of_the_authors_demo_are_encoded(space):
     names = ("toilet", "BBQ", "train")
     for modality, suffix in (("points", "npy"), ("image", "jpeg")):
         vectors = space.encode(modality, [DEMO / f"{name}.{suffix}" for name in names])
@@ -161,7 +161,7 @@ class Bomb:
         return subprocess.call, ([sys.executable, "-c", f"open({str(self.mark)!r}, 'w')"],)
 
 
-def test_bad_weight_files(ulip_weights, tmp_path, monkeypatch):
+def test_missing_damaged_and_foreign_weight_files_are_errors(ulip_weights, tmp_path, monkeypatch):
     monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
     with pytest.raises(ConfigError, match="pointbert_ULIP-2.pt .from .*into"):
         load_space("ulip2")
@@ -177,7 +177,7 @@ def test_bad_weight_files(ulip_weights, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="not a plain weight file"):
         load_space("ulip2", checkpoint=bomb)
     assert not mark.exists()
-    # the colored model, whose first layer sees six numbers a point, and lacks the towers
+    # the model for colored points: six numbers per point, without the image and text encoders
     torch.save(
         {
             "state_dict": {

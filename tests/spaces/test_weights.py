@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -65,7 +66,50 @@ def example(server, **fields):
     )
 
 
-def test_a_broken_download_goes_on_where_it_stopped(server, folder):
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """No EXMCR_WEIGHTS, a user with the cache of `tmp_path`/cache, and a current folder outside of any project."""
+    monkeypatch.delenv("EXMCR_WEIGHTS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return tmp_path
+
+
+def test_the_folder_is_that_of_the_variable_else_of_the_project_else_the_users_cache(
+    home, monkeypatch
+):
+    assert weights.folder() == home / "cache/exmcr/weights"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(home / "me"))
+    assert weights.folder() == home / "me/.cache/exmcr/weights"
+    project = home / "project"
+    (project / "notebooks").mkdir(parents=True)
+    (project / "params.yaml").touch()
+    assert weights.folder(project) == project / "weights"
+    for current in (project, project / "notebooks"):
+        monkeypatch.chdir(current)
+        assert weights.folder() == project / "weights"
+    monkeypatch.setenv("EXMCR_WEIGHTS", str(home / "mine"))
+    assert weights.folder() == home / "mine" == weights.folder(project)
+    monkeypatch.setenv("EXMCR_WEIGHTS", "")
+    assert weights.folder() == project / "weights"
+
+
+def test_the_folder_is_never_inside_the_installed_package(home, monkeypatch):
+    package = Path(weights.__file__).resolve().parents[1]
+    for current in (home / "elsewhere", Path("/")):
+        monkeypatch.chdir(current)
+        assert package.parent not in weights.folder().resolve().parents
+        assert "site-packages" not in str(weights.folder())
+
+
+def test_a_file_is_fetched_into_a_folder_that_does_not_exist_yet(server, home):
+    path = weights.fetch(example(server))
+    assert path == home / "cache/exmcr/weights/file.pt" and path.read_bytes() == CONTENT
+
+
+def test_a_broken_download_is_resumed(server, folder):
     weight = example(server)
     server.limit = 300_000
     with pytest.raises(
@@ -87,6 +131,17 @@ def test_servers_without_ranges_and_parts_too_long_start_again(server, folder, t
     assert weights.fetch(example(server)).read_bytes() == CONTENT
 
 
+def test_the_hash_of_each_file_is_kept(server, folder):
+    first = weights.fetch(example(server))
+    (folder / "other.pt").write_bytes(b"other")
+    other = example(server)._replace(file="other.pt")
+    assert weights.check(other, folder / "other.pt") == "recorded"
+    lines = [f"{sha256(first)}  file.pt", f"{sha256(folder / 'other.pt')}  other.pt"]
+    assert (folder / "SHA256SUMS").read_text().splitlines() == lines
+    assert subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder).returncode == 0
+    assert weights.check(example(server), first) == "checked"
+
+
 def test_hashes_are_recorded_then_checked(server, folder):
     weight = example(server)
     path = weights.fetch(weight)
@@ -99,7 +154,7 @@ def test_hashes_are_recorded_then_checked(server, folder):
         weights.fetch(example(server, sha256="0" * 64))
 
 
-def test_no_such_file_and_no_network(server, folder):
+def test_errors_of_the_network_say_how_to_place_the_file_by_hand(server, folder):
     missing = example(server)._replace(url=server.url + "x")
     with pytest.raises(ConfigError, match="404.*by hand"):
         weights.fetch(missing)
@@ -107,7 +162,9 @@ def test_no_such_file_and_no_network(server, folder):
         weights.fetch(missing._replace(url="http://127.0.0.1:9/file.pt"))
 
 
-def test_the_hub_is_asked_for_the_hash_and_a_damaged_file_is_refused(folder, tmp_path, monkeypatch):
+def test_the_hash_stated_by_the_hub_is_checked_and_a_damaged_file_is_refused(
+    folder, tmp_path, monkeypatch
+):
     (tmp_path / "original").write_bytes(CONTENT)
     stated = {"etag": sha256(tmp_path / "original")}
 
@@ -135,7 +192,7 @@ def test_the_hub_is_asked_for_the_hash_and_a_damaged_file_is_refused(folder, tmp
         weights.fetch(weight)
 
 
-def test_the_table(folder, capsys):
+def test_the_table_lists_every_file_and_where_to_put_missing_ones(folder, capsys):
     (folder / "roberta-base").mkdir(parents=True)
     (folder / "roberta-base/vocab.json").write_text("{}")
     assert cli.main(["weights"]) == 0
@@ -149,7 +206,7 @@ def test_the_table(folder, capsys):
     assert "Put roberta-base/vocab.json" not in out
 
 
-def test_every_space_and_every_name_is_in_the_table():
+def test_the_table_covers_every_space_and_each_file_has_one_source():
     assert {weight.space.split()[0] for weight in weights.WEIGHTS} == {
         "clip",
         "clap",
@@ -160,7 +217,7 @@ def test_every_space_and_every_name_is_in_the_table():
     assert all(bool(weight.repo) != bool(weight.url) for weight in weights.WEIGHTS)
 
 
-def test_the_hubs_cache_counts(folder, tmp_path, monkeypatch, capsys):
+def test_files_in_the_cache_of_the_hub_are_found(folder, tmp_path, monkeypatch, capsys):
     (tmp_path / "blob").write_bytes(b"x")
     monkeypatch.setattr(
         "huggingface_hub.try_to_load_from_cache",
@@ -190,7 +247,7 @@ def test_fetching_and_checking_from_the_command_line(server, folder, monkeypatch
     assert "known: file.pt, other.pt" in capsys.readouterr().err
 
 
-def test_python_m_exmcr(tmp_path):
+def test_the_table_is_printed_by_python_m_exmcr(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "exmcr", "weights", "--folder", str(tmp_path)],
         capture_output=True,
@@ -224,3 +281,24 @@ def test_conversion_notices_a_changed_source(tmp_path):
     target.unlink()
     with pytest.raises(ConfigError, match="no weight file"):
         checkpoints.convert_once(source, target)
+
+
+def test_the_license_of_a_file_is_that_of_its_row_also_after_conversion(folder):
+    folder.mkdir()
+    (folder / "ViT-B-32-openai.safetensors").touch()
+    assert weights.license_of(folder / "ViT-B-32-openai.safetensors") == "MIT"
+    assert weights.license_of(folder / "630k-fusion-best.safetensors").startswith("not stated")
+    assert weights.license_of(folder / "mine.pt").startswith("not known")
+
+
+def test_without_the_client_of_the_hub_files_are_found_and_a_fetch_says_what_is_missing(
+    folder, monkeypatch
+):
+    folder.mkdir()
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    weight = weights.named("630k-fusion-best")
+    assert weights.locate(weight) is None
+    with pytest.raises(ConfigError, match="huggingface_hub.*by hand"):
+        weights.fetch(weight)
+    (folder / weight.file).touch()
+    assert weights.locate(weight) == folder / weight.file

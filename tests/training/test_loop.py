@@ -1,4 +1,4 @@
-"""Training on a world whose truth is known, and its repeatability: seeds, interruptions, checkpoints."""
+"""Training on a world with known answers, and its repeatability: seeds, interruptions, checkpoints, ranks."""
 
 import os
 import subprocess
@@ -11,13 +11,17 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from exmcr import pipeline
+from exmcr.common import distributed
 from exmcr.common.errors import ConfigError
-from exmcr.evaluation.metrics import score
 from exmcr.kernels.layers import TrainingLayers
 from exmcr.pairing import pairs
-from exmcr.training import loop as training
+from exmcr.pairing.pools import PARTS, Pools
+from exmcr.training import loop
+from exmcr.training.fit import fit_projector
+from exmcr.training.objectives import exmcr_loss
 from exmcr.training.projectors import Projector
+
+CPU = torch.device("cpu")
 
 SETTINGS = {
     "steps": 50,
@@ -33,9 +37,9 @@ SETTINGS = {
 
 
 def world(seed=0, latent=8, d=32, n=1500, held=200):
-    """Things with 8 latent properties, seen by two spaces: each turns them its own way, moves every modality off by a
-    gap of its own and adds noise. The pools show different things, except for the overlap. Returns the pools, and
-    `held` things that are in none of them: their leaf vectors, their base vectors."""
+    """Things with `latent` properties in two spaces. Each space rotates them, shifts every modality by its own gap and
+    adds noise. The pools hold different things, except for the overlap. Returns the pools, and the leaf and base
+    vectors of `held` things that are in none of them."""
     rng = np.random.default_rng(seed)
     turn = {space: np.linalg.qr(rng.normal(size=(d, d)))[0] for space in ("leaf", "base")}
 
@@ -52,7 +56,7 @@ def world(seed=0, latent=8, d=32, n=1500, held=200):
         return (v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32)
 
     o, test = things(n), things(held)
-    pools = pairs.Pools(
+    pools = Pools(
         seen(things(n), "leaf", 0),
         seen(o, "leaf", 1),
         seen(o, "base", 0),
@@ -74,14 +78,16 @@ def known():
 
 
 def r1(projector, x, y):
-    return score(pipeline.as_maps(projector).leaf(x) @ y.T, np.eye(len(x), dtype=bool))["r1"]
+    with torch.no_grad():
+        similarity = projector(torch.from_numpy(x)).numpy() @ y.T
+    return float((similarity.argmax(axis=1) == np.arange(len(x))).mean())
 
 
-def test_the_projector_finds_the_partners_it_was_never_shown(known):
+def test_the_projector_finds_pairs_that_it_was_not_trained_on(known):
     pool, x, y = known
     torch.manual_seed(0)
     untrained = Projector(32, 32).eval()
-    projector, history = pipeline.fit_projector(pool, SETTINGS, 0, progress=False)
+    projector, history = fit_projector(pool, SETTINGS, 0, progress=False)
     before, after = r1(untrained, x, y), r1(projector, x, y)
     print(f"R@1 among {len(y)}: {after:.3f}, untrained {before:.3f}, chance {1 / len(y):.3f}")
     assert before < 0.05
@@ -95,7 +101,7 @@ def test_the_projector_finds_the_partners_it_was_never_shown(known):
 
 @pytest.fixture(scope="module")
 def small():
-    """A pool that trains in a blink: 5 steps per epoch."""
+    """A pool that trains in milliseconds: 5 steps per epoch."""
     pools, _, _ = world(seed=1, latent=3, d=8, n=40)
     return pairs.union([pairs.quadruples(pools, c, 0.05) for c in ("overlap", "leaf")])
 
@@ -107,9 +113,7 @@ def fit(pool, seed, settings=QUICK, **options):
     """Weights (BatchNorm buffers included) and history of a run."""
     torch.manual_seed(seed)
     projector = Projector(8, 8, 16)
-    history = training.train(
-        projector, pool, settings, seed, progress=False, device=torch.device("cpu"), **options
-    )
+    history = loop.train(projector, pool, settings, seed, progress=False, device=CPU, **options)
     return {k: v.clone() for k, v in projector.state_dict().items()}, history
 
 
@@ -119,10 +123,22 @@ def same(a, b):
 
 def test_a_seed_decides_everything(small):
     first, history = fit(small, 7)
-    torch.rand(3)  # what others drew before does not matter
+    torch.rand(3)  # draws elsewhere do not matter
     again, its = fit(small, 7)
     assert same(first, again) and history == its
     assert not same(first, fit(small, 8)[0])
+
+
+def test_the_model_is_in_training_mode_during_the_run_only(small):
+    modes = []
+
+    def watched(projector, batch, settings):
+        modes.append(projector.training)
+        return exmcr_loss(projector, batch, settings)
+
+    projector = Projector(8, 8, 16).eval()
+    loop.train(projector, small, QUICK | {"steps": 2}, 0, loss=watched, progress=False, device=CPU)
+    assert modes == [True, True] and not projector.training
 
 
 def test_steps_are_counted_exactly_and_an_epoch_is_reported_once(small):
@@ -145,7 +161,7 @@ def interrupted_after(calls):
         done += 1
         if done > calls:
             raise Interrupted
-        return training.ex_mcr_loss(projector, batch, settings)
+        return exmcr_loss(projector, batch, settings)
 
     loss.count = lambda: done
     return loss
@@ -157,7 +173,7 @@ def interrupt(pool, path, **more):
     assert path.is_file()
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(small, tmp_path):
+def test_an_interrupted_run_continues_to_the_same_bits(small, tmp_path):
     whole, history = fit(small, 3)
     interrupt(small, tmp_path / "c.ckpt")  # in the fourth epoch: three are stored
     rest = interrupted_after(10**6)
@@ -167,8 +183,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(small, tmp_path):
     assert same(whole, resumed) and history == its
 
 
-@pytest.mark.parametrize("change", ["settings", "seed", "size", "data"])
-def test_a_checkpoint_of_another_run_is_not_continued(small, tmp_path, change):
+@pytest.mark.parametrize("change", ["settings", "seed", "size", "data", "code"])
+def test_a_checkpoint_of_another_run_is_not_continued(small, tmp_path, change, monkeypatch):
     interrupt(small, tmp_path / "c.ckpt")
     pool, seed, settings = small, 3, QUICK
     if change == "settings":
@@ -177,13 +193,17 @@ def test_a_checkpoint_of_another_run_is_not_continued(small, tmp_path, change):
         seed = 4
     elif change == "size":
         pool = {k: v[:-1] for k, v in small.items()}
-    else:  # as many quadruples, made at another tau1
+    elif change == "code":
+        monkeypatch.setattr(loop, "CODE", "edited")
+    else:  # as many quadruples, made with another tau1
         pool = small | {"y_base": small["y_base"].flip(1)}
     fresh, _ = fit(pool, seed, settings)
-    assert same(fresh, fit(pool, seed, settings, checkpoint=tmp_path / "c.ckpt")[0])
+    every = interrupted_after(10**6)
+    again, _ = fit(pool, seed, settings, checkpoint=tmp_path / "c.ckpt", loss=every)
+    assert same(fresh, again) and every.count() == 23
 
 
-def test_a_finished_run_is_taken_from_its_checkpoint(small, tmp_path):
+def test_a_finished_run_is_restored_from_its_checkpoint(small, tmp_path):
     whole, history = fit(small, 3, checkpoint=tmp_path / "c.ckpt")
     again, its = fit(small, 3, checkpoint=tmp_path / "c.ckpt", loss=interrupted_after(0))
     assert same(whole, again) and history == its
@@ -191,7 +211,7 @@ def test_a_finished_run_is_taken_from_its_checkpoint(small, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_stored(small, tmp_path):
     def broken(projector, batch, settings):
-        losses = training.ex_mcr_loss(projector, batch, settings)
+        losses = exmcr_loss(projector, batch, settings)
         return losses | {"total": losses["total"] * float("nan")}
 
     with pytest.raises(FloatingPointError, match="epoch 0"):
@@ -206,7 +226,7 @@ def test_the_loss_is_the_formula(small, through):
     with torch.no_grad():
         projector.Head1.weight.add_(0.2 * torch.randn(8, 8))
     b = {k: v[:6].double() for k, v in small.items()}
-    got = training.ex_mcr_loss(projector, b, QUICK | {"overlap_through_fl": through, "lambda": 0.3})
+    result = exmcr_loss(projector, b, QUICK | {"overlap_through_fl": through, "lambda": 0.3})
     x_l = b["x_leaf"] @ projector.Head1.weight.T + projector.Head1.bias
     o_l = b["o_leaf"] @ projector.Head1.weight.T + projector.Head1.bias if through else b["o_leaf"]
     x, o = (torch.nn.functional.normalize(projector.Head2(v), dim=1) for v in (x_l, o_l))
@@ -216,43 +236,52 @@ def test_the_loss_is_the_formula(small, through):
             logits = a @ c.T / 0.05
             inter -= (logits.log_softmax(1).diag().mean() + logits.log_softmax(0).diag().mean()) / 8
     intra = (x_l - b["o_leaf"]).square().sum(1).mean()
-    assert torch.allclose(got["inter"], inter) and torch.allclose(got["intra"], intra)
-    assert torch.allclose(got["total"], inter + 0.3 * intra)
+    assert torch.allclose(result["inter"], inter) and torch.allclose(result["intra"], intra)
+    assert torch.allclose(result["total"], inter + 0.3 * intra)
 
 
-def test_training_is_that_of_a_plain_loop(small):
-    """In float64, where the noise is that of torch, as the plain loop's is, and rounding does not add up over the steps."""
-    pool = {k: v.double() for k, v in small.items()}
+@pytest.mark.parametrize("noise", [0.0, 0.004])
+def test_training_equals_the_eager_loop(small, noise):
+    """In float64, where rounding does not add up over the steps."""
+    pool, settings = {k: v.double() for k, v in small.items()}, QUICK | {"noise": noise}
     nets = []
     for _ in range(2):
         torch.manual_seed(0)
         nets.append(Projector(8, 8, 16).double())
-    history = training.train(nets[0], pool, QUICK, 5, progress=False, device=torch.device("cpu"))
-    found = eager.train(nets[1], pool, QUICK, 5)
-    assert np.allclose(
-        [r["total"] for r in history],
-        [np.mean(found[i : i + 5]) for i in range(0, 23, 5)],
-        atol=1e-9,
-    )
+    history = loop.train(nets[0], pool, settings, 5, progress=False, device=CPU)
+    totals = eager.train(nets[1], pool, settings, 5)
+    means = [np.mean(totals[i : i + 5]) for i in range(0, 23, 5)]
+    assert np.allclose([r["total"] for r in history], means, atol=1e-9)
     for key, value in nets[1].state_dict().items():
         assert torch.allclose(value.double(), nets[0].state_dict()[key].double(), atol=1e-6), key
 
 
-def test_the_loss_and_its_gradient_in_float32_are_those_of_a_plain_loop():
+def test_in_float32_the_losses_are_those_of_the_eager_loop_with_noise_too(small):
+    nets = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        nets.append(Projector(8, 8, 16))
+    history = loop.train(nets[0], small, QUICK | {"steps": 10}, 5, progress=False, device=CPU)
+    totals = eager.train(nets[1], small, QUICK | {"steps": 10}, 5)
+    means = [np.mean(totals[i : i + 5]) for i in range(0, 10, 5)]
+    assert np.allclose([r["total"] for r in history], means, atol=1e-5)
+
+
+def test_the_loss_and_its_gradient_in_float32_equal_those_of_the_eager_loop():
     torch.manual_seed(0)
-    batch = {k: normalize(torch.randn(96, 64), dim=1) for k in pairs.PARTS}
+    batch = {k: normalize(torch.randn(96, 64), dim=1) for k in PARTS}
     projector = Projector(64, 64, 128).train().requires_grad_(True)
-    found = []
+    results = []
     for loss, layers in (
         (eager.loss, torch.enable_grad()),
-        (training.ex_mcr_loss, TrainingLayers()),
+        (exmcr_loss, TrainingLayers()),
     ):
         projector.zero_grad()
         with layers:
             losses = loss(projector, batch, SETTINGS)
             losses["total"].backward()
-        found.append((losses, {k: p.grad for k, p in projector.named_parameters()}))
-    (one, of_one), (other, of_other) = found
+        results.append((losses, {k: p.grad for k, p in projector.named_parameters()}))
+    (one, of_one), (other, of_other) = results
     for key in one:
         assert float(one[key].detach()) == pytest.approx(float(other[key].detach()), abs=1e-5)
     for key in of_one:
@@ -263,22 +292,22 @@ def shared_pool(dtype):
     generator = torch.Generator().manual_seed(3)
     return {
         k: normalize(torch.randn(60, 8, generator=generator, dtype=torch.float64), dim=1).to(dtype)
-        for k in pairs.PARTS
+        for k in PARTS
     }
 
 
-def shared_run(dtype, group, checkpoint=None, loss=training.ex_mcr_loss, tau2=QUICK["tau2"]):
-    """What one process and each of two do alike. The second of the two starts from other weights and must not mind."""
+def shared_run(dtype, group, checkpoint=None, loss=exmcr_loss, tau2=QUICK["tau2"]):
+    """The run that one process and each of two make. The second of the two starts from other weights, which must not matter."""
     torch.manual_seed(0 if group is None else torch.distributed.get_rank(group))
     projector = Projector(8, 8, 16).to(dtype)
     settings = QUICK | {"batch": 20, "steps": 7, "tau2": tau2}
-    history = training.train(
+    history = loop.train(
         projector,
         shared_pool(dtype),
         settings,
         1,
         progress=False,
-        device=torch.device("cpu"),
+        device=CPU,
         group=group,
         checkpoint=checkpoint,
         loss=loss,
@@ -287,9 +316,7 @@ def shared_run(dtype, group, checkpoint=None, loss=training.ex_mcr_loss, tau2=QU
 
 
 def one_of_two(folder):
-    """Under torchrun: train, then train again with an interruption; store what came out."""
-    from exmcr.common import distributed
-
+    """Under torchrun: train, then train again with an interruption; store the results."""
     torch.set_num_threads(1)
     with distributed.torchrun() as group:
         rank = distributed.rank(group)
@@ -300,12 +327,12 @@ def one_of_two(folder):
             shared_run(torch.float64, group, folder / "c.ckpt", interrupted_after(4))
         except Interrupted:
             pass
-        torch.distributed.barrier(group)
+        distributed.barrier(group)
         torch.save(
             shared_run(torch.float64, group, folder / "c.ckpt"), folder / f"resumed-{rank}.pt"
         )
         try:
-            training.train(
+            loop.train(
                 Projector(8, 8, 16),
                 shared_pool(torch.float32),
                 QUICK | {"batch": 21},
@@ -352,7 +379,7 @@ def test_two_processes_train_as_one(tmp_path):
                     "weights and running statistics"
                 )
                 assert same(weights, torch.load(tmp_path / f"resumed-{rank}.pt")[1]), (
-                    "an interrupted run goes on to the same bits"
+                    "an interrupted run continues to the same bits"
                 )
     history, state = shared_run(torch.float64, None, tau2=0.01)
     for rank in (0, 1):
@@ -361,7 +388,7 @@ def test_two_processes_train_as_one(tmp_path):
             [r["total"] for r in history], [r["total"] for r in its], rtol=0, atol=1e-10
         )
         assert all(torch.allclose(state[k], weights[k], atol=1e-7) for k in state), (
-            "at a temperature that needs the largest logits taken off"
+            "at a temperature at which the largest logits are subtracted"
         )
     assert "21" in (tmp_path / "uneven-1").read_text() and (tmp_path / "uneven-0").exists()
 
@@ -372,15 +399,15 @@ gpu_only = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA dev
 @gpu_only
 @pytest.mark.parametrize("fits", [True, False])
 def test_a_gpu_trains_as_a_cpu(small, fits, monkeypatch):
-    """Without noise the streams do not matter; the order of a generator differs by device, so one batch is the pool."""
+    """Generators differ by device: without noise, and with the whole pool as one batch, their draws do not matter."""
     if not fits:
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (0, 0))
     settings = QUICK | {"noise": 0.0, "batch": 4096, "steps": 12}
-    pool, found = {k: v.double() for k, v in small.items()}, []
+    pool, histories = {k: v.double() for k, v in small.items()}, []
     for device in ("cpu", "cuda"):
         torch.manual_seed(0)
-        found.append(
-            training.train(
+        histories.append(
+            loop.train(
                 Projector(8, 8, 16).double(),
                 pool,
                 settings,
@@ -389,15 +416,17 @@ def test_a_gpu_trains_as_a_cpu(small, fits, monkeypatch):
                 device=torch.device(device),
             )
         )
-    assert np.allclose([r["total"] for r in found[0]], [r["total"] for r in found[1]], atol=1e-6)
+    assert np.allclose(
+        [r["total"] for r in histories[0]], [r["total"] for r in histories[1]], atol=1e-6
+    )
 
 
 @gpu_only
-def test_an_interrupted_run_on_a_gpu_goes_on_where_it_was(small, tmp_path):
-    def run(path, steps=23, loss=training.ex_mcr_loss):
+def test_an_interrupted_run_on_a_gpu_continues_where_it_stopped(small, tmp_path, monkeypatch):
+    def run(path, steps=23, loss=exmcr_loss):
         torch.manual_seed(0)
         projector = Projector(8, 8, 16)
-        history = training.train(
+        history = loop.train(
             projector,
             small,
             QUICK | {"steps": steps},
@@ -410,20 +439,18 @@ def test_an_interrupted_run_on_a_gpu_goes_on_where_it_was(small, tmp_path):
         return history, projector.state_dict()
 
     history, whole = run(tmp_path / "whole.ckpt")
-    monitor, real = [], training._store
+    stored, real = [], loop._store
 
     def store(*arguments):
         real(*arguments)
-        monitor.append(1)
-        if len(monitor) == 3:
+        stored.append(1)
+        if len(stored) == 3:
             raise Interrupted
 
-    training._store = store
-    try:
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_store", store)
         with pytest.raises(Interrupted):
             run(tmp_path / "c.ckpt")
-    finally:
-        training._store = real
     its, resumed = run(tmp_path / "c.ckpt")
     assert np.allclose([r["total"] for r in history], [r["total"] for r in its], atol=1e-5)
     assert all(torch.allclose(whole[k], resumed[k], atol=1e-4) for k in whole)

@@ -1,4 +1,4 @@
-"""Losses of the literature: against slow loops in float64, their gradients, and the claim each is known for."""
+"""Losses of related papers: against slow loops in float64, their gradients, and the claim of each paper."""
 
 import math
 
@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from exmcr.training import loop as training
-from exmcr.training import losses
-from exmcr.training.objectives import infonce
+from exmcr.common.errors import ConfigError
+from exmcr.training import loop, losses
+from exmcr.training.objectives import exmcr_loss, infonce
 from exmcr.training.projectors import Projector
 
 
@@ -155,7 +155,7 @@ def test_gradients_are_those_of_the_values(name):
     assert torch.autograd.gradcheck(PLAIN[name], vectors)
 
 
-def test_what_is_frozen_gets_no_gradient():
+def test_the_old_matrix_gets_no_gradient():
     old = units(4, 4, 0).requires_grad_()
     losses.off_diagonal(units(4, 4, 1).requires_grad_(), old, 0.5).backward()
     assert old.grad is None
@@ -166,7 +166,7 @@ def test_what_is_frozen_gets_no_gradient():
 
 def test_symile_sees_a_dependence_of_third_order_that_pairs_do_not():
     """c = a xor b: any two are independent, any two give the third (the paper's section 3 example, one bit)."""
-    found = {}
+    margins = {}
     for name in ("symile", "pairs"):
         draw = torch.Generator().manual_seed(0)
         tables = [
@@ -195,21 +195,21 @@ def test_symile_sees_a_dependence_of_third_order_that_pairs_do_not():
                 [float(a[i] @ c[k] + b[j] @ c[k]) for k in (0, 1)] for i in (0, 1) for j in (0, 1)
             ]
         right = [row[k] - row[1 - k] for row, k in zip(answers, (0, 1, 1, 0))]
-        found[name] = sum(margin > 0 for margin in right), min(right)
-    assert found["symile"][0] == 4 and found["symile"][1] > 0.1
-    assert found["pairs"][0] < 4
+        margins[name] = sum(margin > 0 for margin in right), min(right)
+    assert margins["symile"][0] == 4 and margins["symile"][1] > 0.1
+    assert margins["pairs"][0] < 4
 
 
 def test_weights_of_soft_similarity_carry_over_to_unseen_items():
-    """Two classes in the frozen space, each item off its center by something the other modality cannot know. To insist on
-    the own partner is to learn that by heart; to count the whole class as partly right generalizes (the claim of CWCL)."""
+    """Two classes in the frozen space; the offset of each item from its center is unpredictable from the other modality.
+    InfoNCE memorizes it; counting the whole class as partly positive generalizes (the claim of CWCL)."""
     labels = torch.arange(2).repeat_interleave(30)
     unseen = labels.repeat(20)
 
-    def insist(p, q, tau):
+    def one_way_nce(p, q, tau):
         return torch.nn.functional.cross_entropy(p @ q.T / tau, torch.arange(len(p)))
 
-    found = {"weighted": [], "insisting": []}
+    accuracy = {"weighted": [], "infonce": []}
     for seed in range(2):
         center = units(1, 16, seed)
         q = normalize(torch.cat([center, -center])[labels] + 0.5 * units(60, 16, 1 + seed), dim=1)
@@ -221,18 +221,18 @@ def test_weights_of_soft_similarity_carry_over_to_unseen_items():
             )
             for k in (labels, unseen)
         )
-        for name, loss in (("weighted", losses.weighted_nce), ("insisting", insist)):
+        for name, loss in (("weighted", losses.weighted_nce), ("infonce", one_way_nce)):
             matrix = (0.1 * units(64, 16, 4)).requires_grad_()
             fit([matrix], lambda step: loss(normalize(x @ matrix, dim=1), q, 0.2), lr=0.03)
             answer = ((x_unseen @ matrix.detach()) @ center[0] < 0).long()
-            found[name].append(float((answer == unseen).double().mean()))
-    assert all(w > i + 0.02 for w, i in zip(found["weighted"], found["insisting"])), found
+            accuracy[name].append(float((answer == unseen).double().mean()))
+    assert all(w > i + 0.02 for w, i in zip(accuracy["weighted"], accuracy["infonce"])), accuracy
 
 
 def test_alignment_and_uniformity_close_the_contrastive_gap():
     gap, spread = {}, {}
     for name in ("clip", "cuaxu"):
-        # Two narrow cones, as two encoders give at the start.
+        # Two narrow cones, as two untrained encoders give.
         a, b = (
             (0.2 * units(64, 32, seed) + units(1, 32, seed + 10)).requires_grad_()
             for seed in (0, 1)
@@ -286,7 +286,8 @@ def test_geodesic_negatives_are_harder_than_plain_ones_across_a_gap():
 
 
 def test_mod_x_keeps_old_structure_while_new_pairs_are_learned():
-    """Fine-tune an aligned pair of linear encoders on new pairs; how is the similarity of old, non-matching items kept?"""
+    """Fine-tune an aligned pair of linear encoders on new pairs, and compare how far the similarities of old,
+    non-matching items move."""
     d = 12
     old_items, new_items = units(60, d, 0), units(24, d, 1)
     turn = torch.linalg.qr(units(d, d, 2))[0]
@@ -298,7 +299,7 @@ def test_mod_x_keeps_old_structure_while_new_pairs_are_learned():
         right = torch.eye(d, dtype=torch.float64).requires_grad_()
         target = normalize(
             new_items @ (0.5 * turn + torch.eye(d)), dim=1
-        )  # new pairs match after a part of a turn
+        )  # new pairs match after a partial rotation
 
         def loss(step):
             u, v = normalize(new_items @ left, dim=1), normalize(target @ right, dim=1)
@@ -322,7 +323,7 @@ def test_mod_x_keeps_old_structure_while_new_pairs_are_learned():
     assert learned["mod-x"] < float(infonce(new_items, target, 0.05)), learned
 
 
-# --- as drop-ins ---
+# --- in place of the Ex-MCR objective ---
 
 SETTINGS = {
     "steps": 12,
@@ -346,25 +347,19 @@ def quadruples(n=96, d=8, base=6):
     }
 
 
-DROP_INS = {
-    "symile": losses.symile_loss,
-    "cwcl": losses.cwcl_loss,
-    "align+uniform": losses.align_uniform_loss,
-    "geodesic": losses.geodesic_loss,
-    "mod-x": losses.mod_x_loss,
-}
+OTHERS = {name: loss.function for name, loss in losses.LOSSES.items() if name != "exmcr"}
 
 
-@pytest.mark.parametrize("name", DROP_INS)
-def test_drop_ins_train_and_report_the_three_terms(name):
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_loss_trains_and_reports_its_three_terms(name):
     torch.manual_seed(0)
     projector = Projector(8, 6, 16)
-    history = training.train(
+    history = loop.train(
         projector,
         quadruples(),
         SETTINGS,
         0,
-        loss=DROP_INS[name],
+        loss=OTHERS[name],
         progress=False,
         device=torch.device("cpu"),
     )
@@ -375,28 +370,28 @@ def test_drop_ins_train_and_report_the_three_terms(name):
 
 
 @pytest.mark.parametrize("name", ["symile", "align+uniform", "geodesic", "mod-x"])
-def test_without_its_weight_a_drop_in_is_the_loss_of_ex_mcr(name):
+def test_at_weight_0_a_loss_is_that_of_ex_mcr(name):
     torch.manual_seed(0)
     projector = Projector(8, 6, 16)
     batch = quadruples(20)
     assert torch.allclose(
-        DROP_INS[name](projector, batch, SETTINGS, weight=0.0)["total"],
-        training.ex_mcr_loss(projector, batch, SETTINGS)["total"],
+        OTHERS[name](projector, batch, SETTINGS, weight=0.0)["total"],
+        exmcr_loss(projector, batch, SETTINGS)["total"],
     )
 
 
 @pytest.mark.parametrize("name", ["cwcl", "align+uniform", "geodesic", "mod-x"])
-def test_a_term_that_is_left_out_has_no_part(name):
+def test_a_term_that_is_left_out_has_no_effect(name):
     torch.manual_seed(0)
     projector, batch = Projector(8, 6, 16), quadruples(20)
     settings = SETTINGS | {"terms": ["x-o", "o-o"]}
     one, other = (
-        DROP_INS[name](projector, batch | {"y_base": units(20, 6, seed).float()}, settings)["total"]
+        OTHERS[name](projector, batch | {"y_base": units(20, 6, seed).float()}, settings)["total"]
         for seed in (8, 9)
     )
-    assert one == other != DROP_INS[name](projector, batch, SETTINGS)["total"]
+    assert one == other != OTHERS[name](projector, batch, SETTINGS)["total"]
     assert torch.isfinite(
-        DROP_INS[name](projector, batch | {"y_base": torch.full((20, 6), float("nan"))}, settings)[
+        OTHERS[name](projector, batch | {"y_base": torch.full((20, 6), float("nan"))}, settings)[
             "total"
         ]
     )
@@ -407,3 +402,10 @@ def test_too_few_rows_are_errors():
         losses.symile(units(2, 3, 0), units(2, 3, 1), units(2, 3, 2), 0.1)
     with pytest.raises(ValueError, match="at least 2"):
         losses.uniformity(units(1, 3, 0))
+
+
+def test_losses_are_chosen_by_name():
+    assert losses.loss_named("exmcr") is exmcr_loss
+    assert set(OTHERS) == {"cwcl", "align+uniform", "symile", "geodesic", "mod-x"}
+    with pytest.raises(ConfigError, match="unknown loss 'infonse'; known: exmcr, cwcl, "):
+        losses.loss_named("infonse")

@@ -1,7 +1,11 @@
-"""The offline corpus: real images, sounds and 3D shapes that Linux distributions ship as packages.
+"""The offline corpus: real images, sounds and 3D shapes that Linux distributions package.
 
-build.py     puts all sources together
+build.py     combines all sources
+render.py    makes the file of one item
 debian.py    fetches and unpacks packages
-pictures.py, soundfonts.py, furniture.py, ...   one source or kind of file each
 concepts.py  the noun that a caption names
+pictures.py, soundfonts.py, rcc.py          kinds of files
+emoji.py, furniture.py, games.py, ...       one source each: `items` yields rows and their raw files
+
+concepts.yaml, sounds.yaml   nouns and their aliases; names of sound files, in words
 """

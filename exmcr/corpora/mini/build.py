@@ -1,85 +1,97 @@
-"""The offline corpus: real pictures, sounds and 3D models that Linux distributions ship as data packages."""
+"""`corpora: mini`: the item table of all sources, and one file per item."""
 
 import hashlib
-import json
 import multiprocessing
 import os
 from collections import Counter
-from functools import cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
-from exmcr.common.errors import BadItem
-from exmcr.common.hashing import sha256, stable_uniform
-from exmcr.corpora import items as table
-from exmcr.corpora import splits
+from exmcr.common.files import write_json
+from exmcr.common.hashing import stable_uniform
+from exmcr.corpora import items, splits
 from exmcr.corpora.mini import (
     emoji,
     furniture,
     games,
     gcompris,
     openclipart,
-    pictures,
+    render,
     samples,
     scratch,
     soundfonts,
     tuxpaint,
 )
 
-POINTS = 10_000
-BAD_SHARE = 0.05  # more unusable items than this is a broken download, not a few odd files
+BAD_SHARE = 0.05  # a larger share of unusable items means a broken download, not a few odd files
+SUFFIX = {"image": ".png", "audio": ".wav", "points": ".npy"}
+
+Row = dict[str, Any]
 
 
-def build(root: Path, paper: list[dict] = ()) -> Path:
-    """Fetch, unpack and render everything once; write data/items.parquet and data/skipped.json. Returns the table's path.
+def build(root: Path, paper: Sequence[dict[str, Any]] = ()) -> Path:
+    """Fetch, unpack and render everything once. Returns the path of the item table.
 
-    Files already rendered are kept, so an interrupted run goes on where it was.
-    Raises ConfigError when a package cannot be had, RuntimeError when more than 5 % of the items are unusable."""
+    Writes files under data/media, data/items.parquet and data/skipped.json. Rendered files are
+    kept, so an interrupted run continues where it stopped. `paper` is ignored; all corpora are
+    built with the same arguments.
+
+    Raises ConfigError if a package is not available, RuntimeError if more than 5 % of the items are
+    unusable.
+    """
     data = root / "data"
-    tasks = list(tqdm(_plan(data / "raw"), desc="listing items", unit="item", smoothing=0))
-    for item, _ in tasks:
-        item["path"] = f"media/{item['id']}{SUFFIX[item['modality']]}"
-    jobs = [(job, str(data / item["path"])) for item, job in tasks]
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        outcomes = list(
-            tqdm(
-                pool.imap(_make, jobs, chunksize=16),
-                total=len(jobs),
-                desc="rendering items",
-                unit="item",
-            )
-        )
+    planned = tqdm(_plan(data / "raw"), desc="listing items", unit="item", smoothing=0)
+    tasks = [(item | {"path": _path(item)}, job) for item, job in planned]
+    results = _render([(job, data / item["path"]) for item, job in tasks])
     rows, digests, skipped = [], {}, []
-    for (item, _), (digest, reason) in zip(tasks, outcomes, strict=True):
+    for (item, _), (digest, reason) in zip(tasks, results, strict=True):
         if reason:
             skipped.append({"id": item["id"], "reason": reason})
         else:
             rows.append(item)
             digests[item["id"]] = digest
-    (data / "skipped.json").write_text(json.dumps(skipped, indent=1) + "\n")
-    print(f"{len(rows)} items, {len(skipped)} unusable (named in data/skipped.json)")
+    write_json(data / "skipped.json", skipped)
+    print(f"{len(rows)} items, {len(skipped)} unusable (listed in data/skipped.json)")
     if len(skipped) > BAD_SHARE * len(tasks):
         raise RuntimeError(
-            f"{len(skipped)} of {len(tasks)} items are unusable, more than {BAD_SHARE:.0%}; see data/skipped.json"
+            f"{len(skipped)} of {len(tasks)} items are unusable, more than {BAD_SHARE:.0%}; "
+            "see data/skipped.json"
         )
-    rows = _without_repeated_sounds(rows, digests)
-    splits.merge_duplicates(rows, digests)
-    splits.assign(rows)
-    rows = _without_spare_questions(rows)
-    rows += _texts(rows)
     path = data / "items.parquet"
-    items = table.write(rows, path)
-    print(items.groupby(["modality", "split"]).size().unstack(fill_value=0))
+    print(items.counts(table(rows, digests, path)))
     return path
 
 
-SUFFIX = {"image": ".png", "audio": ".wav", "points": ".npy"}
+def table(rows: list[Row], digests: dict[str, str], path: Path) -> pd.DataFrame:
+    """Drop duplicates, divide into splits, add texts, and write the item table.
+
+    rows: of every usable item, changed in place; digests: {item id: SHA-256 of its file}.
+    """
+    rows = _without_duplicate_sounds(rows, digests)
+    splits.merge_duplicates(rows, digests)
+    splits.assign(rows)
+    rows = _without_surplus_sounds(rows)
+    return items.write(rows + _texts(rows), path)
 
 
-def _plan(raw: Path):
-    """Yield (row, job) for every item; a job says how its file is made."""
+def _path(item: Row) -> str:
+    return f"media/{item['id']}{SUFFIX[item['modality']]}"
+
+
+def _render(jobs: list[tuple[render.Job, Path]]) -> list[tuple[str, str]]:
+    """Run `render.make` on every job, in worker processes, in order."""
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        results = pool.imap(render.make, jobs, chunksize=16)
+        return list(tqdm(results, total=len(jobs), desc="rendering items", unit="item"))
+
+
+def _plan(raw: Path) -> Iterator[tuple[Row, render.Job]]:
+    """Yield the row of every item and the job that makes its file."""
+    kind = {"image": "picture", "audio": "sound"}
     for item, path in [
         *openclipart.items(raw),
         *tuxpaint.items(raw),
@@ -87,167 +99,78 @@ def _plan(raw: Path):
         *samples.items(raw),
         *games.items(raw),
     ]:
-        yield item, ("picture" if item["modality"] == "image" else "sound", path, path.suffix)
+        yield item, (kind[item["modality"]], path, path.suffix)
     for item, drawing in emoji.items(raw):
         yield item, ("drawing", drawing)
     for item, content, suffix in gcompris.items(raw):
-        yield item, ("picture" if item["modality"] == "image" else "sound", content, suffix)
+        yield item, (kind[item["modality"]], content, suffix)
     for item, note in soundfonts.items(raw):
         yield item, ("note", *note)
-    seen = Counter()
-    for model, mesh, icon, picture in furniture.items(raw):
-        seen[model["id"]] += 1
-        if seen[model["id"]] == 1:
-            yield model, ("cloud", *mesh)
+    seen = set()
+    for shape, mesh, icon, picture in furniture.items(raw):
+        if shape["id"] not in seen:
+            seen.add(shape["id"])
+            yield shape, ("cloud", *mesh)
             yield icon, ("icon", *picture)
 
 
-@cache
-def _player(font: Path) -> soundfonts.Player:
-    return soundfonts.Player(font)
-
-
-def _make(job) -> tuple[str, str]:
-    """Make one file, in a worker process -> (SHA-256 of the file, "" or the reason why there is none)."""
-    (kind, *how), target = job[0], Path(job[1])
-    try:
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _MAKERS[kind](target, *how)
-        return sha256(target), ""
-    except BadItem as error:
-        return "", str(error)
-
-
-def _picture(target, source, suffix):
-    pictures.store(source, target, svg=suffix == ".svg")
-
-
-def _drawing(target, image):
-    pictures.store(image, target)
-
-
-def _icon(target, library, name):
-    import zipfile
-
-    with zipfile.ZipFile(library) as archive:
-        pictures.store(archive.read(name), target)
-
-
-def _sound(target, source, suffix):
-    import io
-
-    import soundfile
-
-    from exmcr.media import sounds
-
-    if isinstance(source, bytes):
-        try:
-            samples_, rate = soundfile.read(io.BytesIO(source), dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise BadItem(f"unreadable sound: {error}") from error
-        sound = sounds.load((samples_, rate))
-    else:
-        sound = sounds.load(source, 0, MAX_SECONDS)
-    _write_wav(target, sound.samples[: int(MAX_SECONDS * sound.rate)], sound.rate)
-
-
-MAX_SECONDS = 10.0
-
-
-def _write_wav(target: Path, samples_: np.ndarray, rate: int) -> None:
-    import soundfile
-
-    part = target.with_suffix(".part")
-    soundfile.write(part, np.clip(samples_, -1, 1), rate, format="WAV", subtype="PCM_16")
-    part.rename(target)
-
-
-def _note(target, font, bank, program, keys):
-    sound = _player(font).play(bank, program, keys)
-    if np.abs(sound).max() < 1e-3:
-        raise BadItem("the soundfont is silent on this key")
-    _write_wav(target, sound, soundfonts.RATE)
-
-
-def _cloud(target, library, model, size):
-    points = furniture.cloud(library, model, size, POINTS, seed=0)
-    part = target.with_suffix(".part")
-    with part.open("wb") as file:
-        np.save(file, points)
-    part.rename(target)
-
-
-_MAKERS = {
-    "picture": _picture,
-    "drawing": _drawing,
-    "icon": _icon,
-    "sound": _sound,
-    "note": _note,
-    "cloud": _cloud,
-}
-
-
-def _without_repeated_sounds(rows: list[dict], digests: dict[str, str]) -> list[dict]:
-    """Some packages ship one recording under several names ("ram", "mountain goat"); the first name keeps it."""
+def _without_duplicate_sounds(rows: list[Row], digests: dict[str, str]) -> list[Row]:
+    """The rows without sounds whose file is that of an earlier row: some packages have one
+    recording under several names ("ram", "mountain goat")."""
     first: dict[str, str] = {}
     return [
-        r
-        for r in rows
-        if r["modality"] != "audio" or first.setdefault(digests[r["id"]], r["id"]) == r["id"]
+        row
+        for row in rows
+        if row["modality"] != "audio"
+        or first.setdefault(digests[row["id"]], row["id"]) == row["id"]
     ]
 
 
-def _without_spare_questions(rows: list[dict]) -> list[dict]:
-    """An instrument is trained on several pitches but asked for once, and no concept asks more than a few questions:
-    or the tests would be mostly instruments."""
-    spare = tuple(f"/key-{key}" for key in soundfonts.KEYS[1:])
-    asked = Counter()
+def _without_surplus_sounds(rows: list[Row]) -> list[Row]:
+    """Limit the sounds of val and test, which would otherwise be mostly instruments.
+
+    An instrument is trained at several pitches and tested at one, and no concept has more than a
+    few queries per package. Returns rows in order of ids.
+    """
+    other_pitches = tuple(f"/key-{key}" for key in soundfonts.KEYS[1:])
+    count: Counter[tuple[str, str]] = Counter()
     kept = []
-    for item in sorted(rows, key=lambda r: stable_uniform(r["id"])):
+    for item in sorted(rows, key=lambda row: stable_uniform(row["id"])):
         if item["modality"] == "audio" and item["split"] != "train":
-            if "/program-" in item["id"] and item["id"].endswith(spare):
+            if "/program-" in item["id"] and item["id"].endswith(other_pitches):
                 continue
-            asked[item["concept"], item["source"]] += 1
-            if asked[item["concept"], item["source"]] > splits.QUESTIONS:
+            count[item["concept"], item["source"]] += 1
+            if count[item["concept"], item["source"]] > splits.MAX_HELD_OUT:
                 continue
         kept.append(item)
-    return sorted(kept, key=lambda r: r["id"])
+    return sorted(kept, key=lambda row: row["id"])
 
 
-def _texts(rows: list[dict]) -> list[dict]:
-    """One text per distinct caption and split, besides the names of ImageNet's classes as unpaired training texts."""
+def _texts(rows: list[Row]) -> list[Row]:
+    """One text per split and distinct caption, and the names of ImageNet's classes as unpaired
+    training texts."""
     from timm.data import ImageNetInfo
 
     info = ImageNetInfo()
     names = [info.index_to_description(i).split(",")[0] for i in range(1000)]
-    found: dict[tuple[str, str], dict] = {}
     captions = [
         (item["split"], caption, item["concept"], item["source"])
         for item in rows
         for caption in item["captions"]
     ]
-    # The noun itself is what a sound is asked to be recognized as.
+    # Sounds are matched to their noun alone.
     captions += [
         (item["split"], item["concept"], item["concept"], item["source"])
         for item in rows
         if item["modality"] == "audio"
     ]
-    for split, caption, concept, source in captions + [
-        ("train", name, "", "imagenet-names") for name in names
-    ]:
-        if caption:
+    captions += [("train", name, "", "imagenet-names") for name in names]
+    texts: dict[tuple[str, str], Row] = {}
+    for split, caption, concept, source in captions:
+        if caption and (split, caption) not in texts:
             digest = hashlib.sha256(caption.encode()).hexdigest()[:12]
-            group = f"text:{split}:{digest}"
-            text = table.row(
-                f"text/{split}/{digest}",
-                "text",
-                [caption],
-                concept,
-                source,
-                "as its source",
-                group,
-                split=split,
+            id, group = f"text/{split}/{digest}", f"text:{split}:{digest}"
+            texts[split, caption] = items.row(
+                id, "text", [caption], concept, source, "as its source", group, split=split
             )
-            found.setdefault((split, caption), text)
-    return list(found.values())
+    return list(texts.values())

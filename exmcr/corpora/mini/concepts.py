@@ -1,17 +1,25 @@
-"""From a caption to the noun it is an instance of, so that items of different sources can answer each other."""
+"""From a caption to the noun that items of different sources share (`concept` of the item table).
+
+concepts.yaml lists nouns with their aliases, sounds.yaml what sound files contain.
+"""
 
 import re
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import yaml
 
+# What follows one of these words describes the noun before it.
 _CUT = re.compile(
     r"\b(of|with|in|on|at|for|from|and|by|to|used|called|without|near|holding|wearing)\b.*"
 )
 _AMOUNT = re.compile(
-    r"\b(pair|set|bunch|piece|slice|group|couple|spool|loaf|stack|pile|row|glass|cup|herd|flock)s? of\b"
+    r"\b(pair|set|bunch|piece|slice|group|couple|spool|loaf|stack|pile|row|glass|cup|herd|flock)"
+    r"s? of\b"
 )
+_ASIDE = re.compile(r"\(.*?\)|“.*?”")
+# Endings of words that stay as they are in the singular.
 _KEEP_S = (
     "ss",
     "us",
@@ -30,20 +38,7 @@ _KEEP_S = (
     "binoculars",
     "tweezers",
 )
-
-
-@cache
-def _aliases() -> dict[tuple[str, ...], str]:
-    table = yaml.safe_load(files("exmcr.corpora.mini").joinpath("concepts.yaml").read_text())
-    return {
-        tuple(map(singular, alias.split())): concept
-        for concept, names in table.items()
-        for alias in [concept, *(names or [])]
-    }
-
-
-_ASIDE = re.compile(r"\(.*?\)|“.*?”")
-# How a thing is drawn, said after its name: "violin bw", "seagull contour".
+# How a thing is drawn, written after its name: "violin bw", "seagull contour".
 _MANNER = {
     "bw",
     "bwh",
@@ -67,7 +62,7 @@ def words(caption: str) -> list[str]:
 
 
 def singular(word: str) -> str:
-    """A light English singular, enough to make titles meet: "boxes" -> "box", "berries" -> "berry"."""
+    """A rough English singular, enough for titles to match: "boxes" -> "box"."""
     if len(word) < 4 or word.endswith(_KEEP_S):
         return word
     if word.endswith("ies"):
@@ -80,9 +75,11 @@ def singular(word: str) -> str:
 
 
 def concept_of(caption: str) -> str:
-    """The head noun of a caption, through the alias table; "" when there is none.
+    """The head noun of a caption, through the alias table; "" if there is none.
 
-    "A colorful rooster." -> "chicken" (alias), "Upright piano" -> "piano", "hot dog" -> "hot dog" (not "dog")."""
+    "A colorful rooster." -> "chicken" (alias), "Upright piano" -> "piano", "hot dog" -> "hot dog"
+    (not "dog").
+    """
     text = _AMOUNT.sub(" ", _ASIDE.sub(" ", caption.lower()))
     tokens = words(_CUT.sub("", text)) or words(text)
     tokens = [singular(t) for t in tokens if t not in ("a", "an", "the")]
@@ -93,3 +90,28 @@ def concept_of(caption: str) -> str:
         if tokens and tuple(tokens[-length:]) in aliases:
             return aliases[tuple(tokens[-length:])]
     return tokens[-1] if tokens else ""
+
+
+@cache
+def _aliases() -> dict[tuple[str, ...], str]:
+    """{words of a name, in the singular: its noun}."""
+    return {
+        tuple(map(singular, alias.split())): concept
+        for concept, names in _read("concepts.yaml").items()
+        for alias in [concept, *(names or [])]
+    }
+
+
+@cache
+def named_sounds(section: str) -> dict[Any, tuple[str, str]]:
+    """What the sounds of a source are: {file stem, or MIDI number: (concept, caption)}.
+
+    section: key of sounds.yaml. Sounds that are not listed are not used.
+    """
+    sounds = _read("sounds.yaml")[section]
+    return {key: (concept, caption) for key, (concept, caption) in sounds.items()}
+
+
+@cache
+def _read(name: str) -> Any:
+    return yaml.safe_load(files("exmcr.corpora.mini").joinpath(name).read_text("utf-8"))

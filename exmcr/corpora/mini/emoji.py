@@ -1,7 +1,12 @@
-"""Noto color emoji, drawn from the font itself, named by Unicode. Debian package fonts-noto-color-emoji; OFL and Apache-2."""
+"""Noto color emoji, drawn from the font and named by Unicode.
+
+Debian package fonts-noto-color-emoji; OFL and Apache-2.
+"""
 
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -11,7 +16,7 @@ from exmcr.corpora.mini.concepts import concept_of
 from exmcr.corpora.mini.pictures import series
 
 SOURCE, LICENSE = "emoji", "OFL-1.1, Apache-2.0"
-STRIKE = 109  # the one bitmap size the font holds
+STRIKE = 109  # the only bitmap size in the font
 RANGES = (
     (0x231A, 0x23FF),
     (0x2600, 0x27BF),
@@ -19,7 +24,7 @@ RANGES = (
     (0x1F680, 0x1F6FF),
     (0x1F900, 0x1FAFF),
 )
-# Signs that are lettering or pure symbols.
+# Words in the names of lettering and pure symbols.
 SIGNS = (
     "SYMBOL",
     "SQUARED",
@@ -39,36 +44,26 @@ SIGNS = (
 )
 
 
-def items(raw: Path):
-    """Yield (row, a function that draws the emoji to a path)."""
-    font_path = next(debian.fetch("fonts-noto-color-emoji", raw).rglob("NotoColorEmoji.ttf"))
-    font = ImageFont.truetype(str(font_path), STRIKE, layout_engine=ImageFont.Layout.BASIC)
+def items(raw: Path) -> Iterator[tuple[dict[str, Any], Image.Image]]:
+    """Yield (row, drawing)."""
+    path = next(debian.fetch("fonts-noto-color-emoji", raw).rglob("NotoColorEmoji.ttf"))
+    font = ImageFont.truetype(str(path), STRIKE, layout_engine=ImageFont.Layout.BASIC)
     blank = font.getmask("\U0010fffe").size
     for first, last in RANGES:
         for code in range(first, last + 1):
-            character = chr(code)
-            name = unicodedata.name(character, "")
+            name = unicodedata.name(chr(code), "")
             if not name or any(sign in name for sign in SIGNS):
                 continue
-            size = font.getmask(character, mode="RGBA").size
+            size = font.getmask(chr(code), mode="RGBA").size
             if size == blank or min(size) < 20:
                 continue
             caption = name.lower()
-            yield (
-                row(
-                    f"{SOURCE}/{code:x}",
-                    "image",
-                    [caption],
-                    concept_of(caption),
-                    SOURCE,
-                    LICENSE,
-                    f"{SOURCE}:{series(caption)}",
-                ),
-                _draw(font, character),
-            )
+            id, group = f"{SOURCE}/{code:x}", f"{SOURCE}:{series(caption)}"
+            item = row(id, "image", [caption], concept_of(caption), SOURCE, LICENSE, group)
+            yield item, _draw(font, chr(code))
 
 
-def _draw(font, character: str) -> Image.Image:
+def _draw(font: ImageFont.FreeTypeFont, character: str) -> Image.Image:
     image = Image.new("RGBA", (136, 128), (255, 255, 255, 0))
     ImageDraw.Draw(image).text((0, 0), character, font=font, embedded_color=True)
     return image

@@ -1,17 +1,20 @@
-"""GCompris: an educational suite; word pictures, animals and instruments with their sounds. Debian package gcompris-qt-data;
-licenses differ by file (GPL-3, CC-BY-SA, CC0), listed in the package."""
+"""GCompris, an educational suite: word pictures, animals and instruments with their sounds.
 
+Debian package gcompris-qt-data. Licenses differ by file (GPL-3, CC-BY-SA, CC0); the package lists
+them.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from exmcr.corpora.items import row
 from exmcr.corpora.mini import debian, rcc
-from exmcr.corpora.mini.concepts import concept_of
+from exmcr.corpora.mini.concepts import concept_of, named_sounds
 from exmcr.corpora.mini.pictures import series, title_of
 
 SOURCE, LICENSE = "gcompris", "mixed free licenses (GPL-3, CC-BY-SA, CC0), listed in the package"
-# Bundle: folders inside it whose picture files are named after what they show.
+# Bundle -> folders in it whose picture files are named by what they show.
 PICTURES = {
     "lang": ("words/",),
     "categorization": ("images/",),
@@ -21,7 +24,8 @@ PICTURES = {
     "babymatch": ("images/",),
     "memory": ("resource/",),
 }
-NOT_PICTURES = (
+# Parts of the paths of pictures that are not used.
+EXCLUDED = (
     "background",
     "question",
     "categorization/images/numbers",
@@ -43,46 +47,39 @@ NOT_PICTURES = (
     "postpoint",
 )
 SOUNDS = ("instruments", "explore_farm_animals", "memory-sound", "core")
+PICTURE_SUFFIXES, SOUND_SUFFIXES = (".svg", ".png", ".webp", ".jpg"), (".ogg", ".wav")
 
 
-def items(raw: Path):
-    """Yield (row, content as bytes, suffix)."""
+def items(raw: Path) -> Iterator[tuple[dict[str, Any], bytes, str]]:
+    """Yield (row, content of the file, its suffix)."""
     base = next(debian.fetch("gcompris-qt-data", raw).rglob("rcc"))
-    named = yaml.safe_load((Path(__file__).parent / "sounds.yaml").read_text())["gcompris"]
     for bundle in sorted({*PICTURES, *SOUNDS}):
         for name, content in rcc.read(base / f"{bundle}.rcc"):
-            path = Path(name)
-            short = name.removeprefix("gcompris/src/").removeprefix("activities/")
-            if bundle in SOUNDS and path.suffix in (".ogg", ".wav") and path.stem in named:
-                concept, caption = named[path.stem]
-                yield (
-                    row(
-                        f"{SOURCE}/sound/{short}",
-                        "audio",
-                        [caption],
-                        concept,
-                        SOURCE,
-                        LICENSE,
-                        f"{SOURCE}:sound:{short}",
-                    ),
-                    content,
-                    path.suffix,
-                )
-            inside = bundle in PICTURES and any(folder in name for folder in PICTURES[bundle])
-            if (
-                inside
-                and path.suffix in (".svg", ".png", ".webp", ".jpg")
-                and not any(n in short for n in NOT_PICTURES)
-            ):
-                caption = title_of(path.stem)
-                if len(caption) > 2:
-                    made = row(
-                        f"{SOURCE}/{short}",
-                        "image",
-                        [caption],
-                        concept_of(caption),
-                        SOURCE,
-                        LICENSE,
-                        f"{SOURCE}:{series(caption)}",
-                    )
-                    yield made, content, path.suffix
+            if bundle in SOUNDS and (item := _sound(name)):
+                yield item, content, Path(name).suffix
+            if bundle in PICTURES and (item := _picture(bundle, name)):
+                yield item, content, Path(name).suffix
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("gcompris/src/").removeprefix("activities/")
+
+
+def _sound(name: str) -> dict[str, Any] | None:
+    path, known = Path(name), named_sounds(SOURCE)
+    if path.suffix not in SOUND_SUFFIXES or path.stem not in known:
+        return None
+    concept, caption = known[path.stem]
+    id, group = f"{SOURCE}/sound/{_short(name)}", f"{SOURCE}:sound:{_short(name)}"
+    return row(id, "audio", [caption], concept, SOURCE, LICENSE, group)
+
+
+def _picture(bundle: str, name: str) -> dict[str, Any] | None:
+    path, short = Path(name), _short(name)
+    if path.suffix not in PICTURE_SUFFIXES or not any(part in name for part in PICTURES[bundle]):
+        return None
+    caption = title_of(path.stem)
+    if len(caption) < 3 or any(part in short for part in EXCLUDED):
+        return None
+    group = f"{SOURCE}:{series(caption)}"
+    return row(f"{SOURCE}/{short}", "image", [caption], concept_of(caption), SOURCE, LICENSE, group)

@@ -1,10 +1,15 @@
-"""Open Clip Art Library: drawings with titles and keywords. Debian package openclipart-svg; public domain."""
+"""Open Clip Art Library: drawings with titles and keywords.
+
+Debian package openclipart-svg; public domain.
+"""
 
 import html
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from exmcr.corpora.items import row
 from exmcr.corpora.mini import debian
@@ -12,8 +17,8 @@ from exmcr.corpora.mini.concepts import concept_of
 from exmcr.corpora.mini.pictures import series, title_of
 
 SOURCE, LICENSE = "openclipart", "public domain"
-# Folders whose drawings are variations of one abstract shape, not pictures of things with names.
-LEFT_OUT = (
+# Folders with variations of one abstract shape instead of pictures of things.
+EXCLUDED = (
     "shapes/",
     "special/",
     "computer/icons/",
@@ -30,51 +35,38 @@ LEFT_OUT = (
     "people/smilies",
     "geography/",
 )
-GENERIC = 6  # a title borne by more drawings than this names a collection, not a drawing
+GENERIC = 6  # a title of more drawings than this is the name of a collection
+_COLLECTION = re.compile(r"clip ?art|icon|collection|theme|svg", re.IGNORECASE)
+
+
+def items(raw: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Yield (row, path of the SVG)."""
+    base = debian.fetch("openclipart-svg", raw) / "usr/share/openclipart/svg"
+    drawings = []
+    for path in sorted(base.rglob("*.svg")):
+        name = path.relative_to(base).as_posix()
+        if os.path.islink(path) or name.startswith(EXCLUDED):
+            continue
+        text = path.read_text("utf-8", "replace")
+        title = next((title for title in _tag("title", text) if title), "")
+        drawings.append((path, name, title, _keywords(name, text)))
+    count = Counter(title for _, _, title, _ in drawings)
+    for path, name, title, keywords in drawings:
+        # File names end in the artist's name, so the title is the better caption.
+        generic = not title or count[title] > GENERIC or _COLLECTION.search(title)
+        caption = title_of(path.stem if generic else title)
+        caption = " ".join(word for word in caption.split() if len(word) > 1)
+        if len(caption) > 2:
+            concept, group = concept_of(caption), f"{SOURCE}:{series(caption)}"
+            id, captions = f"{SOURCE}/{name[:-4]}", [caption, *keywords[:4]]
+            yield row(id, "image", captions, concept, SOURCE, LICENSE, group), path
+
+
+def _keywords(name: str, text: str) -> list[str]:
+    return [k for k in _tag("li", text) if 2 < len(k) < 30 and k != "hash" and k not in name]
 
 
 def _tag(name: str, text: str) -> list[str]:
-    return [
-        html.unescape(t).strip() for t in re.findall(rf"<(?:dc:|rdf:)?{name}[^>]*>([^<]*)</", text)
-    ]
-
-
-def items(raw: Path):
-    """Yield (row, path of the SVG)."""
-    base = debian.fetch("openclipart-svg", raw) / "usr/share/openclipart/svg"
-    found = []
-    for path in sorted(base.rglob("*.svg")):
-        name = path.relative_to(base).as_posix()
-        if os.path.islink(path) or name.startswith(LEFT_OUT):
-            continue
-        text = path.read_text("utf-8", "replace")
-        keywords = [
-            k for k in _tag("li", text) if 2 < len(k) < 30 and k != "hash" and k not in name
-        ]
-        found.append((path, name, next((t for t in _tag("title", text) if t), ""), keywords))
-    often = Counter(title for _, _, title, _ in found)
-    for path, name, title, keywords in found:
-        stem = title_of(path.stem)
-        # File names carry the artist after the title; the title is the better caption unless it names a collection.
-        good = (
-            title
-            and often[title] <= GENERIC
-            and not re.search(r"clip ?art|icon|collection|theme|svg", title, re.I)
-        )
-        caption = title_of(title) if good else stem
-        caption = " ".join(w for w in caption.split() if len(w) > 1)
-        if len(caption) < 3:
-            continue
-        captions = [caption, *keywords[:4]]
-        yield (
-            row(
-                f"{SOURCE}/{name[:-4]}",
-                "image",
-                captions,
-                concept_of(caption),
-                SOURCE,
-                LICENSE,
-                f"{SOURCE}:{series(caption)}",
-            ),
-            path,
-        )
+    """Contents of the elements of this name in the metadata of an SVG."""
+    contents = re.findall(rf"<(?:dc:|rdf:)?{name}[^>]*>([^<]*)</", text)
+    return [html.unescape(content).strip() for content in contents]

@@ -1,57 +1,51 @@
-"""Instruments played from General MIDI soundfonts of independent origin.
+"""Instruments played from three independent General MIDI soundfonts.
 
-Debian packages timgm6mb-soundfont (GPL-2), fluidr3mono-gm-soundfont (MIT), csound-soundfont (LGPL-2.1+)."""
+Debian packages timgm6mb-soundfont (GPL-2), fluidr3mono-gm-soundfont (MIT), csound-soundfont
+(LGPL-2.1+).
+"""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import yaml
 
 from exmcr.corpora.items import row
 from exmcr.corpora.mini import debian
+from exmcr.corpora.mini.concepts import named_sounds
 
 FONTS = {
     "timgm6mb": ("timgm6mb-soundfont", "GPL-2"),
     "fluidr3mono": ("fluidr3mono-gm-soundfont", "MIT"),
     "csound": ("csound-soundfont", "LGPL-2.1+"),
 }
-RATE = 44100
-KEYS = (60, 48, 67, 55, 72)  # middle C first: the one that tests may ask for
+RATE = 44100  # Hz
+KEYS = (60, 48, 67, 55, 72)  # MIDI; val and test have only the first, middle C
 HELD, LENGTH = 1.5, 2.4  # seconds
 DRUM_BANK = 128
 
+Note = tuple[Path, int, int, list[int]]  # soundfont, bank, program, keys
 
-def items(raw: Path):
-    """Yield (row, (soundfont, bank, program, keys))."""
-    table = yaml.safe_load((Path(__file__).parent / "sounds.yaml").read_text())
+
+def items(raw: Path) -> Iterator[tuple[dict[str, Any], Note]]:
+    """Yield (row, note)."""
     for source, (package, license) in FONTS.items():
-        font = next(
-            p
-            for p in sorted(debian.fetch(package, raw).rglob("*.sf*"))
-            if p.is_file() and not p.is_symlink()
-        )
-        for program, (concept, caption) in table["general-midi"].items():
+        files = sorted(debian.fetch(package, raw).rglob("*.sf*"))
+        font = next(path for path in files if path.is_file() and not path.is_symlink())
+        for program, (concept, caption) in named_sounds("general-midi").items():
+            group = f"{source}:sound:program-{program:03d}"
             for key in KEYS:
-                yield (
-                    _row(source, f"program-{program:03d}", key, caption, concept, license),
-                    (font, 0, program, [key]),
-                )
-        for key, (concept, caption) in table["general-midi-drums"].items():
-            yield (
-                _row(source, "drums", key, caption, concept, license),
-                (font, DRUM_BANK, 0, [key, key]),
-            )
-
-
-def _row(source, name, key, caption, concept, license):
-    group = f"{source}:sound:{name}" if name != "drums" else f"{source}:sound:{name}-{key}"
-    return row(
-        f"{source}/sound/{name}/key-{key}", "audio", [caption], concept, source, license, group
-    )
+                id = f"{source}/sound/program-{program:03d}/key-{key}"
+                item = row(id, "audio", [caption], concept, source, license, group)
+                yield item, (font, 0, program, [key])
+        for key, (concept, caption) in named_sounds("general-midi-drums").items():
+            id, group = f"{source}/sound/drums/key-{key}", f"{source}:sound:drums-{key}"
+            item = row(id, "audio", [caption], concept, source, license, group)
+            yield item, (font, DRUM_BANK, 0, [key, key])
 
 
 class Player:
-    """One synthesizer per soundfont, because loading a font takes longer than playing a note."""
+    """The synthesizer of one soundfont; loading a font takes longer than playing a note."""
 
     def __init__(self, font: Path):
         import tinysoundfont
@@ -60,13 +54,12 @@ class Player:
         self.font = self.synth.sfload(str(font))
 
     def play(self, bank: int, program: int, keys: list[int]) -> np.ndarray:
-        """Strike the keys one after another -> mono float32 (n,), peak 0.7."""
+        """Play the keys one after another -> mono float32 (n,) at RATE, peak 0.7."""
         channel = 9 if bank == DRUM_BANK else 0
-        for other in (0, 9):
-            self.synth.sounds_off(other)
-        self._samples(
-            0.2
-        )  # the last note fades for some ms; which note that was depends on the worker
+        for used in (0, 9):
+            self.synth.sounds_off(used)
+        # The last note fades for some ms, and which note that was depends on the worker.
+        self._samples(0.2)
         self.synth.program_select(channel, self.font, bank, program, bank == DRUM_BANK)
         parts = []
         for key in keys:
@@ -74,11 +67,10 @@ class Player:
             parts.append(self._samples(HELD / len(keys)))
             self.synth.noteoff(channel, key)
         parts.append(self._samples(LENGTH - HELD))
-        stereo = np.concatenate(parts).reshape(-1, 2)
-        mono = stereo.mean(axis=1)
+        mono = np.concatenate(parts).reshape(-1, 2).mean(axis=1)
         return (0.7 * mono / max(np.abs(mono).max(), 1e-6)).astype(np.float32)
 
     def _samples(self, seconds: float) -> np.ndarray:
-        return np.frombuffer(
-            bytes(self.synth.generate(int(seconds * RATE))), dtype=np.float32
-        ).copy()
+        """The next samples, stereo interleaved."""
+        content = bytes(self.synth.generate(int(seconds * RATE)))
+        return np.frombuffer(content, dtype=np.float32).copy()

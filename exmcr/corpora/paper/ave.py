@@ -1,14 +1,15 @@
-"""AVE: ten-second videos in which an event is heard and seen from one second to another.
+"""AVE: ten-second videos with an event that is both audible and visible for some seconds.
 
-trainSet.txt, valSet.txt, testSet.txt, Annotations.txt (split all): Category&VideoID&Quality&StartTime&EndTime
-audio/<VideoID>.wav, frames/<VideoID>.jpg or frames/<VideoID>/*.jpg, taken from the videos with ffmpeg
+trainSet.txt, valSet.txt, testSet.txt, Annotations.txt (split all):
+Category&VideoID&Quality&StartTime&EndTime
+audio/<VideoID>.wav, frames/<VideoID>.jpg or frames/<VideoID>/*.jpg, extracted with ffmpeg
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 from exmcr.common.errors import ConfigError
-from exmcr.corpora.paper.layout import need, one_of, sound_and_frame
+from exmcr.corpora.paper.layout import Row, need, one_of, sound_and_frame
 
 FILES = {
     "train": "trainSet.txt",
@@ -18,19 +19,21 @@ FILES = {
 }
 
 
-def rows(root: Path, split: str = "test") -> Iterator[dict]:
+def rows(root: Path, split: str = "test") -> Iterator[Row]:
+    """Sound and image rows; splits train, val, test, all."""
     path = need(root / FILES[one_of(split, FILES, "ave")])
-    items = {}
+    events: dict[str, tuple[str, str, float, float | None]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         parts = line.strip().split("&")
         if line.strip() and parts[0] != "Category":
             try:
                 concept, video, _, start, end = parts
-                # A video can hold several events; the first names it, so that every video is one item.
-                items.setdefault(video, (video, concept, float(start), float(end) - float(start)))
+                begin, seconds = float(start), float(end) - float(start)
             except ValueError as error:
                 raise ConfigError(
                     f"{path}: not Category&VideoID&Quality&StartTime&EndTime: {line!r}"
                 ) from error
-    items = [item if item[3] > 0 else (*item[:2], 0.0, None) for item in items.values()]
-    return sound_and_frame(root, "ave", split, items, "YouTube terms")
+            window = (begin, seconds) if seconds > 0 else (0.0, None)
+            # A video can have several events. The first one is used: one item per video.
+            events.setdefault(video, (video, concept, *window))
+    return sound_and_frame(root, "ave", split, events.values(), "YouTube terms")

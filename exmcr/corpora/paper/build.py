@@ -1,37 +1,65 @@
-"""`corpora: paper`: the item table of what the paper used, from folders on this disk, as the block `paper` of params.yaml lists it.
+"""`corpora: paper`: the item table of the paper's corpora, from folders on this disk.
 
-Training pools are unpaired: each line keeps one modality. Held-out items keep their partners: a caption, frame or picture
-names in `of` the item it belongs to. No pool holds anything of a held-out video, picture or shape, whichever corpus it comes from."""
+The block `paper` of params.yaml lists the corpora. Training pools are unpaired: each line keeps one
+modality. Held-out items keep their partners: the caption, frame or picture of an item names it in
+`of`. No pool has an item of a held-out video, picture or shape, whichever corpus it comes from.
+"""
 
 import heapq
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
 from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import stable_uniform
-from exmcr.corpora import items as table
+from exmcr.corpora import items
 from exmcr.corpora.paper import modelnet40, paper_corpora
+from exmcr.corpora.paper.layout import Row
+from exmcr.media import MODALITIES, modality
 from exmcr.media.tars import open_tar
 
-CHUNK = 100_000  # rows of millions that are dicts at a time
-YOUTUBE = (
-    "audioset",
-    "audiocaps",
-    "ave",
-    "vggss",
-)  # clips of the same videos, named by their 11 characters
+CHUNK = 100_000  # rows per data frame: millions of dicts would not fit into memory
+# Corpora with clips of the same videos, which are named by their 11 characters.
+YOUTUBE = ("audioset", "audiocaps", "ave", "vggss")
+
+Entry = dict[str, Any]  # one line of the block `paper`
 
 
-def build(root: Path, entries: list[dict]) -> Path:
-    """List the corpora of the block `paper` in root/data/items.parquet; returns its path. Files stay where they are.
+def build(root: Path, entries: list[Entry]) -> Path:
+    """List corpora in root/data/items.parquet; returns its path. Files stay where they are.
 
-    Raises ConfigError that names every folder which is not there, or what is wrong inside one."""
-    folders = [_folder(root, entry) for entry in entries]
+    entries: the lines of the block `paper`, as dicts.
+
+    Raises ConfigError that lists every missing folder, or says what is wrong inside one.
+    """
+    folders = [root / entry.get("folder", f"data/paper/{entry['corpus']}") for entry in entries]
+    _check_folders(entries, folders)
+    held_out: dict[str, str] = {}  # original -> its split
+    dropped: Counter[str] = Counter()
+    parts: list[pd.DataFrame] = []
+    # Training comes last, so that its pools can leave out what is held out.
+    for split in ("test", "val", "train"):
+        for entry, folder in zip(entries, folders, strict=True):
+            if entry["as"] == split:
+                parts += _part(entry, folder, root / "data", held_out, dropped)
+    table = _in_reading_order(pd.concat(parts, ignore_index=True), root / "data")
+    for name, n in dropped.items():
+        print(f"{n} {name} left out: they are held out elsewhere")
+    path = root / "data/items.parquet"
+    try:
+        table = items.write(table, path)
+    except ValueError as error:
+        raise ConfigError(f"the lines under `paper` in params.yaml overlap: {error}") from error
+    print(items.counts(table, by=("source", "modality")))
+    return path
+
+
+def _check_folders(entries: list[Entry], folders: list[Path]) -> None:
     missing = sorted(
         {
             f"{entry['corpus']} in {folder}"
@@ -41,128 +69,120 @@ def build(root: Path, entries: list[dict]) -> Path:
     )
     if missing or not entries:
         raise ConfigError(
-            f"corpora: paper lacks {'; '.join(missing) or 'every corpus'}: put them there, name their `folder` under `paper` "
-            "in params.yaml, or delete their lines"
+            f"corpora: paper lacks {'; '.join(missing) or 'every corpus'}: put them there, "
+            "set their `folder` under `paper` in params.yaml, or delete their lines"
         )
-    taken: dict[str, str] = {}  # original -> the split it is in
-    parts, dropped = [], Counter()
-    # What is asked first, so that pools can leave it out.
-    for to in ("test", "val", "train"):
-        for entry, folder in zip(entries, folders, strict=True):
-            if entry["as"] == to:
-                parts += _part(entry, folder, root / "data", taken, dropped)
-    items = _in_reading_order(pd.concat(parts, ignore_index=True), root / "data")
-    for name, n in dropped.items():
-        print(f"{n} {name} left out, since they are held out elsewhere")
-    path = root / "data/items.parquet"
-    try:
-        items = table.write(items, path)
-    except ValueError as error:
-        raise ConfigError(f"the lines under `paper` in params.yaml overlap: {error}") from error
-    print(items.groupby(["source", "modality", "split"]).size().unstack(fill_value=0))
-    return path
 
 
-def _in_reading_order(items: pd.DataFrame, data: Path) -> pd.DataFrame:
-    """Items in tars last, tar by tar and from beginning to end, so that extraction reads every tar once: lists and draws jump about."""
-    in_tar = items.path.str.contains("::", regex=False)
+def _in_reading_order(table: pd.DataFrame, data: Path) -> pd.DataFrame:
+    """The table with items in tars last, tar by tar and by offset.
+
+    Extraction then reads every tar once, from beginning to end.
+    """
+    in_tar = table.path.str.contains("::", regex=False)
     if not in_tar.any():
-        return items
-    places = items[in_tar].path.str.partition("::").set_axis(["shard", "mark", "member"], axis=1)
+        return table
+    places = table[in_tar].path.str.partition("::").set_axis(["shard", "mark", "member"], axis=1)
     for shard, names in places.groupby("shard").member:
-        members = open_tar(str(data / shard)).members
+        members = open_tar(str(data / str(shard))).members
         places.loc[names.index, "begin"] = [members[name][0] for name in names]
-    return pd.concat(
-        [items[~in_tar], items.loc[places.sort_values(["shard", "begin"]).index]], ignore_index=True
-    )
-
-
-def _folder(root: Path, entry: dict) -> Path:
-    return root / entry.get("folder", f"data/paper/{entry['corpus']}")
+    order = places.sort_values(["shard", "begin"]).index
+    return pd.concat([table[~in_tar], table.loc[order]], ignore_index=True)
 
 
 def _part(
-    entry: dict, folder: Path, data: Path, taken: dict[str, str], dropped: Counter
+    entry: Entry, folder: Path, data: Path, held_out: dict[str, str], dropped: Counter[str]
 ) -> Iterator[pd.DataFrame]:
-    """The rows of one line of the block, CHUNK at a time."""
-    name, to = f"{entry['corpus']} {entry['split']}", entry["as"]
+    """The item table of one line of the block, CHUNK rows at a time."""
+    name, split = f"{entry['corpus']} {entry['split']}", entry["as"]
     try:
-        groups = _free(_groups(entry, folder), name, to, taken, dropped)
+        groups: Iterable[list[Row]] = _groups(entry, folder)
+        groups = _not_held_out(groups, name, split, held_out, dropped)
+        prompts: Iterable[Row] = ()
         if entry.get("prompts"):
             groups = list(groups)
-        rows = (_as_item(row, to, data, of) for group in groups for row, of in _linked(group, to))
-        if entry.get("prompts"):
-            rows = itertools.chain(rows, _prompts(groups, to))
-        rows = iter(tqdm(rows, desc=f"listing {name}", unit="row"))
-        while chunk := list(itertools.islice(rows, CHUNK)):
-            yield pd.DataFrame(chunk, columns=table.COLUMNS)
+            prompts = _prompts(entry["corpus"], groups, split)
+        rows = (row for group in groups for row in _as_items(group, split, data))
+        chunks = iter(tqdm(itertools.chain(rows, prompts), desc=f"listing {name}", unit="row"))
+        while chunk := list(itertools.islice(chunks, CHUNK)):
+            yield pd.DataFrame(chunk, columns=items.COLUMNS)
     except ConfigError as error:
         raise ConfigError(f"corpora: paper, {name}: {error}") from error
 
 
-def _groups(entry: dict, folder: Path) -> Iterable[list[dict]]:
-    """Rows of the corpus, those of one original together; `keep` and `most` applied."""
+def _groups(entry: Entry, folder: Path) -> Iterable[list[Row]]:
+    """The rows of each original of a corpus, after `keep` and `most`."""
     keep = entry.get("keep")
     rows = paper_corpora(entry["corpus"], folder, entry["split"], texts_only=keep == "text")
     if keep:
         rows = (row for row in rows if row["modality"] == keep)
-    groups = (list(rows) for _, rows in itertools.groupby(rows, key=lambda row: row["group"]))
+    groups = (list(group) for _, group in itertools.groupby(rows, key=lambda row: row["group"]))
     if "most" not in entry:
         return groups
-    return heapq.nsmallest(
-        entry["most"], groups, key=lambda rows: stable_uniform(rows[0]["group"])
-    )  # a fixed draw
+    # A fixed random sample.
+    return heapq.nsmallest(entry["most"], groups, key=lambda rows: stable_uniform(rows[0]["group"]))
 
 
-def _free(groups, name: str, to: str, taken: dict[str, str], dropped: Counter):
+def _not_held_out(
+    groups: Iterable[list[Row]],
+    name: str,
+    split: str,
+    held_out: dict[str, str],
+    dropped: Counter[str],
+) -> Iterator[list[Row]]:
+    """The groups whose original has no other split. Adds those of val and test to `held_out`, and
+    counts the rows of the others in `dropped`."""
     for rows in groups:
-        key = _original(rows[0])
-        if taken.get(key, to) == to:
-            if to != "train":
-                taken[key] = to
+        original = _original(rows[0])
+        if held_out.get(original, split) == split:
+            if split != "train":
+                held_out[original] = split
             yield rows
         else:
             dropped[f"{name} items"] += len(rows)
 
 
-def _original(row: dict) -> str:
-    """What two corpora may both hold a piece of: a video, else the row's group."""
+def _original(row: Row) -> str:
+    """What several corpora can have parts of: the video of a clip; otherwise the row's group."""
     if row["source"] in YOUTUBE:
         return "youtube/" + row["group"].split("/", 1)[1][:11]
     return row["group"]
 
 
-def _linked(group: list[dict], to: str) -> Iterator[tuple[dict, str]]:
-    """Rows of a held-out original with the id of the row they belong to: its shape, else its sound, else its picture."""
-    first = min(group, key=lambda row: ("points", "audio", "image", "text").index(row["modality"]))
+def _as_items(group: list[Row], split: str, data: Path) -> Iterator[Row]:
+    """Rows of the item table for one original.
+
+    In a held-out original, the item of the modality that is registered last is the one that the
+    others belong to: its shape, else its sound, else its picture.
+    """
+    main = max(group, key=_place)
     for row in group:
-        yield row, ("" if row is first or to == "train" else first["id"])
+        path = row["path"] or ""
+        yield items.row(
+            row["id"],
+            row["modality"],
+            [row["caption"]],
+            row["concept"],
+            row["source"],
+            row["license"],
+            row["group"],
+            path=path.removeprefix(f"{data}/"),
+            start=row["start"],
+            seconds=row["seconds"] or 0.0,
+            split=split,
+            of="" if row is main or split == "train" else main["id"],
+        )
 
 
-def _as_item(row: dict, to: str, data: Path, of: str) -> dict:
-    path = row["path"] or ""
-    if path.startswith(f"{data}/"):
-        path = path[len(f"{data}/") :]
-    return table.row(
-        row["id"],
-        row["modality"],
-        [row["caption"]],
-        row["concept"],
-        row["source"],
-        row["license"],
-        row["group"],
-        path=path,
-        start=row["start"],
-        seconds=row["seconds"] or 0.0,
-        split=to,
-        of=of,
-    )
+def _place(row: Row) -> int:
+    """Place of the modality of a row in the registry. Raises ConfigError if it is not there."""
+    modality(row["modality"])
+    return list(MODALITIES).index(row["modality"])
 
 
-def _prompts(groups: list[list[dict]], to: str) -> Iterator[dict]:
-    """The sentences of zero-shot classification, 64 for every class of these shapes."""
-    source = groups[0][0]["source"]
+def _prompts(source: str, groups: list[list[Row]], split: str) -> Iterator[Row]:
+    """The prompts of zero-shot classification, 64 per class of these shapes."""
     for concept in sorted({rows[0]["concept"] for rows in groups} - {""}):
         for k, sentence in enumerate(modelnet40.prompts(concept)):
-            id = f"{source}/prompt/{to}/{concept}/{k}"
-            yield table.row(id, "text", [sentence], concept, source, "MIT", id, split=to)
+            id = f"{source}/prompt/{split}/{concept}/{k}"
+            yield items.row(id, "text", [sentence], concept, source, "MIT", id, split=split)

@@ -1,57 +1,46 @@
 """Clotho 2.1: clips of Freesound, 15 to 30 s, five captions each.
 
-clotho_captions_development.csv: file_name, caption_1 ... caption_5          splits development, validation, evaluation
-clotho_metadata_development.csv: the license of each clip (if the file is there)
+clotho_captions_development.csv: file_name, caption_1 ... caption_5
+clotho_metadata_development.csv (optional): the license of each clip
 development/: the clips
 """
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
-from exmcr.corpora.paper.layout import need, one_of, present, row
+from exmcr.corpora.paper.layout import Row, need, one_of, present, row
+
+SPLITS = ("development", "validation", "evaluation")
 
 
-def rows(root: Path, split: str = "evaluation", texts_only: bool = False) -> Iterator[dict]:
-    one_of(split, ("development", "validation", "evaluation"), "clotho")
-    folder, metadata = (
-        root / split if texts_only else need(root / split),
-        root / f"clotho_metadata_{split}.csv",
-    )
-    licenses = {}
-    if metadata.is_file():
-        with metadata.open(
-            encoding="latin-1", newline=""
-        ) as file:  # names of clips are not UTF-8 in this file
-            licenses = {line["file_name"]: line["license"] for line in csv.DictReader(file)}
+def rows(root: Path, split: str = "evaluation", texts_only: bool = False) -> Iterator[Row]:
+    """Sound and caption rows; splits development, validation, evaluation."""
+    one_of(split, SPLITS, "clotho")
+    folder = root / split if texts_only else need(root / split)
+    licenses = _licenses(root / f"clotho_metadata_{split}.csv")
 
-    def pairs():
+    def originals():
         with need(root / f"clotho_captions_{split}.csv").open(encoding="utf-8", newline="") as file:
             for line in csv.DictReader(file):
                 name = line["file_name"]
-                path, clip, license = (
-                    folder / name,
-                    f"{split}/{name}",
-                    licenses.get(name, "see Freesound"),
-                )
-                item = [row("clotho", split, clip, "audio", path=path, license=license)]
-                captions = [
-                    line[f"caption_{k}"].strip()
-                    for k in range(1, 6)
-                    if (line.get(f"caption_{k}") or "").strip()
+                path, clip = folder / name, f"{split}/{name}"
+                shared: Row = {"group": clip, "license": licenses.get(name, "see Freesound")}
+                captions = [(line.get(f"caption_{k}") or "").strip() for k in range(1, 6)]
+                texts = [
+                    row("clotho", split, f"{clip}/{k}", "text", caption=caption, **shared)
+                    for k, caption in enumerate(filter(None, captions), 1)
                 ]
-                item += [
-                    row(
-                        "clotho",
-                        split,
-                        f"{clip}/{k}",
-                        "text",
-                        group=clip,
-                        caption=text,
-                        license=license,
-                    )
-                    for k, text in enumerate(captions, 1)
-                ]
-                yield (path if path.is_file() else None), item
+                sound = row("clotho", split, clip, "audio", path=path, **shared)
+                yield (path if path.is_file() else None), [sound, *texts]
 
-    return present(pairs(), f"clotho {split}", texts_only)
+    return present(originals(), f"clotho {split}", texts_only)
+
+
+def _licenses(metadata: Path) -> dict[str, str]:
+    """{file name: license}; empty if there is no metadata file."""
+    if not metadata.is_file():
+        return {}
+    # Clip names in this file are not UTF-8.
+    with metadata.open(encoding="latin-1", newline="") as file:
+        return {line["file_name"]: line["license"] for line in csv.DictReader(file)}

@@ -1,21 +1,32 @@
-"""What a row is, and the few ways in which corpora lie on disk.
+"""What a row is, and what the readers share.
 
-id         unique in the corpus                       modality  text, image, audio or points
-caption    text of a text row, "" elsewhere           concept   class name, "" if there is none
-path       file, or `shard.tar::member`; None: text   start, seconds   window of a sound; seconds None: to the end
-split      as the corpus calls it                     source    name of the corpus
-license    as stated by the corpus or the item        group     rows of one original (an image and its captions) share it
+id         unique in the corpus
+modality   a name in exmcr.media.MODALITIES
+caption    text of a text row, else ""
+concept    class name, "" if there is none
+path       file, or `shard.tar::member`; None for texts
+start      of the window of a sound, in seconds
+seconds    length of the window; None extends it to the end
+split      as the corpus calls it
+source     name of the corpus
+license    as stated by the corpus or the item
+group      shared by the rows of one original (an image and its captions)
 """
 
 import json
 import logging
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Iterable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 from exmcr import media
 from exmcr.common.errors import ConfigError
-from exmcr.media.tars import local_file, open_tar
+from exmcr.corpora import items
+from exmcr.media.tars import open_tar
+
+Row = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
@@ -23,17 +34,19 @@ log = logging.getLogger(__name__)
 def row(
     source: str,
     split: str,
-    id,
+    id: object,
     modality: str,
     *,
-    group=None,
+    group: object = None,
     caption: str = "",
     concept: str = "",
-    path=None,
+    path: object = None,
     start: float = 0.0,
     seconds: float | None = None,
     license: str = "",
-) -> dict:
+) -> Row:
+    """One row. `id` and `group` are given without the name of the corpus; `group` defaults to the
+    id."""
     return {
         "id": f"{source}/{id}",
         "modality": modality,
@@ -49,25 +62,21 @@ def row(
     }
 
 
-def load_item(row: dict):
-    """The item of a row in memory (see exmcr/media.py), from a file or a tar. Raises BadItem."""
-    if row["modality"] == "text":
-        return media.text.load(row["caption"])
-    with local_file(row["path"]) as path:
-        if row["modality"] == "audio":
-            return media.sounds.load(path, row["start"], row["seconds"])
-        return media.load(row["modality"], path)
+def load_item(row: Row) -> Any:
+    """Load the item of a row (types: exmcr.media), from a file or a tar. Raises BadItem."""
+    return items.load_item(SimpleNamespace(**row), Path())
 
 
 def need(*candidates: Path) -> Path:
-    """The first path that exists. Raises ConfigError that names them all."""
+    """The first path that exists. Raises ConfigError that lists them all."""
     for path in candidates:
         if path.exists():
             return path
     raise ConfigError(f"not found: {' or '.join(map(str, candidates))}")
 
 
-def read_json(path: Path):
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises ConfigError if it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -75,48 +84,48 @@ def read_json(path: Path):
 
 
 def one_of(split: str, known: Iterable[str], corpus: str) -> str:
+    """The split itself. Raises ConfigError if the corpus has no such split."""
     if split not in known:
         raise ConfigError(f"{corpus} has no split '{split}', only {', '.join(known)}")
     return split
 
 
-def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path | str]:
-    """Every file below a folder, and in the tars below it, by its name without suffix: one walk, instead of two million
-    questions to the disk. A file of a tar is `shard.tar::member`. Raises ConfigError for no folder or an unreadable tar."""
+def files_by_stem(folder: Path, modality: str) -> dict[str, Path | str]:
+    """Every file of a modality below a folder, by its name without suffix.
+
+    A file inside a tar is `shard.tar::member`. One walk replaces up to two million look-ups on
+    disk. Raises ConfigError for a missing folder or an unreadable tar.
+    """
     if not folder.is_dir():
         raise ConfigError(f"not found: {folder}")
-    found: dict[str, Path | str] = {}
+    suffixes = media.modality(modality).suffixes
+    files: dict[str, Path | str] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in suffixes:
-            found[path.stem] = path
+            files[path.stem] = path
         elif path.suffix == ".tar":
-            names = (
-                (member, *os.path.splitext(os.path.basename(member)))
-                for member in open_tar(str(path)).members
-            )
-            found |= {
-                stem: f"{path}::{member}"
-                for member, stem, suffix in names
-                if suffix.lower() in suffixes
-            }
-    return found
-
-
-SOUND = (".wav", ".flac", ".ogg", ".mp3", ".m4a")
-PICTURE = (".jpg", ".jpeg", ".png", ".webp")
+            for member in open_tar(str(path)).members:
+                stem, suffix = os.path.splitext(os.path.basename(member))
+                if suffix.lower() in suffixes:
+                    files[stem] = f"{path}::{member}"
+    return files
 
 
 def present(
-    pairs: Iterable[tuple[object, list[dict]]], what: str, texts_only: bool = False
-) -> Iterator[dict]:
-    """Rows of the items that are on disk; with `texts_only`, text rows of all. `pairs` are (path or None, rows of the item).
+    originals: Iterable[tuple[object, list[Row]]], what: str, texts_only: bool = False
+) -> Iterator[Row]:
+    """Rows of the originals that are on disk; with `texts_only`, the text rows of all.
 
-    Videos vanish from the web, so some are always missing: their number is logged. None at all is a ConfigError."""
+    originals: (path, or None if missing; rows of the original); what: name for messages.
+
+    Videos vanish from the web, so the number of missing originals is only logged. Raises
+    ConfigError if all are missing.
+    """
     here = missing = 0
-    for path, rows in pairs:
+    for path, rows in originals:
         if texts_only:
-            path, rows = "", [row for row in rows if row["modality"] == "text"]
-        if path is None:
+            rows = [row for row in rows if row["modality"] == "text"]
+        elif path is None:
             missing += 1
             continue
         here += 1
@@ -131,39 +140,35 @@ def sound_and_frame(
     root: Path,
     source: str,
     split: str,
-    items: Iterable[tuple[str, str, float, float | None]],
+    videos: Iterable[tuple[str, str, float, float | None]],
     license: str,
-) -> Iterator[dict]:
-    """Rows of videos taken apart into `audio/<id>.wav` and `frames/<id>.jpg` (or a folder `frames/<id>/`: its middle frame).
+) -> Iterator[Row]:
+    """Rows of videos that were split into `audio/<id>.wav` and `frames/<id>.jpg`.
 
-    items: (id, concept, start, seconds). Both rows of a video share a group."""
-    sounds, frames = files_by_stem(root / "audio", SOUND), root / "frames"
-    pictures = {path.stem: path for path in need(frames).iterdir()}
+    A folder `frames/<id>/` stands for its middle frame. videos: (id, concept, start, seconds). The
+    two rows of a video share a group.
+    """
+    sounds, frames = files_by_stem(root / "audio", "audio"), need(root / "frames")
+    frame = {path.stem: path for path in frames.iterdir()}
 
-    def pairs():
-        for id, concept, start, seconds in items:
-            sound, picture = sounds.get(id), pictures.get(id)
-            if picture is not None and picture.is_dir():
-                inside = sorted(
-                    path for path in picture.iterdir() if path.suffix.lower() in PICTURE
-                )
-                picture = inside[len(inside) // 2] if inside else None
-            common = dict(group=id, concept=concept, license=license)
-            yield (
-                (sound if picture else None),
-                [
-                    row(
-                        source,
-                        split,
-                        f"{id}/audio",
-                        "audio",
-                        path=sound,
-                        start=start,
-                        seconds=seconds,
-                        **common,
-                    ),
-                    row(source, split, f"{id}/image", "image", path=picture, **common),
-                ],
-            )
+    def originals() -> Iterator[tuple[object, list[Row]]]:
+        for id, concept, start, seconds in videos:
+            sound, picture = sounds.get(id), _middle(frame.get(id))
+            shared: Row = {"group": id, "concept": concept, "license": license}
+            window: Row = {"start": start, "seconds": seconds}
+            rows = [
+                row(source, split, f"{id}/audio", "audio", path=sound, **window, **shared),
+                row(source, split, f"{id}/image", "image", path=picture, **shared),
+            ]
+            yield (sound if picture else None), rows
 
-    return present(pairs(), source)
+    return present(originals(), source)
+
+
+def _middle(picture: Path | None) -> Path | None:
+    """The picture itself, or the middle one of a folder of pictures; None if there is none."""
+    if picture is None or not picture.is_dir():
+        return picture
+    suffixes = media.modality("image").suffixes
+    inside = sorted(path for path in picture.iterdir() if path.suffix.lower() in suffixes)
+    return inside[len(inside) // 2] if inside else None

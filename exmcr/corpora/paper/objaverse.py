@@ -1,54 +1,52 @@
-"""Objaverse as OpenShape publishes it: one record of 10,000 colored points per shape (see exmcr.points.read_record).
+"""Objaverse as published by OpenShape: one record of 10,000 colored points per shape.
 
-meta_data/split/lvis.json, train_all.json (or split/, or here): [{"uid" or "id", "group": "000-021", "category": ...}, ...]
-Objaverse/000-021/<uid>.npy, unpacked, or Objaverse/000-021.tar; other datasets of the list lie in their own folder likewise
+meta_data/split/lvis.json, train_all.json (or split/, or here):
+[{"uid" or "id", "group": "000-021", "category": ...}, ...]
+Objaverse/000-021/<uid>.npy, or Objaverse/000-021.tar; other datasets of the list likewise, each in
+its own folder
 images/<uid>.jpg or .png (optional): a render or the thumbnail of a shape
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
+from typing import Any
 
 from exmcr.common.errors import ConfigError
-from exmcr.corpora.paper.layout import PICTURE, files_by_stem, need, present, read_json, row
+from exmcr.corpora.paper.layout import Row, files_by_stem, need, present, read_json, row
 from exmcr.media.tars import open_tar
 
+LICENSE = "ODC-BY; each shape its own"
 
-def rows(root: Path, split: str = "lvis") -> Iterator[dict]:
+
+def rows(root: Path, split: str = "lvis") -> Iterator[Row]:
+    """Shape rows, and image rows where there are images; splits are names of JSON files."""
     name = f"{split}.json"
-    pictures = files_by_stem(root / "images", PICTURE) if (root / "images").is_dir() else {}
-    entries = read_json(
-        need(root / "meta_data" / "split" / name, root / "split" / name, root / name)
-    )
+    pictures = files_by_stem(root / "images", "image") if (root / "images").is_dir() else {}
+    listed = need(root / "meta_data" / "split" / name, root / "split" / name, root / name)
+    entries = read_json(listed)
 
-    def pairs():
-        for entry in sorted(entries, key=_tar_of):  # a tar is opened once
+    def originals():
+        for entry in sorted(entries, key=_tar_of):  # to open each tar once
             uid, (dataset, group) = entry.get("uid") or entry["id"], _tar_of(entry)
-            concept = entry.get("category", "").replace("_", " ")
             path = _find(root / dataset, group, uid)
-            common = dict(concept=concept, license="ODC-BY; each shape its own")
-            item = [row("objaverse", split, uid, "points", path=path, **common)]
-            if uid in pictures:
+            concept = entry.get("category", "").replace("_", " ")
+            shared: Row = {"group": uid, "concept": concept, "license": LICENSE}
+            item = [row("objaverse", split, uid, "points", path=path, **shared)]
+            if picture := pictures.get(uid):
                 item.append(
-                    row(
-                        "objaverse",
-                        split,
-                        f"{uid}/image",
-                        "image",
-                        group=uid,
-                        path=pictures[uid],
-                        **common,
-                    )
+                    row("objaverse", split, f"{uid}/image", "image", path=picture, **shared)
                 )
             yield path, item
 
-    return present(pairs(), f"objaverse {split}")
+    return present(originals(), f"objaverse {split}")
 
 
-def _tar_of(entry: dict) -> tuple[str, str]:
+def _tar_of(entry: dict[str, Any]) -> tuple[str, str]:
     return entry.get("dataset", "Objaverse"), entry["group"]
 
 
 def _find(folder: Path, group: str, uid: str) -> str | None:
+    """Path of the record of a shape; None if it is missing."""
     path, shard = folder / group / f"{uid}.npy", folder / f"{group}.tar"
     if path.is_file():
         return str(path)
@@ -57,6 +55,7 @@ def _find(folder: Path, group: str, uid: str) -> str | None:
         return f"{shard}::{member}" if member in open_tar(str(shard)).members else None
     if not path.parent.is_dir() and shard.with_suffix(".tar.gz").is_file():
         raise ConfigError(
-            f"{shard}.gz is compressed, so that no item can be picked out of it: unpack it, or gunzip it to {shard}"
+            f"{shard}.gz is compressed, so single items cannot be read from it: "
+            f"unpack it, or gunzip it to {shard}"
         )
     return None

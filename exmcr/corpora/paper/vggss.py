@@ -1,41 +1,58 @@
-"""VGG-Sound Source: test clips of VGG-Sound whose sounding object was marked.
+"""VGG-Sound Source: test clips of VGG-Sound with boxes around the sounding objects.
 
-vggss.json or metadata/vggss.json: [{"file": "<video>_000030", "class": "race car, auto racing", "bbox": [[left, top, right, bottom], ...]}, ...]
+vggss.json or metadata/vggss.json: [{"file": "<video>_000030", "class": "race car, auto racing",
+"bbox": [[left, top, right, bottom], ...]}, ...]
 audio/<file>.wav, frames/<file>.jpg
 
-A box is in fractions of width and height; published ones that reach over the edge are cut there.
+Boxes are in fractions of width and height. Some published ones extend beyond the frame.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
+from typing import Any
 
 from exmcr.common.errors import ConfigError
-from exmcr.corpora.paper.layout import need, one_of, read_json, sound_and_frame
+from exmcr.corpora.paper.layout import Row, need, one_of, read_json, sound_and_frame
+
+LICENSE = "annotations CC-BY 4.0; sound and image: YouTube terms"
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def rows(root: Path, split: str = "test") -> Iterator[dict]:
+def rows(root: Path, split: str = "test") -> Iterator[Row]:
+    """Sound and image rows; split test."""
     one_of(split, ("test",), "vggss")
-    notes = read_json(need(root / "vggss.json", root / "metadata" / "vggss.json"))
-    items = ((note["file"], note.get("class", ""), 0.0, None) for note in notes)
-    return sound_and_frame(
-        root, "vggss", split, items, "annotations CC-BY 4.0; sound and image: YouTube terms"
-    )
+    videos = ((note["file"], note.get("class", ""), 0.0, None) for note in _notes(root))
+    return sound_and_frame(root, "vggss", split, videos, LICENSE)
 
 
-def boxes(root: Path) -> dict[str, list[tuple[float, float, float, float]]]:
-    """Where the sounding objects of each frame are: group of its rows -> boxes (left, top, right, bottom) in [0, 1].
+def boxes(root: Path) -> dict[str, list[Box]]:
+    """Boxes around the sounding objects of each frame, clipped to the frame.
 
-    Raises ConfigError for a box that is not four numbers, or has no area in the frame."""
-    found = {}
-    for note in read_json(need(root / "vggss.json", root / "metadata" / "vggss.json")):
+    Returns {group of the rows: [(left, top, right, bottom) in [0, 1], ...]}. Raises ConfigError for
+    a box that is not four numbers, or has no area inside the frame.
+    """
+    clipped = {}
+    for note in _notes(root):
         try:
-            cut = [tuple(min(max(float(edge), 0.0), 1.0) for edge in box) for box in note["bbox"]]
-            fine = all(right > left and bottom > top for left, top, right, bottom in cut)
-        except (KeyError, TypeError, ValueError):
-            fine = False
-        if not fine:
+            frame = [_clipped(*box) for box in note["bbox"]]
+        except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(
-                f"vggss: the boxes of {note.get('file')!r} are not [[left, top, right, bottom], ...] in fractions: {note.get('bbox')!r}"
-            )
-        found[f"vggss/{note['file']}"] = cut
-    return found
+                f"vggss: the boxes of {note.get('file')!r} are not "
+                f"[[left, top, right, bottom], ...] in fractions: {note.get('bbox')!r}"
+            ) from error
+        clipped[f"vggss/{note['file']}"] = frame
+    return clipped
+
+
+def _clipped(left: float, top: float, right: float, bottom: float) -> Box:
+    left, top, right, bottom = (
+        min(max(float(edge), 0.0), 1.0) for edge in (left, top, right, bottom)
+    )
+    if not (right > left and bottom > top):
+        raise ValueError("no area inside the frame")
+    return left, top, right, bottom
+
+
+def _notes(root: Path) -> list[dict[str, Any]]:
+    return read_json(need(root / "vggss.json", root / "metadata" / "vggss.json"))

@@ -1,4 +1,4 @@
-"""A leaf: sounds and words."""
+"""A leaf: sounds and text."""
 
 import numpy as np
 
@@ -14,12 +14,10 @@ class MiniAudioText(MiniSpace):
     sizes = {"audio": 1728, "text": 384}
     semantic = {"text": slice(0, 384)}
 
-    def features(self, modality, items):
+    def features(self, modality: str, items: list) -> np.ndarray:
         if modality == "text":
             return self.backbone("text")(items)
-        raw = self.backbone("audio")(items)
-        # The six kinds of numbers weigh the same.
-        parts = np.split(raw, np.cumsum([512, 512, 256, 256, 96]), axis=1)
-        return np.concatenate(
-            [p / np.maximum(np.linalg.norm(p, axis=1, keepdims=True), 1e-9) for p in parts], axis=1
-        )
+        # Unit norm for each of the six kinds of features gives them equal weight.
+        parts = np.split(self.backbone("audio")(items), np.cumsum([512, 512, 256, 256, 96]), axis=1)
+        norms = [np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-9) for part in parts]
+        return np.concatenate([part / norm for part, norm in zip(parts, norms)], axis=1)

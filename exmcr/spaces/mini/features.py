@@ -1,19 +1,33 @@
-"""Outputs of the frozen backbones, kept on disk by content, so that no item goes through a backbone twice."""
+"""Outputs of the frozen backbones, cached on disk by content: no item is encoded twice."""
 
 import hashlib
-import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from exmcr.common.files import atomic_write
+
+
+class Backbone(Protocol):
+    """A frozen encoder of one modality (exmcr.spaces.mini.backbones)."""
+
+    size: int
+    fingerprint: str
+
+    def __call__(self, items: list, /) -> np.ndarray: ...
+
 
 class Cached:
-    """Wrap a backbone: features of content seen before are read from `folder`, others are computed and added.
+    """A backbone behind a cache: known content is read from `folder`, the rest is computed and
+    added.
 
-    Every call that computes something adds one small file, complete or not there at all."""
+    Each call that computes something adds one small file, atomically.
+    """
 
-    def __init__(self, backbone, folder: Path):
+    def __init__(self, backbone: Backbone, folder: str | Path):
         self.backbone = backbone
         self.size = backbone.size
         self.fingerprint = backbone.fingerprint
@@ -23,39 +37,42 @@ class Cached:
             with np.load(path) as piece:
                 self._rows.update(zip(map(bytes, piece["keys"]), piece["features"], strict=True))
 
-    def __call__(self, items: list, batch: int = 32, progress=None) -> np.ndarray:
-        """Loaded items -> float32 (n, size)."""
+    def __call__(
+        self, items: list, batch: int = 32, progress: Callable[[int], object] | None = None
+    ) -> np.ndarray:
+        """Loaded items -> float32 (n, size).
+
+        batch: items per call of the backbone. progress: called with the number of computed items
+        after each batch.
+        """
         keys = [content_key(item) for item in items]
         missing = {k: i for k, i in zip(keys, items, strict=True) if k not in self._rows}
-        # Batches of equal length waste no padding; text is the modality where it matters.
+        # Texts of similar length in one batch need little padding.
         order = sorted(missing, key=lambda k: len(missing[k]) if isinstance(missing[k], str) else 0)
         for start in range(0, len(order), batch):
-            some = order[start : start + batch]
-            self._rows.update(zip(some, self.backbone([missing[k] for k in some]), strict=True))
+            part = order[start : start + batch]
+            self._rows.update(zip(part, self.backbone([missing[k] for k in part]), strict=True))
             if progress:
-                progress(len(some))
+                progress(len(part))
         if order:
             self._write(order)
         return np.stack([self._rows[k] for k in keys]).astype(np.float32)
 
     def _write(self, keys: list[bytes]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f"{uuid.uuid4().hex}.part"
-        with part.open("wb") as file:
-            keys_array = np.array([np.frombuffer(k, np.uint8) for k in keys])
-            np.savez(file, keys=keys_array, features=np.stack([self._rows[k] for k in keys]))
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(part.with_suffix(".npz"))
+        stacked = np.array([np.frombuffer(k, np.uint8) for k in keys])
+        features = np.stack([self._rows[k] for k in keys])
+        path = self.folder / f"{uuid.uuid4().hex}.npz"
+        with atomic_write(path) as draft, draft.open("wb") as file:
+            np.savez(file, keys=stacked, features=features)
 
 
 def content_key(item) -> bytes:
-    """16 bytes that name the content of a loaded item (str, array, or a tuple of an array and a number)."""
-    digest = hashlib.blake2b(digest_size=16)
+    """A hash (16 bytes) of a loaded item: a string, an array, or a tuple of arrays and numbers."""
+    total = hashlib.blake2b(digest_size=16)
     for part in item if isinstance(item, tuple) else (item,):
         if isinstance(part, np.ndarray):
-            digest.update(f"{part.dtype}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part))
+            total.update(f"{part.dtype}{part.shape}".encode())
+            total.update(np.ascontiguousarray(part).data)
         else:
-            digest.update(repr(part).encode())
-    return digest.digest()
+            total.update(repr(part).encode())
+    return total.digest()

@@ -1,4 +1,6 @@
-"""The base: pictures and words."""
+"""The base: images and text."""
+
+import numpy as np
 
 from exmcr.spaces.mini.space import IMAGE, IMAGE_WORDS, MiniSpace, image_features
 
@@ -12,5 +14,5 @@ class MiniImageText(MiniSpace):
     sizes = {"image": IMAGE, "text": 384}
     semantic = {"image": IMAGE_WORDS, "text": slice(0, 384)}
 
-    def features(self, modality, items):
+    def features(self, modality: str, items: list) -> np.ndarray:
         return image_features(self, items) if modality == "image" else self.backbone("text")(items)

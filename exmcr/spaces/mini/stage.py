@@ -1,62 +1,73 @@
-"""Train the mini spaces of a project, each kept while nothing it depends on changes."""
+"""Train the mini spaces of a project; each is kept until its items, settings or code change."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from exmcr.common.hashing import code_digest, digest, sha256
+from exmcr.common.files import write_json
+from exmcr.common.hashing import code_digest, digest
 from exmcr.spaces.mini import fit
 
-CODE = ("common", "kernels", "media", "spaces/mini")  # folders whose code decides the weights
+if TYPE_CHECKING:
+    from exmcr.project import Project
+
+CODE = ("common", "corpora", "media", "spaces/mini")  # folders whose code determines the weights
 
 
-def fit_spaces(project) -> pd.DataFrame:
-    """Train the mini spaces that the project uses. Returns losses: space, epoch, pair, loss."""
-    settings, rows = project.params.fit_spaces, []
-    jobs = {
-        "mini-image-text": (fit.fit_image_text, settings.image_text, [settings.base_sources]),
-        "mini-audio-text": (fit.fit_audio_text, settings.audio_text, []),
-        "mini-points": (fit.fit_points, settings.points, [settings.points_sources]),
-    }
+def fit_spaces(project: "Project") -> pd.DataFrame:
+    """Train the mini spaces that the project uses. Returns losses: space, epoch, pair, loss.
+
+    A space is kept, with the losses of its training, if its item table, settings and code are
+    unchanged and its files are intact.
+    """
+    jobs, rows = _jobs(project.params.fit_spaces), []
     for name in project.spaces:
         if name not in jobs:
             continue
-        train, tower, sources = jobs[name]
-        key = digest(
-            sha256(project.items_path), tower.model_dump_json(), repr(sources), code_digest(*CODE)
-        )
-        history = _kept(project, name, key)
+        train, settings, sources = jobs[name]
+        decisive = json.dumps([settings, sources], sort_keys=True)
+        key = digest(project.items_path, decisive, code_digest(*CODE))
+        weights = project.root / "models/spaces" / f"{name}.safetensors"
+        history = _kept(weights, key)
         if history is None:
-            history = train(project.items, project.root, tower.model_dump(), *sources)
-            _keep(project, name, key, history)
-        rows += [
-            (name, record["epoch"], pair, loss)
-            for record in history
-            for pair, loss in record.items()
-            if pair != "epoch"
-        ]
+            history = train(project.items, project.root, settings, *sources)
+            record = {"key": key, "files": _files_digest(weights), "losses": history}
+            write_json(_losses(weights), record)
+        for record in history:
+            epoch = record["epoch"]
+            rows += [(name, epoch, pair, loss) for pair, loss in record.items() if pair != "epoch"]
     return pd.DataFrame(rows, columns=["space", "epoch", "pair", "loss"])
 
 
-def _note(project, name: str):
-    return project.root / "models/spaces" / f"{name}-losses.json"
+def _jobs(settings: Any) -> dict[str, tuple[Callable[..., list[dict]], dict[str, Any], list]]:
+    """{space: (function, settings of training, sources of items)} from `fit_spaces`."""
+    image_text, audio_text, points = (
+        tower.model_dump() for tower in (settings.image_text, settings.audio_text, settings.points)
+    )
+    return {
+        "mini-image-text": (fit.fit_image_text, image_text, [settings.base_sources]),
+        "mini-audio-text": (fit.fit_audio_text, audio_text, []),
+        "mini-points": (fit.fit_points, points, [settings.points_sources]),
+    }
 
 
-def _kept(project, name: str, key: str) -> list[dict] | None:
-    """The losses of a space that needs no training, else None."""
-    note, weights = _note(project, name), _note(project, name).with_name(f"{name}.safetensors")
-    if not note.is_file() or not weights.is_file():
-        return None
+def _losses(weights: Path) -> Path:
+    return weights.with_name(f"{weights.stem}-losses.json")
+
+
+def _files_digest(weights: Path) -> str:
+    """Digest of the weights and of the settings beside them, which the space is built from."""
+    return digest(weights, weights.with_suffix(".json"))
+
+
+def _kept(weights: Path, key: str) -> list[dict] | None:
+    """The losses of a space that need not be trained, else None."""
     try:
-        known = json.loads(note.read_text())
-        same = known["key"] == key and known["sha256"] == sha256(weights)
-        return known["losses"] if same else None
-    except (ValueError, KeyError, TypeError):
-        return None  # a damaged note: train again
-
-
-def _keep(project, name: str, key: str, history: list[dict]) -> None:
-    from exmcr.common.files import write_json
-
-    weights = _note(project, name).with_name(f"{name}.safetensors")
-    write_json(_note(project, name), {"key": key, "sha256": sha256(weights), "losses": history})
+        record = json.loads(_losses(weights).read_text())
+        same = record["key"] == key and record["files"] == _files_digest(weights)
+        return record["losses"] if same else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # a file is missing or damaged

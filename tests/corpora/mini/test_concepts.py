@@ -1,8 +1,8 @@
-"""Captions become the noun that items of different sources share."""
+"""Captions are reduced to the noun that items of different sources share."""
 
 import pytest
 
-from exmcr.corpora.mini.concepts import concept_of, singular, words
+from exmcr.corpora.mini.concepts import _aliases, concept_of, named_sounds, singular, words
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ from exmcr.corpora.mini.concepts import concept_of, singular, words
         ("42 !", ""),
     ],
 )
-def test_the_head_noun_of_a_caption(caption, concept):
+def test_the_concept_is_the_head_noun_of_a_caption(caption, concept):
     assert concept_of(caption) == concept
 
 
 @pytest.mark.parametrize(
-    "word, one",
+    "plural, expected",
     [
         ("boxes", "box"),
         ("berries", "berry"),
@@ -44,22 +44,42 @@ def test_the_head_noun_of_a_caption(caption, concept):
         ("gas", "gas"),
     ],
 )
-def test_singular(word, one):
-    assert singular(word) == one
+def test_a_plural_becomes_a_singular(plural, expected):
+    assert singular(plural) == expected
 
 
 def test_words_are_letters_only():
     assert words("A Dog's 3 (tiny) cafés!") == ["a", "dog", "cafés"]
 
 
-def test_a_concept_is_its_own_concept():
-    from exmcr.corpora.mini.concepts import _aliases
-
+def test_the_concept_of_a_concept_is_itself():
     for concept in set(_aliases().values()):
         assert concept_of(concept) == concept
 
 
-def test_how_a_thing_is_drawn_is_not_what_it_is():
+def test_the_manner_of_a_drawing_is_not_its_concept():
     assert concept_of("violin (b and w)") == "violin"
     assert concept_of("seagull contour") == "seagull"
     assert concept_of("icon") == "icon"
+
+
+SECTIONS = (
+    "scratch",
+    "tuxpaint",
+    "gcompris",
+    "sonic-pi",
+    "lmms",
+    "general-midi",
+    "general-midi-drums",
+    "widelands",
+    "megaglest",
+    "hedgewars",
+)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_named_sound_has_a_concept_and_a_caption(section):
+    sounds = named_sounds(section)
+    assert len(sounds) > 5
+    for concept, caption in sounds.values():
+        assert concept and caption == caption.strip() and len(caption) > 2

@@ -1,10 +1,9 @@
-"""The sounds of games: takes of one sound share a name, what is not named is not used."""
+"""The sounds of games: takes of one sound share a name; sounds without a name are not used."""
 
 import pytest
-import yaml
 
 from exmcr.corpora.mini import games
-from exmcr.corpora.mini.concepts import concept_of
+from exmcr.corpora.mini.concepts import concept_of, named_sounds
 
 FILES = {
     "widelands": [
@@ -24,7 +23,7 @@ FILES = {
 
 @pytest.fixture
 def raw(tmp_path):
-    """The packages as they lie there once unpacked."""
+    """The folders of the unpacked packages."""
     for source, files in FILES.items():
         for name in files:
             path = tmp_path / f"{source}-data/usr/share/games" / name
@@ -34,9 +33,9 @@ def raw(tmp_path):
     return tmp_path
 
 
-def test_named_sounds_only(raw):
-    found = {item["id"]: (item["concept"], path.suffix) for item, path in games.items(raw)}
-    assert found == {
+def test_only_named_sounds_are_used(raw):
+    concepts = {item["id"]: (item["concept"], path.suffix) for item, path in games.items(raw)}
+    assert concepts == {
         "widelands/sound/widelands/sound/sheep_02": ("sheep", ".ogg"),
         "megaglest/sound/megaglest/bee1": ("bee", ".wav"),
         "megaglest/sound/megaglest/bee4": ("bee", ".wav"),
@@ -50,10 +49,9 @@ def test_copies_of_one_recording_share_a_group(raw):
     assert len(groups) == 3 and len(set(groups)) == 2
 
 
-def test_every_name_in_the_table_is_a_known_noun():
-    table = yaml.safe_load((games.Path(games.__file__).parent / "sounds.yaml").read_text())
+def test_every_concept_in_the_table_is_a_noun_and_no_alias():
     for source in games.LICENSES:
-        for stem, (concept, caption) in table[source].items():
+        for stem, (concept, caption) in named_sounds(source).items():
             assert concept_of(concept) == concept, (
                 f"{source} {stem}: '{concept}' is an alias of '{concept_of(concept)}'"
             )

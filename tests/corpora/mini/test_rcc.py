@@ -12,7 +12,7 @@ DIRECTORY, ZLIB, ZSTD = 2, 1, 4
 
 
 def bundle(tree, version=3):
-    """{name: dict (a folder) | bytes | (flag, bytes)} -> the bytes of a .rcc, as Qt's own tool lays it out."""
+    """{name: dict (a folder) | bytes | (flag, bytes)} -> the bytes of a .rcc, as Qt's tool writes it."""
     names, data, entries = bytearray(), bytearray(), [None]
 
     def name_of(text):
@@ -75,8 +75,8 @@ CONTENT = {
 def test_every_file_of_the_tree_is_read_whatever_its_compression(tmp_path, version):
     path = tmp_path / "b.rcc"
     path.write_bytes(bundle(TREE, version))
-    found = list(rcc.read(path))
-    assert dict(found) == CONTENT and len(found) == len(CONTENT)
+    files = list(rcc.read(path))
+    assert dict(files) == CONTENT and len(files) == len(CONTENT)
 
 
 @pytest.mark.parametrize("content", [b"", b"qre", b"PK\x03\x04 something else"])

@@ -1,4 +1,4 @@
-"""A note must not depend on the notes before it, or the corpus would depend on how workers share the work."""
+"""Notes do not depend on earlier ones; otherwise the corpus would depend on how workers share it."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import pytest
 from exmcr.corpora.mini import soundfonts
 
 
-class Struck:
-    """A synthesizer whose last note rings on for 420 samples after it was cut, as the real one's does."""
+class Synthesizer:
+    """Its last note sounds for 420 samples after it was stopped, as in the real one."""
 
     def __init__(self):
         self.ringing, self.on = 0, None
@@ -34,9 +34,9 @@ class Struck:
 
 @pytest.fixture
 def player():
-    made = object.__new__(soundfonts.Player)
-    made.synth, made.font = Struck(), 0
-    return made
+    player = object.__new__(soundfonts.Player)
+    player.synth, player.font = Synthesizer(), 0
+    return player
 
 
 def test_a_note_is_the_same_whatever_was_played_before(player):

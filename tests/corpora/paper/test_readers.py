@@ -1,23 +1,25 @@
-"""Every reader on a tiny tree in the true layout, made here."""
+"""Every reader, on a few files in the layout of the download."""
 
 import io
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
-import yaml
-from paper_trees import PAPER, make_trees, picture, record, shard, sound, table, text
+from paper_trees import picture, record, shard, sound, table, text
 from PIL import Image
 
-from exmcr import config, corpora, media
+from exmcr import media
 from exmcr.common.errors import BadItem, ConfigError
-from exmcr.common.vectors import unit
-from exmcr.corpora.items import load_item as load_table_item
-from exmcr.corpora.paper import PAPER_CORPORA, load_item, modelnet40, paper_corpora
-from exmcr.evaluation.embeddings import Embeddings
-from exmcr.evaluation.tasks import tasks
+from exmcr.corpora.paper import (
+    PAPER_CORPORA,
+    load_item,
+    modelnet40,
+    paper_corpora,
+    vggss,
+    webdataset,
+)
+from exmcr.media import MODALITIES, Modality
 
 KEYS = {
     "id",
@@ -47,11 +49,11 @@ def read(name, root, split=None, items=True):
     return rows
 
 
-def pick(rows, **wanted):
-    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+def pick(rows, **values):
+    return [row for row in rows if all(row[key] == value for key, value in values.items())]
 
 
-def test_coco(tmp_path, caplog):
+def test_coco_is_read_in_official_and_karpathy_splits(tmp_path, caplog):
     images = [
         {"id": 139, "file_name": "000000000139.jpg"},
         {"id": 285, "file_name": "000000000285.jpg"},
@@ -103,7 +105,7 @@ def test_coco(tmp_path, caplog):
     ]
 
 
-def test_cc3m(tmp_path):
+def test_cc3m_is_read_without_its_header(tmp_path):
     text(
         tmp_path / "Train_GCC-training.tsv",
         'a very typical bus station\thttp://a/b.jpg\n\thttp://empty\nsierra looked "stunning"\thttp://c\n',
@@ -119,7 +121,7 @@ def test_cc3m(tmp_path):
     assert [row["caption"] for row in read("cc3m", tmp_path, "validation")] == ["author : a life"]
 
 
-def test_audioset(tmp_path):
+def test_audioset_is_read_from_files_and_tars(tmp_path):
     text(
         tmp_path / "class_labels_indices.csv",
         'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/t/dd00088,"Gush, flow"\n',
@@ -158,7 +160,7 @@ def test_audioset(tmp_path):
         read("audioset", tmp_path, "eval")
 
 
-def test_audiocaps(tmp_path):
+def test_audiocaps_is_read_with_its_captions(tmp_path):
     table(
         tmp_path / "dataset/test.csv",
         ["audiocap_id", "youtube_id", "start_time", "caption"],
@@ -175,7 +177,7 @@ def test_audiocaps(tmp_path):
     assert len(pick(rows, modality="audio")) == 2
 
 
-def test_clotho(tmp_path):
+def test_clotho_is_read_with_captions_and_licenses(tmp_path):
     header = ["file_name", *(f"caption_{k}" for k in range(1, 6))]
     table(
         tmp_path / "clotho_captions_evaluation.csv",
@@ -192,7 +194,7 @@ def test_clotho(tmp_path):
     ]["license"] == "CC0"
 
 
-def test_imagenet(tmp_path):
+def test_imagenet_is_read_with_and_without_class_names(tmp_path):
     picture(tmp_path / "ILSVRC/Data/CLS-LOC/train/n01440764/n01440764_10026.JPEG")
     picture(tmp_path / "ILSVRC/Data/CLS-LOC/train/n02/n02_1.JPEG")
     text(tmp_path / "LOC_synset_mapping.txt", "n01440764 tench, Tinca tinca\n")
@@ -201,7 +203,7 @@ def test_imagenet(tmp_path):
     assert [row["concept"] for row in read("imagenet", tmp_path, "val")] == [""]
 
 
-def test_flickrnet(tmp_path):
+def test_flickrnet_is_read_by_list_or_whole(tmp_path):
     for id in ("10000130166", "10000165454", "3"):
         sound(tmp_path / f"audio/{id}.wav")
         picture(tmp_path / f"frames/{id}.jpg")
@@ -213,7 +215,7 @@ def test_flickrnet(tmp_path):
     assert len(read("flickrnet", tmp_path, "all")) == 6
 
 
-def test_ave(tmp_path):
+def test_ave_is_read_with_the_window_of_its_first_event(tmp_path):
     text(
         tmp_path / "testSet.txt",
         "Church bell&RUhOCu3LNXM&good&2&6\nMale speech, man speaking&xyz&good&0&0\nBark&RUhOCu3LNXM&good&7&8\n",
@@ -228,10 +230,10 @@ def test_ave(tmp_path):
     for k, color in enumerate(("red", "lime", "blue")):
         picture(tmp_path / f"frames/RUhOCu3LNXM/{k:04}.png", color)
     rows = read("ave", tmp_path)
-    heard, seen = pick(rows, group="ave/RUhOCu3LNXM")
-    assert (heard["concept"], heard["start"], heard["seconds"]) == ("Church bell", 2, 4)
-    assert len(load_item(heard).samples) == 4 * 8000
-    assert load_item(seen)[0, 0].tolist() == [0, 255, 0]  # the middle frame
+    clip, frame = pick(rows, group="ave/RUhOCu3LNXM")
+    assert (clip["concept"], clip["start"], clip["seconds"]) == ("Church bell", 2, 4)
+    assert len(load_item(clip).samples) == 4 * 8000
+    assert load_item(frame)[0, 0].tolist() == [0, 255, 0]  # the middle frame
     assert pick(rows, group="ave/xyz")[0]["seconds"] is None
     assert len(read("ave", tmp_path, "all")) == 2
     text(tmp_path / "valSet.txt", "Church bell;RUhOCu3LNXM\n")
@@ -239,7 +241,7 @@ def test_ave(tmp_path):
         read("ave", tmp_path, "val")
 
 
-def test_vggss(tmp_path):
+def test_vggss_is_read_with_its_classes(tmp_path):
     text(
         tmp_path / "metadata/vggss.json",
         json.dumps(
@@ -251,7 +253,7 @@ def test_vggss(tmp_path):
     assert [row["concept"] for row in read("vggss", tmp_path)] == ["race car, auto racing"] * 2
 
 
-def test_modelnet40(tmp_path):
+def test_modelnet40_is_read_as_meshes_or_clouds(tmp_path):
     meshes, clouds = tmp_path / "meshes", tmp_path / "clouds"
     off = "OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 1 2\n3 0 1 3\n3 0 2 3\n3 1 2 3\n"
     text(meshes / "ModelNet40/night_stand/test/night_stand_0201.off", off)
@@ -270,7 +272,7 @@ def test_modelnet40(tmp_path):
     ).shape == (2, 3)
 
 
-def test_prompts():
+def test_a_class_has_64_prompts_with_its_article():
     templates = modelnet40.templates()
     assert len(templates) == 64 == len(set(templates))
     assert all(("{}" in line) != ("{a}" in line) for line in templates)
@@ -282,7 +284,7 @@ def test_prompts():
     assert "a 3D shape of a night stand." in modelnet40.prompts("night stand")
 
 
-def test_objaverse(tmp_path):
+def test_objaverse_is_read_from_folders_and_tars(tmp_path):
     (one, first), (two, second) = record(1), record(2)
     entries = [
         {"uid": "aa", "group": "000-021", "category": "fire_extinguisher"},
@@ -306,7 +308,7 @@ def test_objaverse(tmp_path):
         read("objaverse", tmp_path)
 
 
-def test_webdataset(tmp_path):
+def test_webdataset_shards_are_read(tmp_path):
     image, wave = io.BytesIO(), io.BytesIO()
     Image.new("RGB", (8, 6), "blue").save(image, "png")
     soundfile.write(wave, 0.5 * np.ones(4000), 8000, format="FLAC")
@@ -350,20 +352,20 @@ def test_webdataset(tmp_path):
 
 
 @pytest.mark.parametrize("name", PAPER_CORPORA)
-def test_an_empty_folder_says_what_is_missing(name, tmp_path):
+def test_an_empty_folder_is_an_error_that_says_what_is_missing(name, tmp_path):
     with pytest.raises(ConfigError, match="not found|no .tar|none of"):
         read(name, tmp_path)
-    if name not in ("objaverse", "webdataset"):  # theirs are names of files and folders
+    if name not in ("objaverse", "webdataset"):  # whose splits are names of files and folders
         with pytest.raises(ConfigError, match="no split 'nonsense'"):
             read(name, tmp_path, "nonsense")
 
 
-def test_unknown_corpus(tmp_path):
+def test_an_unknown_corpus_is_an_error_that_lists_the_known_ones(tmp_path):
     with pytest.raises(ConfigError, match="known: coco"):
         paper_corpora("laion", tmp_path)
 
 
-def test_nothing_on_disk_is_an_error(tmp_path):
+def test_a_corpus_without_any_listed_file_is_an_error(tmp_path):
     table(
         tmp_path / "test.csv",
         ["audiocap_id", "youtube_id", "start_time", "caption"],
@@ -374,124 +376,7 @@ def test_nothing_on_disk_is_an_error(tmp_path):
         read("audiocaps", tmp_path)
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    root = tmp_path_factory.mktemp("paper")
-    make_trees(root)
-    params = config.load(config.project_root() / "params.yaml") | {
-        "corpora": "paper",
-        "paper": PAPER,
-    }
-    text(root / "params.yaml", yaml.safe_dump(params))
-    return root, pd.read_parquet(corpora.build("paper", root))
-
-
-def test_the_item_table_of_the_paper(built):
-    root, items = built
-    counts = items.groupby(["source", "modality", "split"]).size().to_dict()
-    assert counts == {
-        ("coco", "text", "train"): 2,
-        ("cc3m", "text", "train"): 4,
-        ("imagenet", "image", "train"): 1,
-        ("audioset", "audio", "train"): 1,
-        ("objaverse", "points", "train"): 1,  # the others are held out
-        ("ave", "audio", "test"): 2,
-        ("ave", "image", "test"): 2,
-        ("audiocaps", "audio", "test"): 1,
-        ("audiocaps", "text", "test"): 2,
-        ("coco", "image", "test"): 2,
-        ("coco", "text", "test"): 5,
-        ("modelnet40", "points", "test"): 3,
-        ("modelnet40", "text", "test"): 128,
-        ("objaverse", "points", "test"): 2,
-        ("objaverse", "image", "test"): 2,
-    }
-    assert set(items[items.split == "train"].of) == {""}  # pools are unpaired
-    assert items[(items.source == "audioset")].id.tolist() == ["audioset/aaaaaaaaaaa_30"]
-    assert items.set_index("id").path["ave/bbbbbbbbbbb/audio"] == "paper/ave/audio/bbbbbbbbbbb.wav"
-    for item in items.itertuples():  # every file is found, inside data/ and elsewhere
-        load_table_item(item, root / "data")
-
-
-def test_the_benchmarks_are_asked_as_they_are_defined(built):
-    made = {task.name: task for task in tasks(built[1], "test")}
-    assert set(made) == {
-        "audio->image (ave)",
-        "image->audio (ave)",
-        "audio->text (audiocaps)",
-        "text->audio (audiocaps)",
-        "image->text (coco)",
-        "text->image (coco)",
-        "points->text (modelnet40)",
-        "points->image (objaverse)",
-        "image->points (objaverse)",
-    }
-    ave = made["audio->image (ave)"]  # both are of one class, but a clip answers its own frame only
-    assert ave.positive.sum() == 2 and all(
-        q.split("/")[1] == g.split("/")[1]
-        for q, row in zip(ave.queries.id, ave.positive)
-        for g in ave.gallery.id[row]
-    )
-    coco = made["image->text (coco)"]
-    assert coco.positive.sum(axis=1).tolist() == [2, 3] and made[
-        "text->image (coco)"
-    ].positive.shape == (5, 2)
-    named = made["points->text (modelnet40)"]
-    assert named.gallery.caption.tolist() == ["bed", "night stand"] and named.gallery.captions.map(
-        len
-    ).tolist() == [64, 64]
-    assert named.positive.tolist() == [[True, False], [True, False], [False, True]]
-    assert made["points->image (objaverse)"].positive.tolist() == [[True, False], [False, True]]
-    assert not any(task.seen.any() for task in made.values())
-
-
-def test_a_class_is_the_mean_of_its_sentences(built, tmp_path):
-    items = built[1]
-    task = next(t for t in tasks(items, "test") if t.name == "points->text (modelnet40)")
-    texts = items[(items.modality == "text") & (items.split == "test")]
-    vectors = unit(np.random.default_rng(0).normal(size=(len(texts), 8)).astype(np.float32))
-    folder = tmp_path / "banks/clip/text/test"
-    folder.mkdir(parents=True)
-    np.save(folder / "vectors.npy", vectors)
-    texts[["id"]].to_parquet(folder / "ids.parquet")
-    text(folder / "manifest.json", "{}")
-    e = Embeddings(tmp_path, config.load(config.project_root() / "params.yaml"), items)
-    found = e.vectors("clip", task.gallery)
-    expected = vectors[(texts.concept == "night stand").to_numpy()].mean(axis=0)
-    np.testing.assert_allclose(found[1], expected / np.linalg.norm(expected), atol=1e-6)
-    assert e.vectors("clip", texts[:3]).shape == (3, 8)
-
-
-def test_missing_folders_and_wrong_lines_are_named(built, tmp_path):
-    params = config.load(config.project_root() / "params.yaml") | {"corpora": "paper"}
-    text(tmp_path / "params.yaml", yaml.safe_dump(params))
-    with pytest.raises(
-        ConfigError,
-        match=f"lacks audiocaps in {tmp_path}/data/paper/audiocaps; audioset in .*delete their lines",
-    ):
-        corpora.build("paper", tmp_path)
-    for name in {entry["corpus"] for entry in params["paper"]}:
-        (tmp_path / "data/paper" / name).mkdir(parents=True)
-    with pytest.raises(ConfigError, match="paper, flickrnet test: not found: .*flickr_test.csv"):
-        corpora.build("paper", tmp_path)
-    mistakes = (
-        ({"corpus": "laion"}, "unknown corpus 'laion'"),
-        ({"keep": None}, "keep must be one of"),
-        ({"as": "dev"}, "as must be train, val or test"),
-        ({"most": 0}, "most must be"),
-        ({"mots": 1}, "unknown mots"),
-        ({"split": 1}, "split must name"),
-    )
-    for wrong, message in mistakes:
-        with pytest.raises(ConfigError, match=message):
-            config.check(params | {"paper": [PAPER[0] | wrong]})
-    with pytest.raises(ConfigError, match="a training pool is unpaired"):
-        config.check(params | {"paper": [{"corpus": "ave", "split": "train", "as": "train"}]})
-
-
-def test_vggss_boxes_are_cut_at_the_edge_and_wrong_ones_refused(tmp_path):
-    from exmcr.corpora.paper import vggss
-
+def test_boxes_of_vggss_are_clipped_to_the_frame_and_wrong_ones_refused(tmp_path):
     def boxes(bbox):
         text(tmp_path / "vggss.json", json.dumps([{"file": "a_1", "class": "bell", "bbox": bbox}]))
         return vggss.boxes(tmp_path)
@@ -509,3 +394,28 @@ def test_vggss_boxes_are_cut_at_the_edge_and_wrong_ones_refused(tmp_path):
     ):
         with pytest.raises(ConfigError, match="a_1"):
             boxes(wrong)
+
+
+def test_a_shard_with_files_of_a_registered_modality_is_read(tmp_path, monkeypatch):
+    shard(tmp_path / "0.tar", **{"a.depth": b"1 2", "a.PNG": b"", "a.txt": b"a wall"})
+    assert [row["modality"] for row in webdataset.rows(tmp_path)] == ["image", "text"]
+    entry = Modality(lambda path: path.read_text(), None, "#56B4E9", "v", (".depth",))
+    monkeypatch.setitem(MODALITIES, "depth", entry)
+    rows = list(webdataset.rows(tmp_path))
+    assert [row["modality"] for row in rows] == ["depth", "image", "text"]
+    assert load_item(rows[0]) == "1 2"
+
+
+def test_the_caption_of_a_shard_item_is_its_txt_file_else_its_json(tmp_path):
+    files = {
+        "a.json": b'{"caption": "from json"}',
+        "a.txt": b"from txt",
+        "b.json": b'{"text": "a text"}',
+        "c.json": b"[1]",
+        "d.json": b"{damaged",
+        "e.txt": b" ",
+        "folder__e.txt": b"of another item",
+    }
+    shard(tmp_path / "0.tar", **files)
+    captions = [row["caption"] for row in webdataset.rows(tmp_path)]
+    assert captions == ["from txt", "a text", "of another item"]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from exmcr.commands.options import ProjectFolder
+from exmcr.commands.options import SPLITS, ProjectFolder, check_choice
 
 
 def register(app: typer.Typer) -> None:
@@ -15,14 +15,14 @@ def register(app: typer.Typer) -> None:
 def import_bank(
     source: Annotated[Path, typer.Argument(help="Vectors (n, d): .npy, .safetensors or .pt.")],
     space: Annotated[
-        str, typer.Option(help="Name of the encoder that made them; one name for all its banks.")
+        str, typer.Option(help="Name of the encoder; the same for all banks that it made.")
     ],
     modality: Annotated[str, typer.Option(help="A registered modality: text, image, audio, ...")],
     split: Annotated[str, typer.Option(help="train (the pools), val or test.")] = "train",
     folder: Annotated[
         Path | None,
         typer.Option(
-            help="Where the bank goes (default: banks/<space>/<modality>/<split>).",
+            help="Folder of the bank (default: banks/SPACE/MODALITY/SPLIT of the project).",
             show_default=False,
         ),
     ] = None,
@@ -40,7 +40,7 @@ def import_bank(
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(help="Name of the tensor in a file of several.", show_default=False),
+        typer.Option(help="Name of the tensor, if the file holds several.", show_default=False),
     ] = None,
     fingerprint: Annotated[
         str | None,
@@ -56,15 +56,17 @@ def import_bank(
 ) -> None:
     """Make a bank of embeddings computed elsewhere.
 
-    The overlap needs the same ids in both spaces. Example:
-    `exmcr import-bank sounds.npy --space my-clap --modality audio`
-    """
-    from exmcr.banks.importing import import_bank
-    from exmcr.common.paths import project_root
+    The overlap needs the same ids in both spaces.
 
+    Example: `exmcr import-bank sounds.npy --space my-clap --modality audio`
+    """
+    from exmcr.banks import importing
+    from exmcr.project import Project
+
+    check_choice("split", split, SPLITS)
     if folder is None:
-        folder = (project or project_root()) / "banks" / space / modality / split
-    bank, changed = import_bank(
+        folder = Project(project).bank_path(space, modality, split)
+    bank, changed = importing.import_bank(
         source,
         folder,
         space,

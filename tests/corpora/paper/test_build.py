@@ -1,0 +1,182 @@
+"""The item table of the paper's corpora: unpaired pools, held-out items with partners, and tasks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from paper_trees import PAPER, make_trees, shard, text
+
+from exmcr import config, corpora
+from exmcr.common.errors import ConfigError
+from exmcr.common.paths import project_root
+from exmcr.common.vectors import unit
+from exmcr.corpora import items as item_table
+from exmcr.corpora.paper import layout, webdataset
+from exmcr.evaluation.embeddings import Embeddings
+from exmcr.evaluation.tasks import tasks
+from exmcr.media import MODALITIES, Modality
+from exmcr.project import Project
+
+
+def content():
+    return config.read(project_root() / "params.yaml") | {"corpora": "paper"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    root = tmp_path_factory.mktemp("paper")
+    make_trees(root)
+    text(root / "params.yaml", yaml.safe_dump(content() | {"paper": PAPER}))
+    return root, pd.read_parquet(corpora.build("paper", root, paper=PAPER))
+
+
+def test_the_item_table_has_unpaired_pools_and_nothing_held_out_in_them(built):
+    root, items = built
+    counts = items.groupby(["source", "modality", "split"]).size().to_dict()
+    assert counts == {
+        ("coco", "text", "train"): 2,
+        ("cc3m", "text", "train"): 4,
+        ("imagenet", "image", "train"): 1,
+        ("audioset", "audio", "train"): 1,
+        ("objaverse", "points", "train"): 1,  # the others are held out
+        ("ave", "audio", "test"): 2,
+        ("ave", "image", "test"): 2,
+        ("audiocaps", "audio", "test"): 1,
+        ("audiocaps", "text", "test"): 2,
+        ("coco", "image", "test"): 2,
+        ("coco", "text", "test"): 5,
+        ("modelnet40", "points", "test"): 3,
+        ("modelnet40", "text", "test"): 128,
+        ("objaverse", "points", "test"): 2,
+        ("objaverse", "image", "test"): 2,
+    }
+    assert set(items[items.split == "train"].of) == {""}  # pools are unpaired
+    assert items[(items.source == "audioset")].id.tolist() == ["audioset/aaaaaaaaaaa_30"]
+    assert items.set_index("id").path["ave/bbbbbbbbbbb/audio"] == "paper/ave/audio/bbbbbbbbbbb.wav"
+    for item in items.itertuples():  # every file exists, inside data/ and elsewhere
+        item_table.load_item(item, root / "data")
+
+
+def test_partners_belong_to_the_shape_else_the_sound_else_the_picture(built):
+    items = built[1].set_index("id")
+    partners = items[items.of != ""]
+    pairs = set(zip(partners.source, partners.modality, items.modality[partners.of]))
+    assert pairs == {
+        ("ave", "image", "audio"),
+        ("audiocaps", "text", "audio"),
+        ("coco", "text", "image"),
+        ("objaverse", "image", "points"),
+    }
+
+
+def test_the_benchmarks_have_the_tasks_that_they_define(built):
+    by_name = {task.name: task for task in tasks(built[1], "test")}
+    assert set(by_name) == {
+        "audio->image (ave)",
+        "image->audio (ave)",
+        "audio->text (audiocaps)",
+        "text->audio (audiocaps)",
+        "image->text (coco)",
+        "text->image (coco)",
+        "points->text (modelnet40)",
+        "points->image (objaverse)",
+        "image->points (objaverse)",
+    }
+    # Both clips are of one class, but only the frame of a clip is a right answer.
+    ave = by_name["audio->image (ave)"]
+    assert ave.positive.sum() == 2 and all(
+        q.split("/")[1] == g.split("/")[1]
+        for q, row in zip(ave.queries.id, ave.positive)
+        for g in ave.gallery.id[row]
+    )
+    coco = by_name["image->text (coco)"]
+    assert coco.positive.sum(axis=1).tolist() == [2, 3]
+    assert by_name["text->image (coco)"].positive.shape == (5, 2)
+    classes = by_name["points->text (modelnet40)"]
+    assert classes.gallery.caption.tolist() == ["bed", "night stand"]
+    assert classes.gallery.captions.map(len).tolist() == [64, 64]
+    assert classes.positive.tolist() == [[True, False], [True, False], [False, True]]
+    shapes = by_name["points->image (objaverse)"]
+    assert shapes.positive.tolist() == [[True, False], [False, True]]
+    assert not any(task.seen.any() for task in by_name.values())
+
+
+def test_the_vector_of_a_class_is_the_mean_of_its_prompts(built, tmp_path):
+    root, items = built
+    task = next(t for t in tasks(items, "test") if t.name == "points->text (modelnet40)")
+    texts = items[(items.modality == "text") & (items.split == "test")]
+    vectors = unit(np.random.default_rng(0).normal(size=(len(texts), 8)).astype(np.float32))
+    text(tmp_path / "params.yaml", (root / "params.yaml").read_text())
+    (tmp_path / "data").symlink_to(root / "data")
+    project = Project(tmp_path)
+    folder = project.bank_path("clip", "text", "test")
+    folder.mkdir(parents=True)
+    np.save(folder / "vectors.npy", vectors)
+    texts[["id"]].to_parquet(folder / "ids.parquet")
+    text(folder / "manifest.json", "{}")
+    embeddings = Embeddings(project)
+    expected = vectors[(texts.concept == "night stand").to_numpy()].mean(axis=0)
+    expected /= np.linalg.norm(expected)
+    np.testing.assert_allclose(embeddings.vectors("clip", task.gallery)[1], expected, atol=1e-6)
+    assert embeddings.vectors("clip", texts[:3]).shape == (3, 8)
+
+
+def test_missing_folders_and_files_are_named(tmp_path):
+    entries = config.check(content()).paper_entries()
+    missing = (
+        f"lacks audiocaps in {tmp_path}/data/paper/audiocaps; audioset in .*delete their lines"
+    )
+    with pytest.raises(ConfigError, match=missing):
+        corpora.build("paper", tmp_path, paper=entries)
+    with pytest.raises(ConfigError, match="lacks every corpus"):
+        corpora.build("paper", tmp_path)
+    for name in {entry["corpus"] for entry in entries}:
+        (tmp_path / "data/paper" / name).mkdir(parents=True)
+    with pytest.raises(ConfigError, match="paper, flickrnet test: not found: .*flickr_test.csv"):
+        corpora.build("paper", tmp_path, paper=entries)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"corpus": "laion"}, "paper.0.corpus: unknown corpus 'laion'"),
+        ({"keep": "smell"}, "paper.0.keep: must be one of text, image, audio, points"),
+        ({"keep": None}, "paper.0.keep: is missing; a training pool is unpaired"),
+        ({"as": "dev"}, "paper.0.as: must be 'train', 'val' or 'test'"),
+        ({"most": 0}, "paper.0.most: must be greater than 0"),
+        ({"mots": 1}, "paper.0.mots: unknown key"),
+        ({"split": 1}, "paper.0.split: must be a valid string"),
+    ],
+)
+def test_a_wrong_line_of_the_block_is_named(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        config.check_names(config.check(content() | {"paper": [PAPER[0] | wrong]}))
+
+
+def test_lines_that_overlap_are_an_error(tmp_path):
+    make_trees(tmp_path)
+    with pytest.raises(ConfigError, match="lines under `paper` in params.yaml overlap.*twice"):
+        corpora.build("paper", tmp_path, paper=[PAPER[2], PAPER[2]])
+
+
+def entry(tmp_path, **files):
+    shard(tmp_path / "data/paper/webdataset/all/0.tar", **files)
+    return {"corpus": "webdataset", "split": "all", "as": "test"}
+
+
+def test_partners_belong_to_an_item_of_a_registered_modality(tmp_path, monkeypatch):
+    modality = Modality(lambda path: path.read_text(), None, "#56B4E9", "v", (".depth",))
+    monkeypatch.setitem(MODALITIES, "depth", modality)
+    entries = [entry(tmp_path, **{"a.png": b"", "a.npy": b"", "a.depth": b"1 2"})]
+    items = pd.read_parquet(corpora.build("paper", tmp_path, paper=entries)).set_index("modality")
+    depth = items.id["depth"]
+    assert items.of.to_dict() == {"image": depth, "points": depth, "depth": ""}
+
+
+def test_an_unregistered_modality_is_an_error(tmp_path, monkeypatch):
+    row = layout.row("webdataset", "all", "a", "depth", path=tmp_path / "a.depth")
+    monkeypatch.setattr(webdataset, "rows", lambda root, split: iter([row]))
+    with pytest.raises(
+        ConfigError, match="paper, webdataset all: unknown modality 'depth'; known: text, image"
+    ):
+        corpora.build("paper", tmp_path, paper=[entry(tmp_path)])
