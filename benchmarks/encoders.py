@@ -1,16 +1,22 @@
-"""What `Space.encode` takes beside the encoder itself, from files and on a CPU, for every tower of the real spaces.
+"""The share of `Space.encode` that is not the encoder, from files and on a CPU, for every tower of
+the real spaces.
 
-    python benchmarks/encoders.py                three parts, recorded in results.csv and RESULTS.md (about 4 minutes)
-    python benchmarks/encoders.py --only clip    or ulip2 or clap
-    python benchmarks/encoders.py --quick        fewer items, printed only
+    python benchmarks/encoders.py              three parts (about 4 minutes), recorded in
+                                               results.csv and RESULTS.md
+    python benchmarks/encoders.py --only clip  or ulip2 or clap
+    python benchmarks/encoders.py --quick      fewer items, printed only
 
-Networks have random weights, saved and loaded in the true formats. Both yardsticks take items one after the other, and call the
-library's own network as it is, without exmcr.layers:
-  loop            what one writes without this project: open a file, the library's own preprocessing, the encoder, next file
-  encoder alone   on prepared tensors, one by one or 16 at a time, whichever is faster: the limit if loading were free
+Networks have random weights, saved and loaded in the published formats. Both baselines call the
+network of the original library as it is, without exmcr.kernels.layers:
+
+loop           what one writes without this project: for one file after the other, open it, run the
+               preprocessing of the library and the encoder
+encoder alone  on prepared tensors, one by one or 16 at a time, whichever is faster: the limit if
+               loading took no time
 """
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +24,15 @@ import random_encoders
 import record
 import soundfile
 import torch
-from aggregate import row, seconds
 from PIL import Image
+from timing import row, seconds
 
 from exmcr.spaces import load_space
 
 
 def make_items(modality: str, n: int, folder: Path) -> list:
-    """Photograph-sized JPEGs (640 x 480), ten-second sounds at 48 kHz, clouds of 10,000 points, captions."""
+    """Photograph-sized JPEGs (640 x 480), ten-second sounds at 48 kHz, clouds of 10,000 points,
+    captions."""
     rng = np.random.default_rng(0)
     if modality == "text":
         return [f"a photograph, number {k}, of a dog that barks at the rain" for k in range(n)]
@@ -45,7 +52,8 @@ def make_items(modality: str, n: int, folder: Path) -> list:
 
 
 def bare(space, modality: str):
-    """(prepare one item -> tensors of a batch of one, encoder of such tensors), without any code of `Space`."""
+    """(prepare, encode) of a tower without any code of `Space`: one item -> tensors of a batch of
+    one, and the encoder of such tensors."""
     if space.name == "clip":
         model = space.model
         if modality == "image":
@@ -74,15 +82,9 @@ def bare(space, modality: str):
         samples = laion.int16_to_float32(
             laion.float32_to_int16(soundfile.read(path, dtype="float32")[0])
         )
-        found = laion.get_audio_features(
-            {},
-            torch.from_numpy(samples),
-            480_000,
-            "fusion",
-            "repeatpad",
-            space._config["audio_cfg"],
-        )
-        return found["mel_fusion"][None], found["longer"][None], found["waveform"][None]
+        sound, config = torch.from_numpy(samples), space._config["audio_cfg"]
+        features = laion.get_audio_features({}, sound, 480_000, "fusion", "repeatpad", config)
+        return tuple(features[name][None] for name in ("mel_fusion", "longer", "waveform"))
 
     return mel, lambda mels, longer, waves: net.get_audio_embedding(
         [
@@ -93,70 +95,63 @@ def bare(space, modality: str):
 
 
 def measure(space, quick: bool, folder: str) -> list[dict]:
-    """Items per second of every tower of a space, against both yardsticks."""
+    """Items per second of every tower of a space, against both baselines."""
     rows = []
     for modality in space.modalities:
         items = make_items(modality, 4 if quick else 16, Path(folder))
-        prepare, encode = bare(space, modality)
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of laion_clap's deprecated arguments
-            prepared = [prepare(item) for item in items]
-            batches = [
-                [torch.cat(column) for column in zip(*prepared[k : k + 16])]
-                for k in range(0, len(items), 16)
-            ]
-            runs = {
-                "ours": lambda: space.encode(modality, items),
-                "loop": lambda: [encode(*prepare(item)) for item in items],
-                "one by one": lambda: [encode(*item) for item in prepared],
-                "batches": lambda: [encode(*batch) for batch in batches],
-            }
-            # The fastest of several runs, since other work only ever slows one down; in turn, so that a slow minute falls on all.
-            took = [
+            runs = towers(space, modality, items)
+            # The fastest of several runs, since other work only slows a run down; in alternation,
+            # so that a slow minute affects all.
+            times = [
                 {name: seconds(run) for name, run in runs.items()} for _ in range(1 if quick else 4)
             ]
-        best = {name: min(one[name] for one in took) for name in runs}
-        yardsticks = {
+        best = {name: min(took[name] for took in times) for name in runs}
+        baselines = {
             "the loop": best["loop"],
             "the encoder alone, nothing loaded": min(best["one by one"], best["batches"]),
         }
-        for name, bare_seconds in yardsticks.items():
-            rows.append(
-                row(
-                    f"{modality}, Space.encode against {name} (claim: 0.95)",
-                    len(items) / best["ours"],
-                    "items/s",
-                    len(items) / bare_seconds,
-                    bare_seconds / best["ours"],
-                )
-            )
+        for name, took in baselines.items():
+            claim = f"{modality}, Space.encode against {name} (claim: 0.95)"
+            ours = len(items) / best["ours"]
+            rows.append(row(claim, ours, "items/s", len(items) / took, took / best["ours"]))
     return rows
+
+
+def towers(space, modality: str, items: list) -> dict[str, Callable]:
+    """Four ways to encode `items`."""
+    prepare, encode = bare(space, modality)
+    prepared = [prepare(item) for item in items]
+    batches = [
+        [torch.cat(column) for column in zip(*prepared[k : k + 16])]
+        for k in range(0, len(items), 16)
+    ]
+    return {
+        "ours": lambda: space.encode(modality, items),
+        "loop": lambda: [encode(*prepare(item)) for item in items],
+        "one by one": lambda: [encode(*item) for item in prepared],
+        "batches": lambda: [encode(*batch) for batch in batches],
+    }
 
 
 def clip(quick, folder):
     """CLIP ViT-B/32 of open_clip, 16 items each: photographs of 640 x 480 pixels, and captions."""
-    return measure(
-        load_space("clip", checkpoint=random_encoders.clip(Path(folder)), device="cpu"),
-        quick,
-        folder,
-    )
+    weights = random_encoders.clip(Path(folder))
+    return measure(load_space("clip", checkpoint=weights, device="cpu"), quick, folder)
 
 
 def ulip2(quick, folder):
-    """ULIP-2, 16 items each: clouds of 10,000 points, photographs of 640 x 480 pixels, and captions."""
-    return measure(
-        load_space("ulip2", checkpoint=random_encoders.ulip(Path(folder)), device="cpu"),
-        quick,
-        folder,
-    )
+    """ULIP-2, 16 items each: clouds of 10,000 points, photographs of 640 x 480 pixels, captions."""
+    weights = random_encoders.ulip(Path(folder))
+    return measure(load_space("ulip2", checkpoint=weights, device="cpu"), quick, folder)
 
 
 def clap(quick, folder):
     """LAION-CLAP with fusion, 16 items each: sounds of 10 s at 48 kHz, and captions."""
     weights, tokenizer = random_encoders.clap(Path(folder)), random_encoders.tokenizer(Path(folder))
-    return measure(
-        load_space("clap", checkpoint=weights, tokenizer=tokenizer, device="cpu"), quick, folder
-    )
+    space = load_space("clap", checkpoint=weights, tokenizer=tokenizer, device="cpu")
+    return measure(space, quick, folder)
 
 
 PARTS = {"clip": clip, "ulip2": ulip2, "clap": clap}

@@ -1,6 +1,8 @@
-"""The real encoders at their true size with random weights, in the files and formats in which the true ones are published.
+"""The real encoders at full size with random weights, in the published files and formats.
 
-Each function writes into a folder, which then can serve as a weights folder, and returns what it wrote. For tests and benchmarks."""
+Each function writes into a folder, which can then serve as a weights folder, and returns the path
+that it wrote. For tests and benchmarks.
+"""
 
 import argparse
 import json
@@ -23,7 +25,8 @@ def clip(folder: Path) -> Path:
 
 
 def clap(folder: Path) -> Path:
-    """With the constant that old transformers stored, and what training left beside the tensors."""
+    """With the buffer that old versions of transformers stored, and the values that training left
+    beside the tensors."""
     from exmcr.spaces import clap
 
     torch.manual_seed(0)
@@ -65,7 +68,7 @@ def ulip(folder: Path) -> Path:
 
 
 def tokenizer(folder: Path) -> Path:
-    """CLAP's: a byte-level BPE without merges, filled up to RoBERTa's 50265 entries."""
+    """That of CLAP: a byte-level BPE without merges, padded to the 50265 entries of RoBERTa."""
     folder = folder / "roberta-base"
     folder.mkdir()
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]

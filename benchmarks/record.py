@@ -1,5 +1,5 @@
-"""The command line that benchmarks share, and where their numbers go: rows of results.csv and sections of RESULTS.md.
-A rerun replaces its own."""
+"""The command line of the benchmarks, and the record of their numbers: rows of results.csv and
+sections of RESULTS.md. A rerun replaces its own rows and sections."""
 
 import argparse
 import csv
@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from exmcr.common.files import atomic_write, write_text
+
 HERE = Path(__file__).parent
 FIGURES = {"growth": HERE / "growth.png"}  # of the parts that draw
 COLUMNS = ["claim", "value", "unit", "baseline", "ratio"]
@@ -21,20 +23,13 @@ COLUMNS = ["claim", "value", "unit", "baseline", "ratio"]
 
 def machine() -> str:
     """Device, threads and library, in one line."""
-    cpu = (
-        next(
-            (
-                line.split(":")[1].strip()
-                for line in open("/proc/cpuinfo")
-                if line.startswith("model name")
-            ),
-            platform.machine(),
-        )
-        if os.path.exists("/proc/cpuinfo")
-        else platform.processor()
-    )
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    cpu = models[0] if models else platform.processor() or platform.machine()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    return f"{cpu}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {gpu}, torch {torch.__version__}"
+    cores, threads = os.cpu_count(), torch.get_num_threads()
+    return f"{cpu}, {cores} cores, {threads} threads, {gpu}, torch {torch.__version__}"
 
 
 def commit() -> str:
@@ -55,7 +50,7 @@ def table(rows: list[dict]) -> str:
 
 
 def write(section: str, rows: list[dict], text: str = "") -> None:
-    """Replace the rows whose claim starts with '<section>: ' and the section of that name."""
+    """Replace the rows whose claim starts with '<section>: ', and the section of that name."""
     path = HERE / "results.csv"
     kept = []
     if path.exists():
@@ -63,7 +58,7 @@ def write(section: str, rows: list[dict], text: str = "") -> None:
             kept = [
                 row for row in csv.DictReader(file) if not row["claim"].startswith(f"{section}: ")
             ]
-    with path.open("w", newline="") as file:
+    with atomic_write(path) as draft, draft.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(kept + rows)
@@ -74,25 +69,29 @@ def write(section: str, rows: list[dict], text: str = "") -> None:
         if path.exists()
         else "# Benchmarks\n\nWritten by `make bench`; do not edit.\n"
     )
-    body = f"## {section}\n\n{datetime.date.today()}, commit {commit()}, {machine()}\n\n{table(rows)}\n\n{text.strip()}\n"
+    made = f"{datetime.date.today()}, commit {commit()}, {machine()}"
+    body = f"## {section}\n\n{made}\n\n{table(rows)}\n\n{text.strip()}\n"
     pattern = re.compile(rf"^## {re.escape(section)}\n.*?(?=^## |\Z)", re.M | re.S)
     page = (
         pattern.sub(lambda _: body + "\n", page)
         if pattern.search(page)
         else page.rstrip() + "\n\n" + body
     )
-    path.write_text(page.rstrip() + "\n")
+    write_text(path, page.rstrip() + "\n")
 
 
 def run(
     section: str, doc: str, parts: dict[str, Callable], measure: Callable | None = None
 ) -> None:
-    """Run the parts that the command line names, and record each when it is done, as section '<section> <part>'.
+    """Run the chosen parts, and record each when it is done, as section '<section> <part>'.
 
-    doc: docstring of the script. parts: {name: part(quick, folder) -> rows}; the first line of a part's docstring is the question
-    that it answers, folder is a temporary one that all parts share, and a part that draws saves FIGURES[name].
-    measure: measure(bank, rows, queries), which a part runs as `--measure bank rows queries` in a process of its own."""
-    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
+    doc      docstring of the script
+    parts    {name: part(quick, folder) -> rows}. The docstring of a part says what it measures;
+             folder is temporary and shared by all parts; a part that draws saves FIGURES[name]
+    measure  measure(bank, rows, queries), which a part runs in its own process as
+             `--measure bank rows queries`
+    """
+    parser = argparse.ArgumentParser(description=" ".join(doc.split("\n\n")[0].split()))
     parser.add_argument("--quick", action="store_true", help="smaller sizes, nothing recorded")
     parser.add_argument(
         "--only",
@@ -112,15 +111,15 @@ def run(
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         for name in options.only:
-            question, load = parts[name].__doc__.splitlines()[0], os.getloadavg()[0]
-            print(f"{name}: {question} (load {load:.1f})", flush=True)
+            about, load = " ".join((parts[name].__doc__ or "").split()), os.getloadavg()[0]
+            print(f"{name}: {about} (load {load:.1f})", flush=True)
             rows = parts[name](options.quick, folder)
-            if rows and not options.quick:
-                note = f"{question} Load average {load:.1f} before and {os.getloadavg()[0]:.1f} after, this benchmark included."
-                if name in FIGURES:
-                    note += f"\n\n![{question}]({FIGURES[name].name})"
-                write(
-                    f"{section} {name}",
-                    [found | {"claim": f"{section} {name}: {found['claim']}"} for found in rows],
-                    note,
-                )
+            if not rows or options.quick:
+                continue
+            for one in rows:
+                one["claim"] = f"{section} {name}: {one['claim']}"
+            after = f"{os.getloadavg()[0]:.1f} after, this benchmark included"
+            note = f"{about} Load average {load:.1f} before and {after}."
+            if name in FIGURES:
+                note += f"\n\n![{about}]({FIGURES[name].name})"
+            write(f"{section} {name}", rows, note)

@@ -1,25 +1,25 @@
-"""How fast the projectors train, against the loop that one writes first.
+"""Training speed of the projectors, against the loop that one writes first (benchmarks/eager.py).
 
-    python benchmarks/train.py                 both parts, recorded in results.csv and RESULTS.md (about 7 minutes without a GPU)
-    python benchmarks/train.py --only cpu      or gpu
-    python benchmarks/train.py --quick         fewer rounds, printed only
-
-That loop is benchmarks/eager.py."""
+python benchmarks/train.py             both parts (about 7 minutes without a GPU), recorded in
+                                       results.csv and RESULTS.md
+python benchmarks/train.py --only cpu  or gpu
+python benchmarks/train.py --quick     fewer rounds, printed only
+"""
 
 import copy
 import statistics
-import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import eager
 import record
 import torch
-from aggregate import row, unit_rows
+from timing import row, seconds, unit_rows
 
 from exmcr.kernels.layers import TrainingLayers, product
-from exmcr.pairing import pairs
-from exmcr.training import loop as training
+from exmcr.pairing.pools import PARTS as QUADRUPLE
+from exmcr.training import loop
+from exmcr.training.objectives import exmcr_loss
 from exmcr.training.projectors import Projector
 
 MINI = {
@@ -36,42 +36,43 @@ PAPER = MINI | {"batch": 4096, "lambda": 0.1}
 PAPER_POOL, PAPER_EPOCHS = 5_500_000, 24
 
 
-def timed(loop, pool, settings, steps):
-    """Milliseconds per step: a run of this many steps less a run of a tenth, so that starting up is not counted."""
+def timed(train, pool, settings, steps):
+    """Milliseconds per step: a run of this many steps minus a run of a tenth, so that the start is
+    not counted."""
+    few = steps // 10
     took = []
-    for count in (steps // 10, steps):
+    for count in (few, steps):
         torch.manual_seed(0)
-        projector = Projector()
-        if pool["x_leaf"].device.type == "cuda":
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        loop(projector, pool, settings | {"steps": count}, 0)
-        if pool["x_leaf"].device.type == "cuda":
-            torch.cuda.synchronize()
-        took.append(time.perf_counter() - start)
-    return (took[1] - took[0]) / (steps - steps // 10) * 1e3
+        took.append(seconds(train, Projector(), pool, settings | {"steps": count}, 0))
+    return (took[1] - took[0]) / (steps - few) * 1e3
 
 
 def ours(projector, pool, settings, seed):
-    return training.train(
-        projector, pool, settings, seed, progress=False, device=pool["x_leaf"].device
-    )
+    device = pool["x_leaf"].device
+    return loop.train(projector, pool, settings, seed, progress=False, device=device)
 
 
 def mini_pool():
-    return {part: unit_rows(10_240, number) for number, part in enumerate(pairs.PARTS)}
+    return {part: unit_rows(10_240, number) for number, part in enumerate(QUADRUPLE)}
 
 
-def mini(loop, steps):
-    """Milliseconds per step of the mini profile on the CPU, after as many steps that only warm up: a process that touches its
-    memory for the first time can be slow for seconds."""
+def mini(train, steps):
+    """Milliseconds per step of the mini profile on the CPU, after as many steps that only warm up:
+    a process that touches its memory for the first time can be slow for seconds."""
     pool = mini_pool()
-    timed(loop, pool, MINI, steps)
-    return timed(loop, pool, MINI, steps)
+    timed(train, pool, MINI, steps)
+    return timed(train, pool, MINI, steps)
+
+
+def in_new_process(train, steps):
+    """`mini` in its own process: our loop changes how memory is freed, which would also speed up
+    the eager loop."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(mini, train, steps).result()
 
 
 def shapes(batch):
-    """(rows, inner, columns) of every product of a step of the mini profile, forward and backward."""
+    """(rows, inner dimension, columns) of every product of a step, forward and backward."""
     both = 2 * batch
     linear = [(both, 512, 1024), (both, 1024, 512)] * 2
     back = [
@@ -79,7 +80,6 @@ def shapes(batch):
         for rows, into, out in linear
         for m, k, n in ((rows, out, into), (out, rows, into))
     ]
-    back[0] = (batch, 1024, 512)  # the overlap half of what f_m reads is given
     return [
         (batch, 512, 512),
         (512, batch, 512),
@@ -91,33 +91,22 @@ def shapes(batch):
 
 
 def cpu(quick, folder):
-    """Steps of the mini profile (512-d, batch 512) on the CPU, beside the eager loop and beside the products of a step alone."""
+    """Steps of the mini profile (512-d, batch 512) on the CPU, beside the eager loop and beside the
+    products of a step alone."""
     steps, rounds = (20, 2) if quick else (80, 9)
-    operands = [(torch.randn(m, k), torch.randn(n, k)) for m, k, n in shapes(MINI["batch"])]
-    flop = sum(2 * m * k * n for m, k, n in shapes(MINI["batch"]))
-
-    def alone(call):
-        start = time.perf_counter()
-        for left, right in operands * 5:
-            call(left, right)
-        return (time.perf_counter() - start) / 5 * 1e3
-
-    alone(product)
-    floors = [(alone(product), alone(lambda a, b: a @ b.T)) for _ in range(rounds)]
-    # A process for each run, since ours changes how memory is freed, of which the eager loop would profit too.
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as fresh:
-        apart = lambda loop: fresh.submit(mini, loop, steps).result()  # noqa: E731
-        found = [(apart(eager.train), apart(ours)) for _ in range(rounds)]
-    plain, fast, floor, floor_mm = (
-        statistics.median(column) for column in (*zip(*found), *zip(*floors))
-    )
-    ratios, share = [p / f for p, f in found], floor / fast
-    rows = [
+    floors = products_alone(rounds)
+    times = [
+        (in_new_process(eager.train, steps), in_new_process(ours, steps)) for _ in range(rounds)
+    ]
+    slow, fast, floor, floor_mm = map(statistics.median, (*zip(*times), *zip(*floors)))
+    ratios = [slow / fast for slow, fast in times]
+    giga = sum(2 * m * k * n for m, k, n in shapes(MINI["batch"])) / 1e9
+    return [
         row(
             "mini profile, steps per second against the eager loop (claim: 2 times)",
             1e3 / fast,
             "steps/s",
-            1e3 / plain,
+            1e3 / slow,
             statistics.median(ratios),
         ),
         row(
@@ -128,11 +117,11 @@ def cpu(quick, folder):
             min(ratios) / max(ratios),
         ),
         row(
-            f"mini profile, ms per step against its {flop / 1e9:.1f} GFLOP of products alone by oneDNN",
+            f"mini profile, ms per step against its {giga:.1f} GFLOP of products alone by oneDNN",
             fast,
             "ms",
             floor,
-            share,
+            floor / fast,
         ),
         row(
             "mini profile, products of a step alone, oneDNN against torch.mm",
@@ -141,81 +130,75 @@ def cpu(quick, folder):
             floor_mm,
             floor_mm / floor,
         ),
+        same_losses(),
     ]
 
-    # The same losses: at every step of a run of ours, what the eager objective says of the same weights and the same batch.
+
+def products_alone(rounds):
+    """(oneDNN, torch.mm) milliseconds of the products of a step, once per round."""
+    operands = [(torch.randn(m, k), torch.randn(n, k)) for m, k, n in shapes(MINI["batch"])]
+
+    def alone(call):
+        return seconds(lambda: [call(*pair) for pair in operands * 5]) / 5 * 1e3
+
+    alone(product)
+    return [(alone(product), alone(lambda a, b: a @ b.T)) for _ in range(rounds)]
+
+
+def same_losses():
+    """Largest difference from the plain objective over the steps of a run, each with the same
+    weights and batch."""
     seen = []
 
     def watched(projector, batch, settings):
         seen.append((copy.deepcopy(projector), batch))
-        return training.ex_mcr_loss(projector, batch, settings)
+        return exmcr_loss(projector, batch, settings)
 
-    training.train(
-        Projector(),
-        mini_pool(),
-        MINI | {"steps": 20},
-        0,
-        loss=watched,
-        progress=False,
-        device=torch.device("cpu"),
-    )
+    pool, settings, cpu = mini_pool(), MINI | {"steps": 20}, torch.device("cpu")
+    loop.train(Projector(), pool, settings, 0, loss=watched, progress=False, device=cpu)
     worst = 0.0
     for projector, batch in seen:
         with torch.no_grad():
             theirs = eager.loss(copy.deepcopy(projector), batch, MINI)["total"]
             with TrainingLayers():
-                worst = max(
-                    worst,
-                    abs(float(theirs - training.ex_mcr_loss(projector, batch, MINI)["total"])),
-                )
-    return rows + [
-        row(
-            "mini profile, largest difference of a loss from the eager objective at the same weights and batch (claim: 1e-5)",
-            worst,
-            "",
-            1e-5,
-            worst / 1e-5,
-        )
-    ]
+                ours = exmcr_loss(projector, batch, MINI)["total"]
+        worst = max(worst, abs(float(theirs - ours)))
+    what = "largest difference of a loss from the eager objective at the same weights and batch"
+    return row(f"mini profile, {what} (claim: 1e-5)", worst, "", 1e-5, worst / 1e-5)
 
 
 def gpu(quick, folder):
-    """One projector at the paper's scale: 5.5 million quadruples, batch 4096, 24 epochs; and the mini batch, where launches rule."""
+    """One projector at the paper's scale: 5.5 million quadruples, batch 4096, 24 epochs; and the
+    mini batch, where launches dominate."""
     if not torch.cuda.is_available():
         print("  no GPU: skipped")
         return []
-    rows = []
+    rows, steps, rounds = [], *((100, 1) if quick else (400, 3))
     for name, settings, n in (
         ("mini profile", MINI, 20_000),
         ("paper scale", PAPER, PAPER_POOL // (10 if quick else 1)),
     ):
-        pool = {part: unit_rows(n, number, "cuda") for number, part in enumerate(pairs.PARTS)}
-        steps, rounds = (100, 1) if quick else (400, 3)
-        found = [
+        pool = {part: unit_rows(n, number, "cuda") for number, part in enumerate(QUADRUPLE)}
+        times = [
             (timed(eager.train, pool, settings, steps // 2), timed(ours, pool, settings, steps))
             for _ in range(rounds)
         ]
-        plain, fast = (statistics.median(column) for column in zip(*found))
+        slow, fast = map(statistics.median, zip(*times))
+        profile = f"{name} (batch {settings['batch']})"
         rows.append(
             row(
-                f"{name} (batch {settings['batch']}) on the GPU, steps per second against the eager loop (claim: 5 times)",
+                f"{profile} on the GPU, steps per second against the eager loop (claim: 5 times)",
                 1e3 / fast,
                 "steps/s",
-                1e3 / plain,
-                statistics.median(p / f for p, f in found),
+                1e3 / slow,
+                statistics.median(slow / fast for slow, fast in times),
             )
         )
         if settings is PAPER:
             total = PAPER_POOL // PAPER["batch"] * PAPER_EPOCHS
-            rows.append(
-                row(
-                    f"one projector at paper scale, {total} steps at the measured rate (claim: under 300 s)",
-                    total * fast / 1e3,
-                    "s",
-                    total * plain / 1e3,
-                    plain / fast,
-                )
-            )
+            what = f"one projector at paper scale, {total} steps at the measured rate"
+            spent = total * fast / 1e3, "s", total * slow / 1e3, slow / fast
+            rows.append(row(f"{what} (claim: under 300 s)", *spent))
         del pool
         torch.cuda.empty_cache()
     return rows

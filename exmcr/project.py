@@ -92,14 +92,23 @@ class Project:
             )
         return pd.read_parquet(self.items_path)
 
+    @property
+    def modalities(self) -> list[str]:
+        """The modalities of the run: those of the base, then those that leaves add."""
+        from exmcr.spaces import space_class
+
+        of_base = space_class(self.params.base_space).modalities
+        return list(dict.fromkeys([*of_base, *(leaf.modality for leaf in self.leaves)]))
+
     @cached_property
     def usable_items(self) -> pd.DataFrame:
-        """The items that no space of the project skipped as damaged."""
+        """The items of the modalities of the run that no space skipped as damaged."""
         skipped = set()
         for name in self.spaces:
             for manifest in (self.banks / name).glob("*/*/manifest.json"):
                 skipped |= {x["id"] for x in json.loads(manifest.read_text()).get("skipped", [])}
-        return self.items[~self.items.id.isin(skipped)]
+        items = self.items[self.items.modality.isin(self.modalities)]
+        return items[~items.id.isin(skipped)]
 
     def load_item(self, item):
         """Load the raw item of one row of the item table. Raises BadItem."""

@@ -90,7 +90,7 @@ def main() -> None:
 
     from exmcr.experiments.compare import compare
 
-    table, ranking = compare(opened, ["overlap-mean", "exmcr-sharp", "hop"])
+    table, ranking, _ = compare(opened, ["overlap-mean", "exmcr-sharp", "hop"])
     assert {"overlap-mean", "exmcr-sharp"} <= set(table.method)
     assert "overlap-mean" in set(ranking.method)
     print("ok method")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy_spaces
 import torch
+import toy_spaces
 import yaml
 from paper_trees import PAPER, make_trees
 from safetensors.torch import save_file
@@ -148,7 +148,7 @@ def test_wrong_weights_keep_the_shards_that_are_there(project, monkeypatch):
     [
         (
             None,
-            "no weights 'openai' of ViT-B-32-quickgelu: neither .*ViT-B-32-openai.safetensors nor the model hub.*put that file there",
+            "no weights 'openai' of ViT-B-32-quickgelu: no file .*ViT-B-32-openai.safetensors, and the model hub failed.*put the file there",
         ),
         (
             b"\x10\x00\x00\x00\x00\x00\x00\x00{",

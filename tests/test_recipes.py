@@ -79,7 +79,7 @@ def test_the_copy_passes_the_linter(copy):
     config = ROOT / "pyproject.toml"
     files = sorted({str(copy / block[1]) for blocks in recipes().values() for block in blocks})
     done = subprocess.run(
-        ["ruff", "check", "--config", str(config), "--select", "E,F", *files],
+        [sys.executable, "-m", "ruff", "check", "--config", str(config), "--select", "E,F", *files],
         capture_output=True,
         text=True,
     )

@@ -20,7 +20,14 @@ from exmcr.evaluation.ranking import ranks_of_positives, ranks_of_vectors
 from exmcr.evaluation.tasks import Task, emergent, tasks
 from exmcr.kernels.search import topk
 from exmcr.methods.maps import Maps, NotApplicable, identity
-from exmcr.methods.registry import Similarity, after_of, method_named, seeds_of, settings_of
+from exmcr.methods.registry import (
+    Similarity,
+    after_of,
+    check_settings,
+    method_named,
+    seeds_of,
+    settings_of,
+)
 from exmcr.spaces import space_class
 
 if TYPE_CHECKING:
@@ -61,8 +68,10 @@ class Bench:
     ):
         """split: "val" or "test"; trained: {("exmcr", seed): maps}, used instead of a new fit.
 
-        Raises ConfigError if no task with the modality of a leaf has data on the split.
+        Raises ConfigError for a method or setting under `compare` that does not exist, and if no
+        task with the modality of a leaf has data on the split.
         """
+        check_settings(project.params)
         self.project, self.params = project, project.params
         self.embeddings = Embeddings(project)
         self.pools = {leaf.name: project.pools(leaf) for leaf in project.leaves}
@@ -106,7 +115,7 @@ class Bench:
         """Fit a method on every leaf that it can serve; prints why it cannot serve a leaf.
 
         Methods that differ only in their post-processor share one fit. params: used instead of
-        those of the project. Raises ConfigError for an unknown method or setting.
+        those of the project. Raises ConfigError for an unknown method.
         """
         if params is None and (name, seed) in self.trained:
             return self.trained[name, seed]

@@ -1,7 +1,7 @@
-"""Counterfactual recognition: does a sound belong to a picture? A task of C-MCR
-(arXiv:2305.14381), there for audio and images.
+"""Counterfactual recognition: does a sound belong to an image? A task of C-MCR
+(arXiv:2305.14381).
 
-Every picture occurs twice: with a sound of what it shows, and with one of something that it does
+Every image occurs twice: with a sound of what it shows, and with one of something that it does
 not show. All pairs are ranked by one score, which gives
 
 ap      average precision: mean over the matching pairs of (matching pairs up to and including it) /
@@ -9,7 +9,7 @@ ap      average precision: mean over the matching pairs of (matching pairs up to
 max_f1  the best F1 over all thresholds; 2/3 if every pair is accepted
 
 Ties count against the method: a mismatched pair with the same score ranks first. The score of a
-pair is the cosine of sound and picture; for a composition, the largest over its regions.
+pair is the cosine of sound and image; for a composition, the largest over its regions.
 """
 
 import numpy as np
@@ -47,10 +47,10 @@ def chance(n: int) -> dict[str, float]:
 def score(
     matched: np.ndarray, mismatched: np.ndarray, seed: int = 0
 ) -> dict[str, tuple[float, float, float]]:
-    """Score n pictures with a right and with a wrong sound each -> {metric: (value, low, high)}.
+    """Score n images with a right and with a wrong sound each -> {metric: (value, low, high)}.
 
-    matched, mismatched: scores, (n,) each. low, high: 95 % bootstrap interval over pictures; both
-    pairs of a picture are resampled together. Raises ValueError for NaN, unequal lengths, or n = 0.
+    matched, mismatched: scores, (n,) each. low, high: 95 % bootstrap interval over images; both
+    pairs of an image are resampled together. Raises ValueError for NaN, unequal lengths, or n = 0.
     """
     n = len(matched)
     if n != len(mismatched) or n == 0 or np.isnan(matched).any() or np.isnan(mismatched).any():

@@ -63,13 +63,10 @@ def expected_precision(right: np.ndarray, n: int) -> np.ndarray:
 
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        recall_at(1),
-        recall_at(5),
-        recall_at(10),
-        Metric("map", "mAP", average_precision, expected_precision),
-    )
+    "r1": recall_at(1),
+    "r5": recall_at(5),
+    "r10": recall_at(10),
+    "map": Metric("map", "mAP", average_precision, expected_precision),
 }
 
 

@@ -73,7 +73,8 @@ def ablate(project: "Project", factor: str, progress: bool = True) -> pd.DataFra
     if factor != DEFAULT and factor not in params.ablate.factors():
         known = ", ".join(params.ablate.factors()) or "none"
         raise ConfigError(
-            f"ablate: unknown factor '{factor}'; params.yaml lists {known}, besides '{DEFAULT}'"
+            f"unknown factor '{factor}'; params.yaml lists {known} under ablate, besides "
+            f"'{DEFAULT}'"
         )
     embeddings = Embeddings(project)
     runs = {leaf.name: _runs(params, leaf.name, factor) for leaf in project.leaves}

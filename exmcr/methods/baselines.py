@@ -3,7 +3,7 @@
 import numpy as np
 
 from exmcr.common.vectors import unit
-from exmcr.methods.maps import Maps, NotApplicable, identity
+from exmcr.methods.maps import Maps, Method, NotApplicable, identity
 from exmcr.pairing.aggregation import aggregate
 from exmcr.pairing.pools import Pools
 
@@ -48,3 +48,11 @@ def hop(pools: Pools, seed: int = 0, *, tau: float = 0.01) -> Maps:
     that it resembles in the leaf. It has no parameters but the temperature.
     """
     return Maps(leaf=lambda x: aggregate(x, pools.o_leaf, [pools.o_base], tau)[0])
+
+
+METHODS = {
+    "direct": Method(direct),
+    "lstsq": Method(lstsq),
+    "procrustes": Method(procrustes, "Schönemann 1966"),
+    "hop": Method(hop),
+}

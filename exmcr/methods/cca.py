@@ -9,7 +9,7 @@ import numpy as np
 
 from exmcr.common.errors import ConfigError
 from exmcr.common.vectors import unit
-from exmcr.methods.maps import Maps
+from exmcr.methods.maps import Maps, Method
 from exmcr.pairing.pools import Pools
 
 
@@ -62,3 +62,6 @@ def _whitening(centered: np.ndarray, shrink: float) -> np.ndarray:
     values, vectors = np.linalg.eigh(covariance + shrink * np.trace(covariance) / d * np.eye(d))
     floor = values[-1] * 1e-10  # a direction without variance has no correlation either
     return vectors * np.where(values > floor, np.maximum(values, floor) ** -0.5, 0) @ vectors.T
+
+
+METHODS = {"cca": Method(cca, "arXiv:2503.05283")}

@@ -8,7 +8,7 @@ those of the authors' files (exmcr.training.cmcr_heads).
 import torch
 
 from exmcr.common.errors import ConfigError
-from exmcr.methods.maps import Maps
+from exmcr.methods.maps import Maps, Method
 from exmcr.methods.networks import on_arrays
 from exmcr.pairing import pairs
 from exmcr.pairing.pools import Pools
@@ -88,3 +88,11 @@ def fit(
     train(model, pool, settings, seed, loss=cmcr_loss, progress=progress)
     model.cpu().eval()
     return Maps(leaf=on_arrays(model.leaf), base=on_arrays(model.base))
+
+
+def cmcr_settings(params, leaf: str) -> dict:
+    """The form of C-MCR for the modality that this leaf shares with the base."""
+    return {"form": FORM_BY_OVERLAP.get(params.leaf(leaf).overlap, FORMS[0])}
+
+
+METHODS = {"cmcr": Method(fit, "arXiv:2305.14381", seeded=True, settings=cmcr_settings)}

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from functools import partial
 
 from exmcr.common.errors import ConfigError
-from exmcr.methods.maps import Maps
+from exmcr.methods.maps import Maps, Method
 from exmcr.methods.networks import on_arrays, pseudo_pairs
 from exmcr.pairing.pools import Pools
 from exmcr.training.fit import fit_projector
-from exmcr.training.losses import loss_named
+from exmcr.training.losses import LOSSES, Loss, loss_named
 from exmcr.training.projectors import Projector
 
 
@@ -48,3 +48,22 @@ def fit(
     pool = pseudo_pairs(pools, pair["centers"], pair["tau1"])
     projector, _ = fit_projector(pool, settings, seed, progress=progress, loss=chosen)
     return as_maps(projector)
+
+
+def exmcr_settings(params, leaf: str) -> dict:
+    """The settings of the stages `pair` and `train` for this leaf."""
+    return {"pair": params.pair_settings(), "train": params.train_settings(leaf)}
+
+
+def _with_loss(loss: Loss) -> Method:
+    """Ex-MCR with another inter-space loss."""
+    fixed = partial(fit, loss=loss.function)
+    if "weight" not in inspect.signature(loss.function).parameters:
+        fixed = partial(fixed, weight=None)  # cannot be set in params.yaml
+    return Method(fixed, loss.paper, seeded=True, settings=exmcr_settings)
+
+
+METHODS = {
+    "exmcr": Method(fit, "arXiv:2310.08884", seeded=True, settings=exmcr_settings),
+    **{f"exmcr-{name}": _with_loss(loss) for name, loss in LOSSES.items() if name != "exmcr"},
+}

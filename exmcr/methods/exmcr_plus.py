@@ -15,7 +15,7 @@ import numpy as np
 from exmcr.common.errors import ConfigError
 from exmcr.common.vectors import unit
 from exmcr.methods import exmcr
-from exmcr.methods.maps import Maps
+from exmcr.methods.maps import Maps, Method
 from exmcr.methods.relative import described
 from exmcr.pairing.aggregation import aggregate
 from exmcr.pairing.pools import Pools
@@ -102,3 +102,10 @@ def exmcr_plus(
         return unit((1 - share_projector) * near.leaf(x) + share_projector * projector.leaf(x))
 
     return Maps(leaf=leaf)
+
+
+METHODS = {
+    "exmcr+": Method(
+        exmcr_plus, "ours, after arXiv:2310.08884", seeded=True, settings=exmcr.exmcr_settings
+    )
+}

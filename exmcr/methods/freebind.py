@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from exmcr.common.errors import ConfigError
-from exmcr.methods.maps import Maps
+from exmcr.methods.maps import Maps, Method
 from exmcr.methods.networks import Batch, Head, fitted, on_arrays, pseudo_pairs
 from exmcr.pairing.pairs import CENTERS
 from exmcr.pairing.pools import Pools
@@ -84,3 +84,6 @@ def _both(in_base: np.ndarray, in_leaf: np.ndarray, factor: float) -> np.ndarray
     """Coordinates in both spaces side by side, so that cosines add up with the factor."""
     parts = [(1 - factor) ** 0.5 * in_base, factor**0.5 * in_leaf]
     return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+METHODS = {"freebind": Method(freebind, "arXiv:2405.04883", seeded=True)}

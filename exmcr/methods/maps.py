@@ -1,7 +1,8 @@
-"""What every method returns: maps of both spaces into a common one."""
+"""What every method returns, and what the comparison must know of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,3 +27,24 @@ class Maps:
 
     leaf: Map
     base: Map = identity
+
+
+@dataclass(frozen=True)
+class Method:
+    """An entry of the comparison.
+
+    fit       fit(pools, seed, **settings) -> Maps
+    paper     its source
+    seeded    whether the result depends on the seed; if not, it is fitted once
+    settings  (params, leaf name) -> keyword arguments of fit that depend on the leaf or come from
+              other blocks of params.yaml; those under `compare` take precedence
+    after     post-processor (exmcr/methods/postprocessing.py), applied to the maps of fit. Such an
+              entry is named <method>+<post-processor>: its fit has the settings of the method, its
+              own settings are those of the post-processor
+    """
+
+    fit: Callable[..., Maps]
+    paper: str = ""
+    seeded: bool = False
+    settings: Callable[[Any, str], dict] | None = None
+    after: Callable[..., np.ndarray] | None = None

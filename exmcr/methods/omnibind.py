@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 from exmcr.common.errors import ConfigError
 from exmcr.methods.baselines import hop, lstsq, procrustes
-from exmcr.methods.maps import Maps, identity
+from exmcr.methods.maps import Maps, Method, identity
 from exmcr.methods.networks import Batch, fitted, on_arrays, pseudo_pairs
 from exmcr.methods.ridge import ridge
 from exmcr.methods.xbt import xbt
@@ -57,6 +57,7 @@ def omnibind(
     seed: int = 0,
     *,
     members: Sequence[str] | Mapping[str, Callable[..., Maps]] = ("procrustes", "ridge", "hop"),
+    member_settings: Mapping[str, dict] | None = None,
     hidden: int = 64,
     tau1: float = 0.02,
     **settings,
@@ -64,12 +65,14 @@ def omnibind(
     """Copies of the leaf by `members`, averaged by a router that is trained with InfoNCE against
     o^B and y^B.
 
-    members   names in MEMBERS, or {name: fit}; each must leave the base unchanged
-    settings  overrides of networks.SETTINGS
+    members          names in MEMBERS, or {name: fit}; each must leave the base unchanged
+    member_settings  {member: keyword arguments of its fit}
+    settings         overrides of networks.SETTINGS
 
     Raises ConfigError for an unknown member or one that changes the base.
     """
-    bound = {name: fit(pools, seed) for name, fit in _fits(members).items()}
+    given = member_settings or {}
+    bound = {name: fit(pools, seed, **given.get(name, {})) for name, fit in _fits(members).items()}
     changed = [name for name, maps in bound.items() if maps.base is not identity]
     if changed:
         raise ConfigError(
@@ -85,9 +88,11 @@ def omnibind(
     stacked = torch.from_numpy(copies(pool["x_leaf"].numpy()))
     parts = {name: pool[name] for name in ("x_leaf", "o_base", "y_base")}
 
-    def loss(router: Router, batch: Batch, given: dict) -> Batch:
+    def loss(router: Router, batch: Batch, trained_with: dict) -> Batch:
         mixed = mix(router(batch["x_leaf"]), batch["copies"].unflatten(1, stacked.shape[1:]))
-        losses = [infonce(mixed, batch[name], given["tau2"]) for name in ("o_base", "y_base")]
+        losses = [
+            infonce(mixed, batch[name], trained_with["tau2"]) for name in ("o_base", "y_base")
+        ]
         return {"total": losses[0] + losses[1]}
 
     # No noise: the copies are computed once, of vectors without noise.
@@ -114,3 +119,13 @@ def _fits(members: Sequence[str] | Mapping[str, Callable[..., Maps]]) -> dict:
             f"omnibind: unknown members {', '.join(unknown)}; known: {', '.join(MEMBERS)}"
         )
     return {name: MEMBERS[name] for name in members}
+
+
+def _settings_of_members(params, leaf: str) -> dict:
+    """The settings of the members under `compare`: each is fitted as it is by itself."""
+    return {"member_settings": {name: params.method_settings(name) for name in MEMBERS}}
+
+
+METHODS = {
+    "omnibind": Method(omnibind, "arXiv:2407.11895", seeded=True, settings=_settings_of_members)
+}

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from exmcr.methods.maps import Maps
+from exmcr.methods.maps import Maps, Method
 from exmcr.methods.networks import Batch, fitted, on_arrays, pseudo_pairs
 from exmcr.pairing.pools import Pools
 from exmcr.training.objectives import infonce
@@ -71,3 +71,6 @@ def oneencoder(
     pool = pseudo_pairs(pools, ["overlap", "leaf"], tau1)
     leaf = fitted(lambda: Newcomer(universal, d_leaf, d_base), pool, seed, newcomer, settings)
     return Maps(leaf=on_arrays(leaf), base=on_arrays(universal))
+
+
+METHODS = {"oneencoder": Method(oneencoder, "arXiv:2409.11059", seeded=True)}

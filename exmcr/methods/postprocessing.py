@@ -25,7 +25,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from exmcr.common.errors import ConfigError
-
+from exmcr.methods.baselines import hop
+from exmcr.methods.maps import Method
 
 Four = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -145,3 +146,11 @@ def centering(queries, gallery, query_bank, gallery_bank) -> np.ndarray:
     all items share."""
     q, g, qb, gb = _checked(queries, gallery, query_bank, gallery_bank)
     return _unit(q - qb.mean(axis=0)) @ _unit(g - gb.mean(axis=0)).T
+
+
+# Each on the maps of the method before the last +.
+METHODS = {
+    "hop+inverted-softmax": Method(hop, "arXiv:1702.03859", after=inverted_softmax),
+    "hop+invgc": Method(hop, "arXiv:2310.13276", after=invgc),
+    "hop+mean-shift": Method(hop, "arXiv:2203.02053", after=mean_shift),
+}

@@ -1,104 +1,37 @@
 """The methods of the comparison.
 
-A method or post-processor is added by one entry of METHODS, and its settings by an entry of
-`compare` in params.yaml; a loss is added by one entry of exmcr.training.losses.LOSSES.
-exmcr/evaluation/bench.py fits and scores methods, exmcr/experiments/sweep.py tunes their settings.
+A module of this folder that defines METHODS = {name: Method(...)} adds these methods; their
+settings are an entry of `compare` in params.yaml. Every loss of exmcr.training.losses.LOSSES is a
+method as well (exmcr.py). exmcr/evaluation/bench.py fits and scores methods,
+exmcr/experiments/sweep.py tunes their settings.
 """
 
 import inspect
+import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from importlib import import_module
 
 import numpy as np
 
+from exmcr import methods
 from exmcr.common.errors import ConfigError
-from exmcr.methods import cmcr, exmcr
-from exmcr.methods.baselines import direct, hop, lstsq, procrustes
-from exmcr.methods.cca import cca
-from exmcr.methods.exmcr_plus import exmcr_plus
-from exmcr.methods.freebind import freebind
-from exmcr.methods.maps import Maps
-from exmcr.methods.omnibind import omnibind
-from exmcr.methods.oneencoder import oneencoder
-from exmcr.methods.postprocessing import inverted_softmax, invgc, mean_shift
-from exmcr.methods.relative import asif, relative
-from exmcr.methods.ridge import ridge
-from exmcr.methods.translation import translation
-from exmcr.methods.unimodal import unimodal
-from exmcr.methods.xbt import xbt
-from exmcr.training.losses import LOSSES, Loss
+from exmcr.methods.maps import Method
 
 Similarity = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
-class Method:
-    """An entry of the comparison.
-
-    fit       fit(pools, seed, **settings) -> Maps
-    paper     its source
-    seeded    whether the result depends on the seed; if not, it is fitted once
-    settings  (params, leaf name) -> keyword arguments of fit that depend on the leaf or come from
-              other blocks of params.yaml; those under `compare` take precedence
-    after     post-processor (exmcr/methods/postprocessing.py), applied to the maps of fit. Such an
-              entry is named <method>+<post-processor>: its fit has the settings of the method, its
-              own settings are those of the post-processor
-    """
-
-    fit: Callable[..., Maps]
-    paper: str = ""
-    seeded: bool = False
-    settings: Callable[[Any, str], dict] | None = None
-    after: Callable[..., np.ndarray] | None = None
+def _collect() -> dict[str, Method]:
+    """The METHODS of every module of this folder, in the order of the modules' names."""
+    found: dict[str, Method] = {}
+    for module in pkgutil.iter_modules(methods.__path__):
+        if module.name != "registry":
+            imported = import_module(f"{methods.__name__}.{module.name}")
+            found |= getattr(imported, "METHODS", {})
+    return found
 
 
-def exmcr_settings(params, leaf: str) -> dict:
-    """The settings of the stages `pair` and `train` for this leaf."""
-    return {"pair": params.pair_settings(), "train": params.train_settings(leaf)}
-
-
-def cmcr_settings(params, leaf: str) -> dict:
-    """The form of C-MCR for the modality that this leaf shares with the base."""
-    return {"form": cmcr.FORM_BY_OVERLAP.get(params.leaf(leaf).overlap, cmcr.FORMS[0])}
-
-
-def _with_loss(loss: Loss) -> Method:
-    """Ex-MCR with another inter-space loss."""
-    fit = partial(exmcr.fit, loss=loss.function)
-    if "weight" not in inspect.signature(loss.function).parameters:
-        fit = partial(fit, weight=None)  # cannot be set in params.yaml
-    return Method(fit, loss.paper, seeded=True, settings=exmcr_settings)
-
-
-METHODS: dict[str, Method] = {
-    "direct": Method(direct),
-    "lstsq": Method(lstsq),
-    "procrustes": Method(procrustes, "Schönemann 1966"),
-    "translation": Method(translation, "arXiv:2311.00664"),
-    "ridge": Method(ridge, "arXiv:2307.05591"),
-    "cca": Method(cca, "arXiv:2503.05283"),
-    "hop": Method(hop),
-    "relative": Method(relative, "arXiv:2209.15430", seeded=True),
-    "asif": Method(asif, "arXiv:2210.01738"),
-    "unimodal": Method(unimodal, "arXiv:2409.19425", seeded=True),
-    "xbt": Method(xbt, "arXiv:2405.14715", seeded=True),
-    "oneencoder": Method(oneencoder, "arXiv:2409.11059", seeded=True),
-    "freebind": Method(freebind, "arXiv:2405.04883", seeded=True),
-    "omnibind": Method(omnibind, "arXiv:2407.11895", seeded=True),
-    "cmcr": Method(cmcr.fit, "arXiv:2305.14381", seeded=True, settings=cmcr_settings),
-    # Ex-MCR as published, our variant, and Ex-MCR with the losses of other papers
-    "exmcr": Method(exmcr.fit, "arXiv:2310.08884", seeded=True, settings=exmcr_settings),
-    "exmcr+": Method(
-        exmcr_plus, "ours, after arXiv:2310.08884", seeded=True, settings=exmcr_settings
-    ),
-    **{f"exmcr-{name}": _with_loss(loss) for name, loss in LOSSES.items() if name != "exmcr"},
-    # post-processors, each on the maps of the method before the last +
-    "hop+inverted-softmax": Method(hop, "arXiv:1702.03859", after=inverted_softmax),
-    "hop+invgc": Method(hop, "arXiv:2310.13276", after=invgc),
-    "hop+mean-shift": Method(hop, "arXiv:2203.02053", after=mean_shift),
-}
+METHODS = _collect()
 
 
 def method_named(name: str) -> Method:
@@ -142,7 +75,7 @@ def wrong_settings(params) -> list[str]:
         if known is not None:
             wrong += [
                 f"compare.{name}.{key}: unknown setting; known: {', '.join(sorted(known))}"
-                for key in settings.keys() - known
+                for key in sorted(settings.keys() - known)
             ]
     return wrong
 

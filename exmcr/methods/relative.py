@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from exmcr.common.errors import ConfigError
 from exmcr.common.vectors import unit
 from exmcr.kernels.search import topk
-from exmcr.methods.maps import Maps
+from exmcr.methods.maps import Maps, Method
 from exmcr.pairing.pools import Pools
 
 
@@ -68,3 +68,9 @@ def _draw(pools: Pools, anchors: int, seed: int) -> np.ndarray:
     if anchors < 1:
         raise ConfigError(f"at least one anchor is needed, not {anchors}")
     return np.random.default_rng(seed).permutation(len(pools.o_leaf))[:anchors]
+
+
+METHODS = {
+    "relative": Method(relative, "arXiv:2209.15430", seeded=True),
+    "asif": Method(asif, "arXiv:2210.01738"),
+}

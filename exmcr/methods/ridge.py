@@ -5,7 +5,7 @@ import numpy as np
 
 from exmcr.common.errors import ConfigError
 from exmcr.common.vectors import unit
-from exmcr.methods.maps import Maps
+from exmcr.methods.maps import Maps, Method
 from exmcr.pairing.pools import Pools
 
 
@@ -21,3 +21,6 @@ def ridge(pools: Pools, seed: int = 0, *, alpha: float = 1.0) -> Maps:
     o = np.asarray(pools.o_leaf, np.float64)
     weight = np.linalg.solve(o.T @ o + alpha * np.eye(o.shape[1]), o.T @ pools.o_base)
     return Maps(leaf=lambda x: unit(x @ weight))
+
+
+METHODS = {"ridge": Method(ridge, "arXiv:2307.05591")}

@@ -5,7 +5,7 @@ import numpy as np
 
 from exmcr.common.errors import ConfigError
 from exmcr.common.vectors import unit
-from exmcr.methods.maps import Maps
+from exmcr.methods.maps import Maps, Method
 from exmcr.pairing.pools import Pools
 
 
@@ -28,3 +28,6 @@ def translation(pools: Pools, seed: int = 0, *, center: str = "own") -> Maps:
     u, _, vt = np.linalg.svd(((a - mean_a) / std_a).T @ ((b - mean_b) / std_b), full_matrices=False)
     mean = mean_a if center == "overlap" else np.asarray(pools.x_leaf, np.float64).mean(axis=0)
     return Maps(leaf=lambda x: unit((x - mean) / std_a @ (u @ vt) * std_b + mean_b))
+
+
+METHODS = {"translation": Method(translation, "arXiv:2311.00664")}

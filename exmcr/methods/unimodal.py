@@ -7,7 +7,7 @@ the overlap items in leaf and base. Both sides are projected, so the base change
 
 from torch import nn
 
-from exmcr.methods.maps import Maps
+from exmcr.methods.maps import Maps, Method
 from exmcr.methods.networks import Batch, Head, fitted, on_arrays, overlap_pairs
 from exmcr.pairing.pools import Pools
 from exmcr.training.objectives import infonce
@@ -37,3 +37,6 @@ def unimodal(pools: Pools, seed: int = 0, *, out: int = 256, hidden: int = 256, 
     pairs = overlap_pairs(pools)
     model = fitted(lambda: Projectors(d_leaf, d_base, out, hidden), pairs, seed, loss, settings)
     return Maps(leaf=on_arrays(model.leaf), base=on_arrays(model.base))
+
+
+METHODS = {"unimodal": Method(unimodal, "arXiv:2409.19425", seeded=True)}

@@ -6,7 +6,7 @@ trained on texts only and then used for images. Here the leaf is the new model, 
 one, and the overlap the text. The second phase of the paper, on image-text pairs, has no data here.
 """
 
-from exmcr.methods.maps import Maps
+from exmcr.methods.maps import Maps, Method
 from exmcr.methods.networks import Batch, Head, fitted, on_arrays, overlap_pairs
 from exmcr.pairing.pools import Pools
 from exmcr.training.objectives import infonce, intra_loss
@@ -30,3 +30,6 @@ def xbt(
     d_leaf, d_base = pools.o_leaf.shape[1], pools.o_base.shape[1]
     head = fitted(lambda: Head(d_leaf, d_base, hidden), overlap_pairs(pools), seed, loss, settings)
     return Maps(leaf=on_arrays(head))
+
+
+METHODS = {"xbt": Method(xbt, "arXiv:2405.14715", seeded=True)}

@@ -10,7 +10,6 @@ import yaml
 from exmcr import pipeline
 from exmcr.common.errors import ConfigError
 from exmcr.common.vectors import unit
-from exmcr.evaluation import bench as benches
 from exmcr.evaluation import tables
 from exmcr.evaluation.bench import BRIDGE, Bench, into_base, results
 from exmcr.evaluation.stage import trained_maps
@@ -18,8 +17,8 @@ from exmcr.evaluation.tasks import EMERGENT
 from exmcr.experiments.compare import compare
 from exmcr.media import MODALITIES
 from exmcr.methods.cca import cca
-from exmcr.methods.maps import Maps, NotApplicable, identity
-from exmcr.methods.registry import METHODS, Method, after_of
+from exmcr.methods.maps import Maps, Method, NotApplicable, identity
+from exmcr.methods.registry import METHODS, after_of
 from exmcr.project import Project
 from exmcr.spaces import SPACES
 from exmcr.spaces.base import Space
@@ -305,6 +304,13 @@ def test_an_unknown_method_is_an_error(bench):
         bench.rows("telepathy", 0)
 
 
+def test_a_wrong_setting_is_an_error_before_any_work(tmp_path):
+    synthetic.project(tmp_path, concepts=4)
+    project = change(tmp_path, compare={"hop": {"temperature": 1}})
+    with pytest.raises(ConfigError, match="compare.hop.temperature: unknown setting; known: tau"):
+        Bench(project)
+
+
 # Splits and tasks
 
 
@@ -407,9 +413,6 @@ def with_depth(tmp_path, monkeypatch):
     """The synthetic project with a third leaf, for depth maps, that shares texts with the base."""
     monkeypatch.setitem(MODALITIES, "depth", MODALITIES["image"])
     monkeypatch.setitem(SPACES, "depth", f"{__name__}:Depth")
-    monkeypatch.setattr(
-        benches, "space_class", lambda name: Depth if name == "depth" else known(name)
-    )
     project = synthetic.project(tmp_path, concepts=12)
     images = project.items[project.items.modality == "image"]
     depth = images.assign(modality="depth", id="depth/" + images.id)
@@ -429,9 +432,6 @@ def with_depth(tmp_path, monkeypatch):
     content["train"] |= QUICK
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     return Project(tmp_path)
-
-
-known = benches.space_class
 
 
 def test_a_further_leaf_is_fitted_and_scored_against_all_other_modalities(with_depth):

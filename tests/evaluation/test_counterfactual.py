@@ -1,4 +1,4 @@
-"""Counterfactual recognition against scikit-learn, and where the truth is known."""
+"""Counterfactual recognition against scikit-learn, and in cases with a known answer."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_perfect_and_worst_and_ties():
     assert average_precision(up, down) == 1 and max_f1(up, down) == 1
     assert average_precision(down, up) == pytest.approx(np.mean(np.arange(1, 6) / np.arange(6, 11)))
     assert average_precision(np.zeros(5), np.zeros(5)) == average_precision(down, up), (
-        "ties count against us"
+        "ties count against the method"
     )
     assert max_f1(np.zeros(5), np.zeros(5)) == pytest.approx(2 / 3)
 
@@ -42,7 +42,7 @@ def test_chance_is_the_mean_of_random_orders():
     assert np.mean(found) == pytest.approx(counterfactual.chance(8)["ap"], abs=0.01)
 
 
-def test_intervals_hold_the_value_and_narrow_with_pictures():
+def test_intervals_hold_the_value_and_narrow_with_images():
     rng = np.random.default_rng(1)
     few = score(rng.normal(1, 1, 20), rng.normal(0, 1, 20))
     many = score(rng.normal(1, 1, 500), rng.normal(0, 1, 500))

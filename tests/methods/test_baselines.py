@@ -5,8 +5,11 @@ import pytest
 
 from exmcr.common.errors import ConfigError
 from exmcr.common.vectors import unit
-from exmcr.methods.baselines import BASELINES, direct, hop, lstsq, procrustes
-from exmcr.pairing.pairs import Pools
+from exmcr.methods.baselines import direct, hop, lstsq, procrustes
+from exmcr.methods.maps import identity
+from exmcr.pairing.pools import Pools
+
+BASELINES = {"direct": direct, "lstsq": lstsq, "procrustes": procrustes, "hop": hop}
 
 
 def vectors(n, d, seed):
@@ -20,17 +23,16 @@ def pools(o_leaf, o_base):
 def test_procrustes_recovers_a_rotation():
     o, x = vectors(100, 8, 0), vectors(20, 8, 1)
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(8, 8)))[0]
-    found = procrustes(pools(o, unit(o @ turn))).leaf
-    assert np.allclose(found(x), x @ turn, atol=1e-5)
-    back = found(np.eye(8, dtype=np.float32))
+    rotate = procrustes(pools(o, unit(o @ turn))).leaf
+    assert np.allclose(rotate(x), x @ turn, atol=1e-5)
+    back = rotate(np.eye(8, dtype=np.float32))
     assert np.allclose(back @ back.T, np.eye(8), atol=1e-5), "orthogonal"
 
 
-def test_procrustes_stays_orthogonal_where_the_truth_is_not():
-    found = procrustes(pools(vectors(100, 6, 0), vectors(100, 6, 1))).leaf(
-        np.eye(6, dtype=np.float32)
-    )
-    assert np.allclose(found @ found.T, np.eye(6), atol=1e-5)
+def test_procrustes_is_orthogonal_even_if_the_true_map_is_not():
+    rotate = procrustes(pools(vectors(100, 6, 0), vectors(100, 6, 1))).leaf
+    rows = rotate(np.eye(6, dtype=np.float32))
+    assert np.allclose(rows @ rows.T, np.eye(6), atol=1e-5)
 
 
 def test_procrustes_embeds_a_small_space_in_a_larger_one():
@@ -39,8 +41,8 @@ def test_procrustes_embeds_a_small_space_in_a_larger_one():
     assert np.allclose(procrustes(pools(o, unit(o @ into))).leaf(x), x @ into, atol=1e-5)
 
 
-def test_procrustes_does_not_hang_on_rounding_where_the_overlap_is_flat():
-    """Overlaps that fill 4 of 8 directions, in another order: another rounding, the same map."""
+def test_procrustes_does_not_depend_on_rounding_in_directions_without_variance():
+    """Overlaps that span 4 of 8 directions, in another order: rounding differs, the map does not."""
     basis = np.linalg.qr(np.random.default_rng(2).normal(size=(8, 8)))[0][:4]
     o, base, x = vectors(100, 4, 0) @ basis, vectors(100, 4, 1) @ basis, vectors(20, 8, 3)
     order = np.random.default_rng(4).permutation(100)
@@ -54,7 +56,7 @@ def test_procrustes_does_not_hang_on_rounding_where_the_overlap_is_flat():
 def test_lstsq_recovers_a_linear_map():
     o, x = vectors(100, 8, 0), vectors(20, 8, 1)
     weight = np.random.default_rng(2).normal(size=(8, 6))
-    # What the fit can see: base vectors are of unit norm, so the map is exact where o W has constant length.
+    # Least squares recovers W only if base vectors are not normalized.
     p = pools(o, unit(o @ weight))
     p.o_base = (o @ weight).astype(np.float32)
     assert np.allclose(lstsq(p).leaf(x), unit(x @ weight), atol=1e-4)
@@ -71,7 +73,15 @@ def test_hop_takes_the_base_vector_of_the_nearest_overlap_item():
     assert np.allclose(hop(pools(o, base)).leaf(x), base[[3, 0, 5]], atol=1e-3)
 
 
-def test_direct_leaves_vectors_as_they_are():
+@pytest.mark.parametrize("tau", [0.01, 0.1, 1.0])
+def test_hop_is_a_softmax_over_overlap_items_in_the_leaf_and_then_their_base_vectors(tau):
+    o, base, x = vectors(12, 5, 0), vectors(12, 7, 1), vectors(9, 5, 2)
+    weights = np.exp(x.astype(float) @ o.T / tau)
+    rows = (weights / weights.sum(axis=1, keepdims=True)) @ base
+    assert np.allclose(hop(pools(o, base), tau=tau).leaf(x), unit(rows), atol=1e-5)
+
+
+def test_direct_leaves_vectors_unchanged():
     p = pools(vectors(10, 4, 0), vectors(10, 4, 1))
     assert direct(p).leaf(p.x_leaf) is p.x_leaf
 
@@ -82,10 +92,10 @@ def test_direct_refuses_unequal_dimensions():
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_every_baseline_gives_unit_rows_and_leaves_the_base_untouched(name):
+def test_every_baseline_gives_unit_rows_and_leaves_the_base_unchanged(name):
     p = pools(vectors(30, 6, 0), vectors(30, 6, 1))
     maps = BASELINES[name](p, seed=3)
     out = maps.leaf(vectors(9, 6, 2))
     assert out.shape == (9, 6) and out.dtype == np.float32
     assert np.allclose(np.linalg.norm(out, axis=1), 1, atol=1e-5)
-    assert maps.base(p.y_base) is p.y_base
+    assert maps.base is identity and maps.base(p.y_base) is p.y_base

@@ -1,6 +1,7 @@
-"""C-MCR and Ex-MCR as methods, on a world whose truth is known; C-MCR's loss against a slow one."""
+"""C-MCR and Ex-MCR as methods, on spaces whose relation is known; the loss of C-MCR against its definition."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,12 +9,15 @@ import synthetic
 import torch
 from torch.nn.functional import normalize
 
+from exmcr import config
 from exmcr.common.errors import ConfigError
-from exmcr.evaluation.metrics import score
+from exmcr.common.paths import project_root
+from exmcr.evaluation.metrics import summary
+from exmcr.evaluation.ranking import ranks_of_positives
 from exmcr.methods import cmcr, exmcr
+from exmcr.methods.exmcr import exmcr_settings
 from exmcr.methods.maps import identity
-from exmcr.methods.registry import ex_mcr_settings
-from exmcr.training.projectors import CMCR
+from exmcr.training.cmcr_heads import CMCR
 
 TRAIN = {
     "steps": 60,
@@ -31,7 +35,8 @@ QUICK = {"tau1": 0.01, "tau2": 0.05, "steps": 60, "batch": 256}
 
 
 def r1(queries, gallery):
-    return score(queries @ gallery.T, np.eye(len(queries), dtype=bool))["r1"]
+    positive = np.eye(len(queries), dtype=bool)
+    return summary(ranks_of_positives(queries @ gallery.T, positive), positive)["r1"]
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +51,11 @@ def connected(world):
     return cmcr.fit(world[0], 0, settings=QUICK)
 
 
-def test_unpaired_banks_say_what_pairs_would(world):
+def test_exmcr_aligns_from_unpaired_banks_alone(world):
     pools, x, _, _, y = world
     maps = exmcr.fit(pools, 0, pair=PAIR, train=TRAIN)
-    assert maps.base is identity, "the base stays as it is"
-    assert r1(x, y) < 0.1, "as they are, the two spaces know nothing of each other"
+    assert maps.base is identity, "the base is unchanged"
+    assert r1(x, y) < 0.1, "without a map the two spaces are unrelated"
     assert r1(maps.leaf(x), maps.base(y)) > 0.95
 
 
@@ -79,18 +84,19 @@ def test_the_small_form_connects_too_and_is_never_negative(world):
     pools, x, _, _, y = world
     maps = cmcr.fit(
         pools, 0, form="ulip-clip", settings=QUICK | {"steps": 150, "lr": 3e-3}
-    )  # one layer has more to do
+    )  # a single layer needs more steps
     assert r1(maps.leaf(x), maps.base(y)) > 0.9
     assert maps.leaf(x).min() >= 0 and maps.base(y).min() >= 0
 
 
-def test_a_seed_decides_everything(world):
+def test_the_result_depends_on_the_seed_only(world):
     few = QUICK | {"steps": 3}
     pools, x = world[:2]
     first, again, other = (cmcr.fit(pools, seed, settings=few).leaf(x[:5]) for seed in (0, 0, 1))
     assert (first == again).all() and not np.allclose(first, other)
 
 
+@torch.no_grad()
 def test_the_loss_equals_its_definition():
     torch.manual_seed(0)
     model = (
@@ -126,7 +132,7 @@ def test_the_loss_equals_its_definition():
     assert float(found["total"]) == pytest.approx(float(found["inter"] + 0.3 * found["intra"]))
 
 
-def test_every_part_of_both_heads_learns():
+def test_every_part_of_both_heads_is_trained():
     torch.manual_seed(0)
     for small in (False, True):
         model = CMCR(8, 8, 8, 16, small=small)
@@ -159,12 +165,14 @@ def test_wrong_forms_and_settings_are_refused(world):
         cmcr.fit(world[0], settings={"temperature": 1})
 
 
-def test_exmcr_takes_each_leafs_own_settings_from_params(world):
+def test_exmcr_takes_the_settings_of_each_leaf_from_params(world):
     pools, x = world[:2]
-    params = {"pair": PAIR, "train": TRAIN | {"steps": 2, "leaves": {"audio": {"lr": 0.01}}}}
+    own = {"steps": 2, "leaves": {"audio": {"lr": 0.01}}}
+    content = config.read(project_root(Path(__file__).parent) / "params.yaml")
+    params = config.check(content | {"pair": PAIR, "train": TRAIN | own})
 
     def fitted(leaf):
-        return exmcr.fit(pools, 0, **ex_mcr_settings(params, leaf)).leaf(x[:5])
+        return exmcr.fit(pools, 0, **exmcr_settings(params, leaf)).leaf(x[:5])
 
     assert (
         fitted("audio")

@@ -45,22 +45,22 @@ def test_probes_are_ridge_regression(known, monkeypatch, block):
     assert np.allclose(probes(p, 60, 4.0, 0.05), plain.coef_, atol=1e-5)
 
 
-def test_a_probe_tells_pictures_better_than_the_word_does(known):
-    """Which of the held-out pictures shows the held-out thing: probes of its words, against the words themselves."""
+def test_a_probe_detects_images_better_than_the_vector_of_the_text(known):
+    """Retrieval of held-out images by the probes of the texts that an item resembles, against the vectors of these texts."""
     assert r1(probed(known.pools, **UNTRAINED | {"settle": 0.0}), known.x, known.y) > r1(
         hop(known.pools, tau=0.02), known.x, known.y
     )
 
 
-def test_settling_goes_to_the_own_bank(known):
-    """All the way, and sharply, a sound becomes the training sound nearest to it."""
+def test_settling_moves_an_item_to_its_own_bank(known):
+    """With settle 1 and a low temperature, an item becomes the training item nearest to it."""
     p = known.pools
     nearest = p.x_leaf[(known.x @ p.x_leaf.T).argmax(axis=1)]
     moved = probed(p, **UNTRAINED | {"settle": 1.0, "tau": 1e-5}).leaf(known.x)
     assert np.allclose(moved, probed(p, **UNTRAINED | {"settle": 0.0}).leaf(nearest), atol=1e-4)
 
 
-def test_matching_things_are_found_and_the_base_stays(known):
+def test_matching_items_are_found_and_the_base_is_unchanged(known):
     maps = exmcr_plus(known.pools, 0, pair=PAIR, train=TRAIN, steps=80)
     assert maps.base is identity
     out = maps.leaf(known.x)
@@ -68,7 +68,7 @@ def test_matching_things_are_found_and_the_base_stays(known):
     assert r1(maps, known.x, known.y) > 0.9
 
 
-def test_a_seed_decides_everything(known):
+def test_the_result_depends_on_the_seed_only(known):
     first, again, other = (
         exmcr_plus(known.pools, seed, pair=PAIR, train=TRAIN, steps=3).leaf(known.x)
         for seed in (0, 0, 1)
@@ -77,6 +77,6 @@ def test_a_seed_decides_everything(known):
 
 
 @pytest.mark.parametrize("wrong", [{"settle": 1.5}, {"share_projector": -0.1}, {"ridge": 0.0}])
-def test_values_that_cannot_be(known, wrong):
+def test_values_out_of_range_are_refused(known, wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         exmcr_plus(known.pools, 0, pair=PAIR, train=TRAIN, steps=1, **wrong)

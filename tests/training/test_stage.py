@@ -1,0 +1,256 @@
+"""The stage `train` on a synthetic project: what it keeps, what it trains again, what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import synthetic
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from exmcr import pipeline
+from exmcr.common.errors import ConfigError
+from exmcr.common.hashing import sha256
+from exmcr.project import Project
+from exmcr.training import projectors, stage
+
+SHORT = {"steps": 4, "batch": 64, "hidden": 16, "leaves": {"audio": {"steps": 6, "tau2": 0.1}}}
+EVERY = [("audio", 0), ("audio", 1), ("points", 0), ("points", 1)]
+
+
+def change(project, **blocks):
+    """Edit params.yaml, block by block, and open the project again."""
+    path = project.root / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    for name, values in blocks.items():
+        params[name] = params[name] | values if isinstance(values, dict) else values
+    path.write_text(yaml.safe_dump(params))
+    return Project(project.root)
+
+
+@pytest.fixture
+def project(tmp_path):
+    project = change(synthetic.project(tmp_path), train=SHORT)
+    pipeline.pair(project)
+    return project
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """(leaf, seed) of every training run."""
+    calls, fit = [], stage.fit_projector
+
+    def watched(pool, settings, seed, **options):
+        calls.append((options["checkpoint"].name.split("-")[0], seed))
+        return fit(pool, settings, seed, **options)
+
+    monkeypatch.setattr(stage, "fit_projector", watched)
+    return calls
+
+
+def files(project):
+    folder = project.root / "models/projectors"
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_every_leaf_and_seed_gets_a_projector_and_a_note(project, runs):
+    losses = pipeline.train(project)
+    assert runs == EVERY
+    assert set(files(project)) == {
+        f"{leaf}-seed{seed}{suffix}" for leaf, seed in EVERY for suffix in (".safetensors", ".json")
+    }
+    path = project.projector_path("audio", 1)
+    note = json.loads(path.with_suffix(".json").read_text())
+    assert note["sha256"] == sha256(path)
+    assert (note["leaf"], note["modality"], note["seed"]) == ("audio", "audio", 1)
+    assert (note["leaf_space"], note["base_space"]) == ("mini-audio-text", "mini-image-text")
+    assert note["leaf_fingerprint"] == note["base_fingerprint"] == "synthetic"
+    assert note["pair"] == project.params.pair_settings()
+    assert note["train"]["steps"] == 6 and note["train"]["tau2"] == 0.1
+    mine = losses[(losses.leaf == "audio") & (losses.seed == 1)]
+    assert note["losses"] == mine.drop(columns=["leaf", "seed"]).to_dict("records")
+    assert mine.steps.sum() == 6
+    assert (project.reports / "losses.csv").is_file()
+
+
+def test_a_second_run_trains_nothing_and_reports_the_same_losses(project, runs):
+    first, before = pipeline.train(project), files(project)
+    table = (project.reports / "losses.csv").read_bytes()
+    runs.clear()
+    again = pipeline.train(Project(project.root))
+    assert not runs and files(project) == before
+    assert again.equals(first)
+    assert (project.reports / "losses.csv").read_bytes() == table
+
+
+def test_a_setting_of_one_leaf_trains_only_that_leaf_again(project, runs):
+    pipeline.train(project)
+    before = files(project)
+    runs.clear()
+    leaves = {"audio": {"steps": 6, "tau2": 0.2}}
+    pipeline.train(change(project, train=SHORT | {"leaves": leaves}))
+    assert runs == EVERY[:2]
+    after = files(project)
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {name for name in before if name.startswith("audio")}
+
+
+def test_a_setting_of_all_leaves_trains_everything_again(project, runs):
+    pipeline.train(project)
+    runs.clear()
+    pipeline.train(change(project, train={"lambda": 0.5}))
+    assert runs == EVERY
+
+
+def test_another_seed_trains_only_its_projectors(project, runs):
+    pipeline.train(project)
+    runs.clear()
+    losses = pipeline.train(change(project, seeds=[0, 1, 5]))
+    assert runs == [("audio", 5), ("points", 5)]
+    assert set(losses.seed) == {0, 1, 5}
+
+
+def test_pairs_of_the_same_content_train_nothing_and_other_pairs_their_leaf(project, runs):
+    pipeline.train(project)
+    runs.clear()
+    pipeline.pair(project)
+    pipeline.train(project)
+    assert not runs
+    path = project.pairs_path("points") / "leaf.safetensors"
+    quadruples = load_file(path)
+    quadruples["y_base"] = quadruples["y_base"].flip(0)
+    save_file(quadruples, path)
+    pipeline.train(project)
+    assert runs == EVERY[2:]
+
+
+def test_another_tau1_trains_everything_again(project, runs):
+    pipeline.train(project)
+    runs.clear()
+    project = change(project, pair={"tau1": 0.1})
+    pipeline.pair(project)
+    pipeline.train(project)
+    assert runs == EVERY
+
+
+def test_edited_code_trains_everything_again(project, runs, monkeypatch):
+    pipeline.train(project)
+    runs.clear()
+    monkeypatch.setattr(stage, "code_digest", lambda *folders: "edited")
+    pipeline.train(project)
+    assert runs == EVERY
+
+
+DAMAGE = {
+    "a truncated projector": ("safetensors", lambda content: content[:100]),
+    "one flipped bit": ("safetensors", lambda content: content[:-1] + bytes([content[-1] ^ 1])),
+    "no projector": ("safetensors", lambda content: None),
+    "a truncated note": ("json", lambda content: content[:50]),
+    "a note without losses": (
+        "json",
+        lambda content: json.dumps({**json.loads(content), "losses": None}).encode(),
+    ),
+    "a note that is a list": ("json", lambda content: b"[1]"),
+    "no note": ("json", lambda content: None),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_made_again_as_it_was(project, runs, damage):
+    first, before = pipeline.train(project), files(project)
+    runs.clear()
+    suffix, edit = DAMAGE[damage]
+    path = project.projector_path("points", 0).with_suffix(f".{suffix}")
+    content = edit(path.read_bytes())
+    path.unlink() if content is None else path.write_bytes(content)
+    again = pipeline.train(project)
+    assert runs == [("points", 0)]
+    assert files(project) == before and again.equals(first)
+
+
+def test_an_interrupted_run_keeps_what_is_done_and_leaves_no_checkpoint(project, runs, monkeypatch):
+    whole = pipeline.train(project), files(project)
+    for path in (project.root / "models/projectors").iterdir():
+        path.unlink()
+    runs.clear()
+    with monkeypatch.context() as patched:
+        save = projectors.save
+
+        def interrupted(projector, path):
+            if path == project.projector_path("audio", 1):
+                raise KeyboardInterrupt
+            save(projector, path)
+
+        patched.setattr(projectors, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.train(project)
+    assert set(files(project)) == {
+        "audio-seed0.safetensors",
+        "audio-seed0.json",
+        "audio-seed1.ckpt",
+    }
+    runs.clear()
+    losses = pipeline.train(project)
+    assert runs == EVERY[1:]
+    assert losses.equals(whole[0]) and files(project) == whole[1]
+
+
+def test_the_stored_projector_is_the_trained_one_in_eval_mode(project):
+    pipeline.train(project)
+    audio = project.params.leaf("audio")
+    projector = stage.trained(project, audio, 1)
+    assert not projector.training and projector.hidden == 16
+    direct = projectors.load(project.projector_path("audio", 1))
+    x = torch.randn(3, 16)
+    with torch.no_grad():
+        assert np.array_equal(projector(x), direct(x))
+
+
+@pytest.mark.parametrize(
+    "blocks, message",
+    [
+        ({"train": {"lr": 0.5}}, r"was trained with other settings \(train\)"),
+        ({"pair": {"tau1": 0.3}}, r"was trained with other settings \(pair\)"),
+        (
+            {"pair": {"centers": ["leaf"]}, "train": {"noise": 0.1}},
+            r"was trained with other settings \(pair, train\)",
+        ),
+    ],
+)
+def test_a_projector_of_other_settings_is_refused_in_one_line(project, blocks, message):
+    pipeline.train(project)
+    project = change(project, **blocks)
+    with pytest.raises(ConfigError, match=message) as error:
+        stage.trained(project, project.params.leaf("audio"), 0)
+    line = str(error.value)
+    assert "\n" not in line and "audio-seed0.safetensors" in line
+    assert line.endswith("run `exmcr train` again")
+
+
+def test_settings_of_another_leaf_do_not_matter(project):
+    pipeline.train(project)
+    project = change(project, train=SHORT | {"leaves": {"audio": {"steps": 5}}})
+    stage.trained(project, project.params.leaf("points"), 0)
+    with pytest.raises(ConfigError, match="other settings"):
+        stage.trained(project, project.params.leaf("audio"), 0)
+
+
+@pytest.mark.parametrize("damage", [name for name in DAMAGE if name != "a note without losses"])
+def test_a_damaged_projector_or_note_is_refused_in_one_line(project, damage):
+    pipeline.train(project)
+    suffix, edit = DAMAGE[damage]
+    path = project.projector_path("points", 0).with_suffix(f".{suffix}")
+    content = edit(path.read_bytes())
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(ConfigError, match="points-seed0.safetensors") as error:
+        stage.trained(project, project.params.leaf("points"), 0)
+    assert "\n" not in str(error.value)
+
+
+def test_an_exchanged_projector_is_refused(project):
+    pipeline.train(project)
+    path, other = (project.projector_path("points", seed) for seed in (0, 1))
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(ConfigError, match="is not the file that points-seed0.json describes"):
+        stage.trained(project, project.params.leaf("points"), 0)
