@@ -1,6 +1,5 @@
 """Options that several commands share, and the checks of their values."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,14 +46,12 @@ def open_project(folder: Path | None) -> "Project":
 
 
 def weights_folder(project: Path | None) -> Path:
-    """Where weight files are looked for: exmcr.spaces.weights.folder, in a project if one is given.
+    """exmcr.spaces.weights.folder, of a project if one is given.
 
-    Raises ConfigError if `project` holds no params.yaml.
+    Raises ConfigError if `project` has no params.yaml.
     """
     from exmcr.spaces import weights
 
-    if project is None:
-        return weights.folder()
-    if not (project / "params.yaml").is_file():
+    if project is not None and not (project / "params.yaml").is_file():
         raise ConfigError(f"no params.yaml in {project}")
-    return Path(os.environ.get("EXMCR_WEIGHTS") or project / "weights")
+    return weights.folder(project)

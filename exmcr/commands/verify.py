@@ -39,7 +39,7 @@ def verify(
 
     where = weights_folder(project)
     items = items or Path(os.environ.get("EXMCR_AUTHORS_DEMO") or where / "authors-demo")
-    rows, lacking = verify(items, where, device)
+    rows, lacking = verify(items, where, device, root=project)
     for model, what, verdict, difference, edition in rows:
         print(
             f"{verdict}  {model}, softmax(10 cos) {what}: at most {difference:.4f} from the "

@@ -63,19 +63,20 @@ def compare(vectors: dict[str, np.ndarray], tables: Tables) -> list[Row]:
 
 
 def verify(
-    items: Path, where: Path, device: str | None = None
+    items: Path, where: Path, device: str | None = None, root: Path | None = None
 ) -> tuple[list[tuple[str, str, str, float, str]], dict[str, list[str]]]:
     """Encode the demo items for which there are files, and compare.
 
     items   folder with the demo items (assets/ of https://github.com/MCR-PEFT/Ex-MCR)
     where   weights folder
     device  torch device; default: the GPU if there is one
+    root    project whose weights folder the encoders use; default: the current one
 
     Returns rows (model, modalities, verdict, largest difference, edition), and {modality or model:
     missing files} of what could not be compared. Raises ConfigError for damaged files.
     """
     lacking = {m: files for m in ITEMS if (files := missing(m, items, where))}
-    frozen = _encoded([m for m in ITEMS if m not in lacking], items, device)
+    frozen = _encoded([m for m in ITEMS if m not in lacking], items, device, root)
     base = {m: vectors for m, vectors in frozen.items() if m not in LEAF}
 
     def present(modality: str, model: str, file: str) -> bool:
@@ -118,14 +119,16 @@ def missing(modality: str, items: Path, where: Path) -> list[str]:
     return lacking
 
 
-def _encoded(modalities: list[str], items: Path, device: str | None) -> dict[str, np.ndarray]:
+def _encoded(
+    modalities: list[str], items: Path, device: str | None, root: Path | None
+) -> dict[str, np.ndarray]:
     """{modality: unit rows of the demo items} in the frozen spaces."""
     settings: dict[str, Any] = {} if device is None else {"device": device}
     spaces: dict[str, Space] = {}
     frozen = {}
     for modality in modalities:
         name = LEAF[modality][0] if modality in LEAF else BASE
-        spaces[name] = spaces.get(name) or load_space(name, **settings)
+        spaces[name] = spaces.get(name) or load_space(name, root, **settings)
         given = [n if modality == "text" else items / n for n in ITEMS[modality]]
         frozen[modality] = spaces[name].encode(modality, given)
     return frozen

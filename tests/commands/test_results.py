@@ -1,31 +1,41 @@
+"""`exmcr results` prints the table of a project."""
+
 import pandas as pd
-from exmcr.commands.report import markdown
+import pytest
+
+from exmcr.commands.main import main
+from exmcr.common.paths import project_root
+from exmcr.evaluation import tables
 
 
-def row(method, seed, r1):
-    return {
-        "task": "audio->image",
-        "split": "all",
-        "method": method,
-        "seed": seed,
-        "n_queries": 10,
-        "n_gallery": 20,
-        "chance_r1": 0.05,
-        "r1": r1,
-        "r5": 0.5,
-        "r10": 0.6,
-        "map": 0.3,
-        "chance_map": 0.1,
-        "r1_low": 0.1,
-        "r1_high": 0.9,
-    }
+def row(method, seed, r1, subset="all"):
+    row = dict.fromkeys(tables.columns(), 0.9) | {"task": "audio->image", "seed": seed}
+    row |= {"method": method, "concept_subset": subset, "n_queries": 10, "n_gallery": 20}
+    return row | {"chance_r1": 0.05, "chance_map": 0.1, "r1": r1, "r5": 0.5, "map": 0.3}
 
 
-def test_one_line_a_task_mean_and_spread_over_seeds():
-    lines = markdown(
-        pd.DataFrame([row("hop", 0, 0.2), row("exmcr", 0, 0.3), row("exmcr", 1, 0.5)])
-    ).splitlines()
-    assert lines[0] == "| task | queries x gallery | chance | hop | exmcr |"
-    assert (
-        lines[2] == "| audio->image | 10 x 20 | 5.0 / 10.0 | 20.0 / 30.0 | 40.0±14.1 / 30.0±0.0 |"
-    )
+@pytest.fixture
+def project(tmp_path):
+    """Results of two methods, one of them with two seeds."""
+    (tmp_path / "params.yaml").write_text((project_root() / "params.yaml").read_text())
+    rows = [row("hop", 0, 0.2), row("exmcr", 0, 0.3), row("exmcr", 1, 0.5)]
+    rows += [row("hop", 0, 0.7, "unseen")]
+    (tmp_path / "reports").mkdir()
+    pd.DataFrame(rows).to_csv(tmp_path / "reports/results.csv", index=False)
+    return tmp_path
+
+
+def test_one_line_per_task_mean_and_spread_over_seeds(project, capsys):
+    assert main(["results", "--project", str(project)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "| task | queries x gallery | chance | hop | exmcr |",
+        "|---|---|---|---|---|",
+        "| audio->image | 10 x 20 | 5.0 / 10.0 | 20.0 / 30.0 | 40.0±14.1 / 30.0±0.0 |",
+    ]
+
+
+def test_subset_and_metrics_can_be_chosen(project, monkeypatch, capsys):
+    monkeypatch.chdir(project / "reports")
+    assert main(["results", "--subset", "unseen", "--metric", "r5", "--metric", "r1"]) == 0
+    assert capsys.readouterr().out.splitlines()[2].endswith("| 50.0 / 70.0 |")

@@ -1,4 +1,5 @@
-"""`torchrun -m exmcr extract` and `train` on a whole project: what two processes leave, one of them killed on the way, is what one leaves."""
+"""The stages as commands: what stops one is noted, notebooks are executed, and two processes of torchrun, one
+of them killed on the way, leave the same project as one process."""
 
 import contextlib
 import json
@@ -11,50 +12,221 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 import toy_spaces
 import yaml
 
 from exmcr import corpora, pipeline
 from exmcr.banks.bank import Bank
-from exmcr.commands import main as cli
+from exmcr.commands import notebook, stages
+from exmcr.commands.main import main
 from exmcr.common import distributed
+from exmcr.common.errors import ConfigError
+from exmcr.project import Project
 from exmcr.spaces import SPACES
 from exmcr.training import projectors
+
+ROOT = Path(__file__).parents[2]
+
+
+# What stops a stage
+
+
+@pytest.fixture
+def content():
+    full = yaml.safe_load((ROOT / "params.yaml").read_text())
+    return full | {"corpora": "toy", "sample": None}
+
+
+@pytest.fixture
+def folder(tmp_path, content, monkeypatch):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_notebook(folder, name, *lines):
+    """A notebook with a parameter `project` and one cell per line."""
+    cells = [
+        nbformat.v4.new_code_cell("project = 'toy'", metadata={"tags": ["parameters"]}),
+        *map(nbformat.v4.new_code_cell, lines),
+    ]
+    made = nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
+    path = folder / f"notebooks/{name}.ipynb"
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(made, path)
+
+
+def test_a_stage_that_stops_says_why_in_its_last_line(folder, content, capfd):
+    content["spaces"] = "paper"
+    content["encoders"]["clip"]["checkpoint"] = "weights/mine.safetensors"
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
+    corpora.build("toy", folder)
+    line = "from exmcr import pipeline, project as p; pipeline.fit_spaces(p.Project(project))"
+    write_notebook(folder, "00_spaces", line)
+    write_notebook(folder, "01_extract", "1 / 0")
+    done = subprocess.run(
+        [sys.executable, "-m", "exmcr", "spaces", "--notebook"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    reason = f"00_spaces: no weight file {folder}/weights/mine.safetensors; `exmcr weights`"
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and last.startswith(f"exmcr spaces: {reason}"), done.stderr
+    assert "Traceback" not in done.stderr
+    note = folder / "reports/stopped.txt"
+    assert note.read_text() == last.removeprefix("exmcr ") + "\n"
+    # The traceback is kept in the executed notebook.
+    assert "ConfigError" in (folder / "reports/notebooks/00_spaces.ipynb").read_text()
+    assert main(["extract", "--notebook"]) == 2
+    said = capfd.readouterr().err
+    assert "Traceback" in said, "an error of the program shows where it is"
+    reason = "extract: 01_extract: ZeroDivisionError: division by zero"
+    assert said.splitlines()[-1] == f"exmcr {reason}"
+    assert note.read_text() == f"{reason}\n"
+
+
+def test_a_notebook_is_executed_on_the_project_and_the_note_of_an_earlier_stop_removed(folder):
+    write_notebook(
+        folder, "02_pair", "from pathlib import Path", "Path('seen').write_text(project)"
+    )
+    note = folder / "reports/stopped.txt"
+    note.parent.mkdir()
+    note.write_text("pair: earlier\n")
+    assert main(["pair", "--notebook"]) == 0
+    assert not note.exists() and (folder / "seen").read_text() == "."
+    assert (folder / "reports/notebooks/02_pair.ipynb").is_file()
+
+
+def test_the_stage_without_a_notebook_says_why_it_stops_too(folder, content, capsys):
+    (folder / "params.yaml").write_text(yaml.safe_dump(content | {"sample": 0}))
+    assert main(["corpora"]) == 2
+    reason = "corpora: params.yaml cannot be used:\n  - sample: must be greater than 0, is 0\n"
+    assert capsys.readouterr().err == f"exmcr {reason}"
+    note = folder / "reports/stopped.txt"
+    assert note.read_text() == reason
+    (folder / "params.yaml").write_text(yaml.safe_dump(content | {"sample": 2}))
+    assert main(["corpora"]) == 0
+    assert not note.exists() and (folder / "data/items.parquet").is_file()
+
+
+def test_an_error_of_the_program_is_noted_with_its_type(folder, monkeypatch):
+    monkeypatch.setattr(pipeline, "pair", lambda project: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["pair"])
+    note = (folder / "reports/stopped.txt").read_text()
+    assert note == "pair: ZeroDivisionError: division by zero\n"
+
+
+@pytest.mark.parametrize(
+    "command, stage",
+    [("spaces", "fit_spaces"), ("pair", "pair"), ("extract", "extract"), ("train", "train")],
+)
+def test_a_stage_runs_its_function_or_its_notebook(command, stage, folder, monkeypatch, capsys):
+    calls = []
+    table = pd.DataFrame({"answer": [42]})
+    monkeypatch.setattr(pipeline, stage, lambda project, **_: calls.append(project.root) or table)
+    monkeypatch.setattr(stages, "execute", lambda name, root: calls.append((name, root)))
+    assert main([command]) == 0 and calls == [folder]
+    assert capsys.readouterr().out.split() == ["answer", "42"]
+    calls.clear()
+    assert main([command, "--notebook", "--project", str(folder)]) == 0
+    assert calls == [(stages.NOTEBOOKS[command], folder)]
+
+
+@pytest.mark.parametrize("flag", [[], ["--notebook"]])
+def test_visualize_is_always_its_notebook(flag, folder, monkeypatch):
+    calls = []
+    monkeypatch.setattr(stages, "execute", lambda name, root: calls.append((name, root)))
+    assert main(["visualize", *flag]) == 0
+    assert calls == [("05_visualize", folder)]
+
+
+def test_evaluate_prints_the_table_that_results_prints(folder, monkeypatch, capsys):
+    from exmcr.evaluation import tables
+
+    row = dict.fromkeys(tables.columns(), 0.5) | {"task": "a->b", "concept_subset": "all"}
+    table = pd.DataFrame([row | {"method": "hop", "seed": 0}])
+
+    def evaluate(project):
+        table.to_csv(project.reports / "results.csv", index=False)
+        return table
+
+    (folder / "reports").mkdir()
+    monkeypatch.setattr(pipeline, "evaluate", evaluate)
+    assert main(["evaluate"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("| task |") and "| a->b |" in printed
+    assert main(["results"]) == 0 and capsys.readouterr().out == printed
+
+
+def test_every_notebook_of_a_stage_exists():
+    for name in stages.NOTEBOOKS.values():
+        assert (ROOT / f"notebooks/{name}.ipynb").is_file()
+    with pytest.raises(ConfigError, match="no notebook .*99_none.ipynb"):
+        notebook.execute("99_none", ROOT)
+
+
+# Several processes
+
+
+@pytest.mark.parametrize("arguments", [["pair"], ["visualize"], ["extract", "--notebook"]])
+def test_what_one_process_does_is_refused_under_torchrun(arguments, folder, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    what = "--notebook" if "--notebook" in arguments else arguments[0]
+    assert said == (
+        f"exmcr {arguments[0]}: {what} runs in one process; torchrun can share extract and train "
+        "only\n"
+    )
+
+
+def test_torchrun_starts_the_command_without_python(folder):
+    """As it is documented; the command itself refuses, so that the test is short."""
+    bin = Path(sys.executable).parent
+    done = subprocess.run(
+        [bin / "torchrun", "--nproc-per-node", "2", "--no-python", bin / "exmcr", "pair"],
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        timeout=200,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "exmcr pair: pair runs in one process" in done.stderr
+
 
 KILLED = "sounds text"  # while this is encoded; all of `wide` is done by then
 
 
 def two(folder: Path, attempt: str):
-    """What each process of torchrun does: `exmcr extract`, in which the second is killed at the first attempt, then `exmcr train`.
-
-    Stores how many items it encoded."""
+    """One process of torchrun: `exmcr extract`, in which the second one is killed at the first attempt, then
+    `exmcr train`. Stores how many items it encoded."""
     rank, encoded = os.environ["RANK"], Counter()
     encode_batch = toy_spaces.Toy.encode_batch
 
     def watched(self, modality, items):
         what = f"{self.name} {modality}"
-        if (rank, attempt, what, encoded[what]) == (
-            "1",
-            "first",
-            KILLED,
-            8,
-        ):  # one shard done, the next one loaded
+        # One shard is done, the next one loaded.
+        if (rank, attempt, what, encoded[what]) == ("1", "first", KILLED, 8):
             os.kill(os.getpid(), signal.SIGKILL)
         encoded[what] += len(items)
         return encode_batch(self, modality, items)
 
     toy_spaces.Toy.encode_batch = watched
-    for cls in (toy_spaces.Wide, toy_spaces.Sounds, toy_spaces.Shapes):
+    for cls in toy_spaces.ALL:
         SPACES[cls.name] = f"toy_spaces:{cls.__name__}"
-    with (
-        distributed.torchrun() as group
-    ):  # one for both commands: gloo does not bear to be set up twice in a process
+    # One group for both commands: gloo cannot be set up twice in a process.
+    with distributed.torchrun() as group:
         distributed.torchrun = lambda: contextlib.nullcontext(group)
         for command in ("extract", "train"):
-            assert cli.main([command, "--project", str(folder)]) == 0
+            assert main([command, "--project", str(folder)]) == 0
     (folder / f"encoded-{rank}.json").write_text(json.dumps(encoded))
 
 
@@ -75,19 +247,17 @@ def test_two_processes_one_of_them_killed_leave_the_project_of_one(
     one, other = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
-    torch.set_num_threads(
-        1
-    )  # as in the processes: sums by another number of threads have other last bits
+    torch.set_num_threads(1)  # as in the processes: the last bits of sums depend on it
     params = toy_spaces.install(one, monkeypatch)
     (one / "params.yaml").write_text(yaml.safe_dump(params))
     corpora.build("toy", one)
-    project = pipeline.Project(one)
+    project = Project(one)
     pipeline.fit_spaces(project)
     shutil.copytree(one, other)
-    assert cli.main(["extract", "--project", str(one)]) == 0
+    assert main(["extract", "--project", str(one)]) == 0
     pipeline.pair(project)
     shutil.copytree(one / "pairs", other / "pairs")
-    assert cli.main(["train", "--project", str(one)]) == 0
+    assert main(["train", "--project", str(one)]) == 0
     tables = capsys.readouterr().out
 
     env = os.environ | {
@@ -151,15 +321,20 @@ def test_two_processes_one_of_them_killed_leave_the_project_of_one(
             for folder in (one, other)
         )
         # AdamW divides a gradient that is zero up to rounding by itself, so that float32 weights of no effect differ; in float64,
-        # in test_training.py, all agree.
+        # in tests/training, all agree.
         with torch.no_grad():
             dim = mine.Head1.weight.shape[1]
             x = torch.nn.functional.normalize(
                 torch.randn(50, dim, generator=torch.manual_seed(0)), dim=1
             )
             assert torch.allclose(mine(x), theirs(x), rtol=0, atol=5e-3)
-        notes = [(folder / f"models/projectors/{name}.json").read_text() for folder in (one, other)]
-        assert notes[0] == notes[1]
+        notes = [
+            json.loads((folder / f"models/projectors/{name}.json").read_text())
+            for folder in (one, other)
+        ]
+        for note in notes:  # of weights that differ in their last bits
+            assert note.pop("sha256") and note.pop("losses")
+        assert notes[0] == notes[1] and notes[0]["key"]
     losses, its = (pd.read_csv(folder / "reports/losses.csv") for folder in (one, other))
     pd.testing.assert_frame_equal(losses, its, rtol=0, atol=1e-5)
     assert not list((other / "models/projectors").glob("*.ckpt"))

@@ -586,7 +586,7 @@ def test_the_authors_demo_goes_through_unchanged(real, capfd, monkeypatch):
     # nothing is printed beside progress, and the encoder of ULIP-2 has no say in what CLIP makes of an image
     assert capfd.readouterr().out == ""
     # and the check of the published numbers sees that these are not the published weights
-    monkeypatch.setattr(verify, "load_space", lambda name, **_: official._spaces[name])
+    monkeypatch.setattr(verify, "load_space", lambda name, *_, **__: official._spaces[name])
     assert main(["verify", "--items", str(DEMO), "--device", "cpu"]) == 1
     out = capfd.readouterr().out
     assert (

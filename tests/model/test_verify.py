@@ -118,7 +118,7 @@ def demo(tmp_path, monkeypatch, published):
         projectors.save(projector, tmp_path / name)
 
     class Fake:
-        def __init__(self, name, **settings):
+        def __init__(self, name, root=None, **settings):
             assert settings in ({}, {"device": "cpu"})
             self.name = name
 

@@ -23,7 +23,7 @@ def fit_spaces(project: "Project") -> pd.DataFrame:
     A space is kept, with the losses of its training, if its item table, settings and code are
     unchanged and its files are intact.
     """
-    jobs, rows = _jobs(project.params.fit_spaces), []
+    jobs, items, rows = _jobs(project.params.fit_spaces), project.items, []
     for name in project.spaces:
         if name not in jobs:
             continue
@@ -33,7 +33,7 @@ def fit_spaces(project: "Project") -> pd.DataFrame:
         weights = project.root / "models/spaces" / f"{name}.safetensors"
         history = _kept(weights, key)
         if history is None:
-            history = train(project.items, project.root, settings, *sources)
+            history = train(items, project.root, settings, *sources)
             record = {"key": key, "files": _files_digest(weights), "losses": history}
             write_json(_losses(weights), record)
         for record in history:
