@@ -129,7 +129,9 @@ def test_every_stage_that_reads_banks_runs_again_when_the_spaces_change():
     for name, stage in DEFINED["stages"].items():
         if name != "corpora":
             assert {"spaces", "base", "leaves"} <= set(stage["params"]), name
-    assert all("encoders" in DEFINED["stages"][name]["params"] for name in ("fit_spaces", "extract"))
+    assert all(
+        "encoders" in DEFINED["stages"][name]["params"] for name in ("fit_spaces", "extract")
+    )
 
 
 @pytest.mark.parametrize("name", PLOTS)

@@ -190,7 +190,9 @@ def test_a_damaged_file_of_the_held_out_items_is_not_asked_for(project, monkeypa
     for step in ("fit_spaces", "extract", "pair", "train"):
         getattr(pipeline, step)(project)
     results = pipeline.evaluate(project)
-    pictures = results[(results.task == "audio->image") & (results.concept_subset == "all")].n_gallery
+    pictures = results[
+        (results.task == "audio->image") & (results.concept_subset == "all")
+    ].n_gallery
     whole = project.items[
         (project.items.modality == "image")
         & (project.items.split == "test")

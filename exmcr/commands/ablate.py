@@ -25,12 +25,13 @@ def ablate(
     Example: `exmcr ablate tau2`
     """
     from exmcr.experiments import ablation
-    from exmcr.figures import comparison
 
     opened = open_project(project)
     if factor != "report":
         print(ablation.ablate(opened, factor).to_string(index=False))
         return
+    from exmcr.figures import comparison
+
     table = ablation.report(opened)
     modalities = {leaf.name: leaf.modality for leaf in opened.leaves}
     path, steps = opened.figures / "ablation.png", opened.params.ablate.steps

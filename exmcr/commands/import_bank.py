@@ -14,9 +14,7 @@ def register(app: typer.Typer) -> None:
 
 def import_bank(
     source: Annotated[Path, typer.Argument(help="Vectors (n, d): .npy, .safetensors or .pt.")],
-    space: Annotated[
-        str, typer.Option(help="Name of the encoder; the same for all banks that it made.")
-    ],
+    space: Annotated[str, typer.Option(help="Name of the encoder, the same for all of its banks.")],
     modality: Annotated[str, typer.Option(help="A registered modality: text, image, audio, ...")],
     split: Annotated[str, typer.Option(help="train (the pools), val or test.")] = "train",
     folder: Annotated[

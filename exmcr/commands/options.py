@@ -46,7 +46,7 @@ def open_project(folder: Path | None) -> "Project":
 
 
 def weights_folder(project: Path | None) -> Path:
-    """exmcr.spaces.weights.folder, of a project if one is given.
+    """Where weight files are looked up, optionally those of a project.
 
     Raises ConfigError if `project` has no params.yaml.
     """

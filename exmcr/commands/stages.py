@@ -160,7 +160,7 @@ def _run(
 
 
 def _check_processes(name: str, notebook: bool) -> None:
-    """Raises ConfigError if torchrun started several processes for what one has to do."""
+    """Raises ConfigError if torchrun started several processes for what runs in one."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and (notebook or name not in DISTRIBUTED):
         what = "--notebook" if notebook else name
         raise ConfigError(

@@ -35,7 +35,7 @@ def weights(
 ) -> None:
     """List the weights of the real spaces: where they come from, and which are here.
 
-    Exit status 1 if a named file cannot be had.
+    Exit status 1 if a named file is missing, cannot be fetched, or has another hash than expected.
 
     Example: `exmcr weights --fetch 630k-fusion-best`
     """

@@ -193,7 +193,7 @@ class Ablate(Block):
     overlap_through_fl: list[bool] = []
 
     def factors(self) -> dict[str, list]:
-        """{factor: values} of the factors that are listed, in the order of params.yaml."""
+        """{factor: values} of the factors that params.yaml lists, in the order of these fields."""
         return {
             name: values
             for name, values in self.model_dump(by_alias=True, exclude_unset=True).items()

@@ -50,13 +50,13 @@ def methods(project: "Project") -> dict[tuple[str, int], Maps]:
     with all their seeds, without those that cannot serve this leaf."""
     leaf = project.params.leaf_of(SOUNDING)
     bench = Bench(project, trained=trained_maps(project))
-    found = {}
+    fitted = {}
     for name in (*REPORTED, "cmcr"):
         for seed in seeds_of(project.params, name):
             maps = bench.fit(name, seed)
             if leaf is not None and leaf.name in maps:
-                found[name, seed] = maps[leaf.name]
-    return found
+                fitted[name, seed] = maps[leaf.name]
+    return fitted
 
 
 def figure(scenes: EncodedScenes, drawn: dict[str, Maps], path: Path | None = None, most: int = 5):

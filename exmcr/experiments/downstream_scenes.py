@@ -30,7 +30,7 @@ class EncodedScenes:
     sounds    (n, d_leaf)
     seen      bool (n,): whether the concept occurs in the training sounds of the leaf
     wrong     (n,): row of a scene whose sound does not fit this one
-    chance    {metric: (n,)}: what random scores of the windows localize
+    chance    {metric: (n,)}: expected values if the scores of the windows are random
     """
 
     scenes: list[Scene]

@@ -8,7 +8,7 @@ concept_subset  all; seen and unseen in the training sounds, if both occur
 method          as in reports/results.csv; `word`: the name of the sounding object in the base
                 instead of its sound; `ceiling`: windows scored by how much of them lies in a box,
                 the best that windows of these sizes can show
-sound           own; other: a sound that nothing in the image makes, as a control
+sound           own; other: as a control, a sound that nothing in the image makes
 n               number of scenes
 value, low, high  the metric and its 95 % bootstrap interval over scenes
 chance          as each task defines it
@@ -44,11 +44,11 @@ def table(scenes: EncodedScenes, methods: dict[tuple[str, int], Maps]) -> pd.Dat
 
     methods: {(name, seed): maps of the sounding leaf and of the base}.
     """
-    found = []
+    records = []
     for (name, seed), maps in methods.items():
-        found += rows(scenes, name, seed, maps.leaf(scenes.sounds), maps.base)
-    found += rows(scenes, "word", 0, scenes.words) + ceiling(scenes)
-    return pd.DataFrame(found, columns=COLUMNS)
+        records += rows(scenes, name, seed, maps.leaf(scenes.sounds), maps.base)
+    records += rows(scenes, "word", 0, scenes.words) + ceiling(scenes)
+    return pd.DataFrame(records, columns=COLUMNS)
 
 
 def rows(
@@ -64,15 +64,15 @@ def rows(
     """
     regions, cutouts = mapped_regions(scenes.regions, base), base(scenes.cutouts)
     own, other = (region_scores(regions, vectors) for vectors in (sounds, sounds[scenes.wrong]))
-    found = _localization(scenes, method, seed, "own", own)
-    found += _localization(scenes, method, seed, "other", other)
+    records = _localization(scenes, method, seed, "own", own)
+    records += _localization(scenes, method, seed, "other", other)
     matched, mismatched = (
         (cutouts * vectors).sum(axis=1) for vectors in (sounds, sounds[scenes.wrong])
     )
     canvases = own.max(axis=1), other.max(axis=1)
-    found += _counterfactual(scenes, "counterfactual canvas", method, seed, *canvases)
-    found += _counterfactual(scenes, "counterfactual picture", method, seed, matched, mismatched)
-    return found
+    records += _counterfactual(scenes, "counterfactual canvas", method, seed, *canvases)
+    records += _counterfactual(scenes, "counterfactual picture", method, seed, matched, mismatched)
+    return records
 
 
 def mapped_regions(regions: np.ndarray, base: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -98,14 +98,14 @@ def _localization(
 ) -> list[dict]:
     """scores: (n, w), one per window of each scene."""
     boxes = [scene.boxes for scene in scenes.scenes]
-    heats, found = localization.heat(scores, localization.windows()), []
+    heats, records = localization.heat(scores, localization.windows()), []
     for metric, values in localization.per_scene(heats, boxes).items():
         for subset, which in _concept_subsets(scenes.seen):
             value = (float(values[which].mean()), *interval(values[which]))
             chance = float(scenes.chance[metric][which].mean())
             keys = ("localization", subset, method, seed, sound, len(which), metric)
-            found.append(_row(*keys, *value, chance))
-    return found
+            records.append(_row(*keys, *value, chance))
+    return records
 
 
 def _counterfactual(
@@ -117,13 +117,13 @@ def _counterfactual(
     mismatched: np.ndarray,
 ) -> list[dict]:
     """matched, mismatched: (n,), the score of each scene with its own and with another sound."""
-    found = []
+    records = []
     for subset, which in _concept_subsets(scenes.seen):
         chance = counterfactual.chance(len(which))
         for metric, value in counterfactual.score(matched[which], mismatched[which]).items():
             keys = (task, subset, method, seed, "own", len(which), metric)
-            found.append(_row(*keys, *value, chance[metric]))
-    return found
+            records.append(_row(*keys, *value, chance[metric]))
+    return records
 
 
 def _row(*values) -> dict:

@@ -12,7 +12,7 @@ from exmcr.common.errors import BadItem
 class Encoded(dict[str, np.ndarray]):
     """{modality: float32 (n, d) unit rows}.
 
-    skipped: [(modality, position in the given list, reason)] of the items that were left out.
+    skipped: [(modality, position in the list of items, reason)] of the items that were left out.
     """
 
     def __init__(self, *arguments):

@@ -171,15 +171,15 @@ class ExMCR:
         Raises BadItem that names the item; ConfigError for an unknown modality, missing weights,
         or another encoder than the projectors were trained on (with both fingerprints).
         """
-        for modality, given in items.items():  # all of them before any work
-            if isinstance(given, str | bytes | Path):
-                kind = type(given).__name__
+        for modality, raw in items.items():  # all of them before any work
+            if isinstance(raw, str | bytes | Path):
+                kind = type(raw).__name__
                 raise ConfigError(f"items of {modality} must be a list, not a single {kind}")
             self.leaf_of(modality)
         result = Encoded()
-        for modality, given in items.items():
+        for modality, raw in items.items():
             result[modality] = self._encode(
-                modality, list(given), seed, result.skipped if skip_bad else None, progress
+                modality, list(raw), seed, result.skipped if skip_bad else None, progress
             )
         return result
 

@@ -63,8 +63,8 @@ def check_parts(base: Base, leaves: Sequence[Leaf]) -> None:
     does not map from its leaf's dimensions to those of the base."""
     names, modalities = {leaf.name for leaf in leaves}, {leaf.modality for leaf in leaves}
     if len(names) != len(leaves) or len(modalities) != len(leaves):
-        given = [(leaf.name, leaf.modality) for leaf in leaves]
-        raise ConfigError(f"each leaf needs a name and a modality of its own, not {given}")
+        pairs = [(leaf.name, leaf.modality) for leaf in leaves]
+        raise ConfigError(f"each leaf needs a name and a modality of its own, not {pairs}")
     for leaf in leaves:
         if not leaf.projectors:
             raise ConfigError(f"leaf '{leaf.name}' has no projector")

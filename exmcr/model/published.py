@@ -1,9 +1,9 @@
 """The numbers that the authors published for their demo items.
 
 Each table is softmax(10 * cosine) of the three items of one modality (rows) over those of another
-(columns). Those of Ex-MCR exist in two editions, in the README and in inference.py of
-https://github.com/MCR-PEFT/Ex-MCR; which weights belong to which edition is not said. Those of
-C-MCR are in the README of https://github.com/MCR-PEFT/C-MCR.
+(columns). Those of C-MCR are in the README of https://github.com/MCR-PEFT/C-MCR. Those of Ex-MCR
+exist in two editions, in the README and in inference.py of https://github.com/MCR-PEFT/Ex-MCR; the
+authors do not say which weights belong to which edition.
 """
 
 Tables = dict[tuple[str, str], dict[str, list[list[float]]]]  # {(rows, columns): {edition: table}}

@@ -30,15 +30,15 @@ def nearest(
     """
     leaf = model.leaf_of(modality)
     bank = project.bank((leaf or model.base).space, modality, split)
-    found = model.search(query, bank, min(k, len(bank)), seed)
-    ids, items = bank.ids[found.indices[0]], project.items.set_index("id", drop=False)
+    top = model.search(query, bank, min(k, len(bank)), seed)
+    ids, items = bank.ids[top.indices[0]], project.items.set_index("id", drop=False)
     unknown = [i for i in ids if i not in items.index]
     if unknown:
         raise ConfigError(
             f"bank {bank.folder} holds items that are not in {project.items_path}, e.g. "
             f"{unknown[0]!r}; run `exmcr extract` again"
         )
-    return items.loc[ids].assign(score=found.scores[0])
+    return items.loc[ids].assign(score=top.scores[0])
 
 
 def familiar_concepts(project: "Project", modality: str, n: int) -> list[str]:

@@ -1,5 +1,5 @@
-"""The authors' models on their demo items, three things in four modalities, against the numbers
-that they published (exmcr/model/published.py)."""
+"""The authors' models on their demo items, compared with the numbers that they published
+(exmcr/model/published.py). The demo items are three objects in four modalities."""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def compare(vectors: dict[str, np.ndarray], tables: Tables) -> list[Row]:
     vectors: {modality: unit rows of the three items}, all in one space.
 
     Returns (modalities, "pass" or "FAIL", largest difference, edition) for each table whose
-    modalities are given. If a table has several editions, the nearest one counts.
+    modalities are in `vectors`. If a table has several editions, the nearest one counts.
     """
     results = []
     for (a, b), editions in tables.items():
@@ -129,8 +129,8 @@ def _encoded(
     for modality in modalities:
         name = LEAF[modality][0] if modality in LEAF else BASE
         spaces[name] = spaces.get(name) or load_space(name, root, **settings)
-        given = [n if modality == "text" else items / n for n in ITEMS[modality]]
-        frozen[modality] = spaces[name].encode(modality, given)
+        raw = [n if modality == "text" else items / n for n in ITEMS[modality]]
+        frozen[modality] = spaces[name].encode(modality, raw)
     return frozen
 
 

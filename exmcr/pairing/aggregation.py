@@ -14,7 +14,7 @@ from exmcr.kernels.tiles import Array, checked_rows, prepare
 def softmax_aggregation(
     queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, tau: float
 ) -> torch.Tensor:
-    """agg(q -> K; V) = normalize(softmax(q K^T / tau) V). arXiv:2310.08884, section 3.2.
+    """agg(q -> K; V) = normalize(softmax(q K^T / tau) V). arXiv:2310.08884, section 3.
 
     queries (n, d), keys (m, d), values (m, dv): unit rows. tau > 0. Returns (n, dv), unit rows.
     Holds the n x m weights in memory; exmcr/kernels/aggregate.py computes them in tiles.

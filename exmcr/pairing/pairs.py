@@ -1,4 +1,4 @@
-"""Pseudo-pairs: quadruples (x^L, o^L, o^B, y^B) from unpaired banks. arXiv:2310.08884, section 3.2.
+"""Pseudo-pairs: quadruples (x^L, o^L, o^B, y^B) from unpaired banks. arXiv:2310.08884, section 3.
 
 Leaf L has its own modality x and shares the overlap modality o with the base B, which also has a
 modality y. O^L and O^B embed the same overlap items, row by row; nothing else links the two spaces.

@@ -33,7 +33,7 @@ DEMO = Path(
 
 
 class Fake(Space):
-    """Vectors that follow from the item: the first numbers in it, or the letters of a text."""
+    """Vectors made from the item: from its first numbers, or from the letters of a text."""
 
     def __init__(self, name, modalities, dim, fingerprint=None):
         self.name, self.modalities, self.dim, self.fingerprint = (
@@ -65,7 +65,7 @@ SPACES = {
 
 @pytest.fixture(autouse=True)
 def spaces(monkeypatch):
-    """The registry holds the fakes; what was loaded is in `loaded`."""
+    """(fake spaces by name, list of what was loaded); spaces are loaded from the former."""
     loaded, known = [], dict(SPACES)
 
     def load_space(name, **settings):
@@ -142,7 +142,7 @@ def test_every_modality_becomes_unit_rows_of_the_base_space(extended, items, spa
         found["image"][0], found["image"][1]
     )  # a path, and the picture at it
     np.testing.assert_allclose(found["points"][0], found["points"][1], atol=1e-6)
-    # the base passes untouched, a leaf through its projector
+    # the base is left unchanged, a leaf is projected
     np.testing.assert_array_equal(found["text"], SPACES["base"]().encode("text", items["text"]))
     with torch.no_grad():
         expected = extended.leaves["ears"].projectors[3](
@@ -214,7 +214,7 @@ class Harm:
         return subprocess.call, ([sys.executable, "-c", f"open({str(self.mark)!r}, 'w')"],)
 
 
-def test_odd_files_are_right_or_refused(extended, tmp_path):
+def test_unusual_files_are_read_correctly_or_refused(extended, tmp_path):
     rng = np.random.default_rng(0)
     # a sound of three channels is their mean
     channels = rng.uniform(-0.3, 0.3, (4000, 3)).astype(np.float32)
@@ -223,7 +223,7 @@ def test_odd_files_are_right_or_refused(extended, tmp_path):
         "audio"
     ]
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
-    # 16 bits of gray are scaled, not clipped; a film is its first frame
+    # 16-bit gray is scaled, not clipped; an animation is its first frame
     Image.fromarray(np.linspace(0, 65535, 600).reshape(20, 30).astype(np.uint16)).save(
         tmp_path / "gray.png"
     )
@@ -240,7 +240,7 @@ def test_odd_files_are_right_or_refused(extended, tmp_path):
         {"image": [tmp_path / "gray.png", eight, tmp_path / "film.gif", frames[0]]}
     )["image"]
     assert found[0] @ found[1] > 0.99 and found[2] @ found[3] > 0.999
-    # nothing in it, nothing like it, and a pickle that would run code
+    # empty files, and a pickle that would run code
     for name in ("empty.ply", "empty.npy", "empty.pts", "empty.obj"):
         (tmp_path / name).write_bytes(b"")
         with pytest.raises(BadItem, match=f"points item 0 .*{name}"):
@@ -250,7 +250,7 @@ def test_odd_files_are_right_or_refused(extended, tmp_path):
         with pytest.raises(BadItem, match=f"{modality} item 0 .*harm.npy"):
             extended.encode({modality: [tmp_path / "harm.npy"]})
     assert not (tmp_path / "mark").exists()
-    np.load(tmp_path / "harm.npy", allow_pickle=True)  # it would have
+    np.load(tmp_path / "harm.npy", allow_pickle=True)  # with pickles allowed, the code runs
     assert (tmp_path / "mark").exists()
 
 
@@ -538,7 +538,7 @@ def test_the_authors_files(tmp_path, spaces):
 
 @pytest.fixture
 def real(tmp_path, monkeypatch, random_weights):
-    """A weights folder as `exmcr weights` asks for it, with random weights in every file."""
+    """A complete weights folder, with random weights in every file."""
     from exmcr.spaces import load_space
 
     monkeypatch.setattr(model, "load_space", load_space)
@@ -558,7 +558,7 @@ def real(tmp_path, monkeypatch, random_weights):
     not DEMO.is_dir(), reason="the authors' demo files are not here; EXMCR_AUTHORS_DEMO says where"
 )
 def test_the_authors_demo_goes_through_unchanged(real, capfd, monkeypatch):
-    """Their own call: three names, four modalities, the real encoders in the true file formats (random weights)."""
+    """Three items in four modalities, through the real encoders in the real file formats, with random weights."""
     names = ("toilet", "BBQ", "train")
     items = {
         "image": [DEMO / f"{name}.jpeg" for name in names],
@@ -583,9 +583,9 @@ def test_the_authors_demo_goes_through_unchanged(real, capfd, monkeypatch):
     np.testing.assert_allclose(
         found["audio"][2:], official.encode({"audio": items["audio"][2:]})["audio"], atol=1e-5
     )
-    # nothing is printed beside progress, and the encoder of ULIP-2 has no say in what CLIP makes of an image
+    # nothing but progress is printed
     assert capfd.readouterr().out == ""
-    # and the check of the published numbers sees that these are not the published weights
+    # random weights do not give the published numbers
     monkeypatch.setattr(verify, "load_space", lambda name, *_, **__: official._spaces[name])
     assert main(["verify", "--items", str(DEMO), "--device", "cpu"]) == 1
     out = capfd.readouterr().out

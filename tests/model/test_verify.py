@@ -15,7 +15,7 @@ from exmcr.training.projectors import Projector
 
 
 def solve(tables, edition):
-    """Three unit vectors per modality whose softmax tables are the published ones: they exist, so descent finds some."""
+    """Three unit vectors per modality that give the published tables, found by gradient descent."""
     torch.manual_seed(0)
     vectors = {m: torch.randn(3, 32, requires_grad=True) for m in ITEMS}
     optimizer = torch.optim.Adam(vectors.values(), lr=0.03)
@@ -85,7 +85,7 @@ def test_the_other_edition_passes_too():
 
 
 def identity(block):
-    """Weights that let vectors pass: x = relu(x) - relu(-x), and BatchNorm that does nothing."""
+    """Set a block to the identity: x = relu(x) - relu(-x), and BatchNorm without effect."""
     with torch.no_grad():
         for net, weight in (
             (block.net1, torch.cat([torch.eye(512), -torch.eye(512)])),
@@ -98,7 +98,8 @@ def identity(block):
 
 @pytest.fixture
 def demo(tmp_path, monkeypatch, published):
-    """A weights folder with every file in name, fake encoders that give the published vectors, projectors that pass them on."""
+    """A weights folder with empty files, fake encoders that give the published vectors, and projectors that are
+    the identity."""
     monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
     monkeypatch.delenv("EXMCR_AUTHORS_DEMO", raising=False)
     for name in (
@@ -179,3 +180,26 @@ def test_a_damaged_file_is_an_error(demo, capsys):
         "ex_clap.pt is not a plain weight file: it was not written by torch.save"
         in capsys.readouterr().err
     )
+
+
+def test_the_weights_folder_of_a_project_is_used(demo, tmp_path, monkeypatch, capsys):
+    folder, _ = demo
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "params.yaml").touch()
+    (project / "weights").symlink_to(folder)
+    monkeypatch.delenv("EXMCR_WEIGHTS")
+    roots, load = [], verify.load_space
+
+    def watched(name, root=None, **settings):
+        roots.append(root)
+        return load(name, root, **settings)
+
+    monkeypatch.setattr(verify, "load_space", watched)
+    monkeypatch.chdir("/")
+    assert main(["verify", "--project", str(project)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("pass  Ex-MCR") == 6 and f"Weights belong in {project}/weights" in out
+    assert roots == [project] * 3, "the encoders look there too"
+    assert main(["weights", "--project", str(project)]) == 0
+    assert f"Folder: {project}/weights" in capsys.readouterr().out
