@@ -12,7 +12,7 @@ export PYTHONUTF8 = 1
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint lab lock env bench compare ablate
+.PHONY: repro test lint unit notebooks lab lock env bench compare ablate
 env: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml
@@ -35,9 +35,15 @@ lint: env
 	mypy
 
 test: lint
-	@# Two workers with a thread each: most tests are too small for a second thread. Tests of a file share fixtures.
+	@# The notebooks share one toy project, so they run one after the other, beside the tests.
+	$(MAKE) -j 2 --output-sync=target unit notebooks
+
+# Two workers with a thread each: most tests are too small for a second thread. Tests of a file share fixtures.
+unit: env
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile tests
-	HF_HUB_OFFLINE=1 python -m pytest --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 notebooks
+
+notebooks: env
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 python -m pytest --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 notebooks
 
 lab: env
 	jupyter lab notebooks

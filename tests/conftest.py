@@ -1,7 +1,7 @@
 """Shared fixtures: real encoders with random weights (benchmarks/random_encoders.py).
 
-A weight file is made at its first use and deleted at the end of the session. Tests link to these files and copy those that
-they change.
+A weight file is made at its first use and deleted at the end of the session. Tests link to these
+files and copy those that they change.
 """
 
 import shutil

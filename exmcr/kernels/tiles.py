@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ import torch
 from exmcr.common.errors import ConfigError
 from exmcr.kernels.layers import keep_memory, packed
 
-Array = np.ndarray | torch.Tensor
+Array: TypeAlias = np.ndarray | torch.Tensor
 
 # Largest tile, in rows of queries and rows of keys. CPU: 12 MB of scores per thread; in smaller
 # tiles the cost of a call shows, and larger ones exceed the 64 MB heap of a thread, so that glibc
@@ -197,19 +197,19 @@ def prepare(
 
     Raises ConfigError for shapes that do not match, an unknown precision or an empty tile.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if precision not in ("float32", "tf32") or (precision == "tf32" and device.type != "cuda"):
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if precision not in ("float32", "tf32") or (precision == "tf32" and chosen.type != "cuda"):
         raise ConfigError(
-            f"precision is 'float32', or 'tf32' on CUDA, not {precision!r} on {device.type}"
+            f"precision is 'float32', or 'tf32' on CUDA, not {precision!r} on {chosen.type}"
         )
     if queries.ndim != 2 or keys.ndim != 2 or queries.shape[1] != keys.shape[1]:
         raise ConfigError(
             f"queries {tuple(queries.shape)} and keys {tuple(keys.shape)} are not (n, d) and (m, d)"
         )
-    tile = tile or (CPU_TILE if device.type == "cpu" else CUDA_TILE)
+    tile = tile or (CPU_TILE if chosen.type == "cpu" else CUDA_TILE)
     if len(tile) != 2 or min(tile) < 1:
         raise ConfigError(f"tile is (queries, keys), both at least 1, not {tile}")
-    return device, (max(1, min(tile[0], len(queries))), max(1, min(tile[1], len(keys))))
+    return chosen, (max(1, min(tile[0], len(queries))), max(1, min(tile[1], len(keys))))
 
 
 @contextmanager

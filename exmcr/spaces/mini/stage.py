@@ -23,11 +23,10 @@ def fit_spaces(project: "Project") -> pd.DataFrame:
     A space is kept, with the losses of its training, if its item table, settings and code are
     unchanged and its files are intact.
     """
-    jobs, items, rows = _jobs(project.params.fit_spaces), project.items, []
-    for name in project.spaces:
-        if name not in jobs:
-            continue
+    jobs, rows = _jobs(project.params.fit_spaces), []
+    for name in [name for name in project.spaces if name in jobs]:
         train, settings, sources = jobs[name]
+        items = project.items
         decisive = json.dumps([settings, sources], sort_keys=True)
         key = digest(project.items_path, decisive, code_digest(*CODE))
         weights = project.root / "models/spaces" / f"{name}.safetensors"

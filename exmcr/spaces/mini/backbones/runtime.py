@@ -24,7 +24,7 @@ def onnx_session(model: nn.Module, example: torch.Tensor) -> Callable[[np.ndarra
         torch.onnx.export(
             model.eval(),
             (example,),
-            buffer,  # type: ignore[arg-type]  # accepted, but missing in the annotation
+            buffer,
             input_names=["x"],
             dynamic_axes={"x": {0: "n"}},
             dynamo=False,
