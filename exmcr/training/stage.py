@@ -25,7 +25,7 @@ CODE = ("common", "kernels", "training")  # folders whose code determines the we
 def train_leaf(
     project: "Project", leaf: "Leaf", pool: dict[str, torch.Tensor], made_from: str, group=None
 ) -> Iterator[tuple[int, list[dict]]]:
-    """Train the projector of each seed, unless pseudo-pairs, settings and code are unchanged.
+    """Train the projector of each seed, unless pseudo-pairs, provenance and code are unchanged.
 
     pool       the quadruples of the leaf, {part: (n, d)}
     made_from  digest of the files that hold them
@@ -38,7 +38,8 @@ def train_leaf(
     settings = params.train_settings(leaf.name)
     for seed in params.seeds:
         path = project.projector_path(leaf.name, seed)
-        key = digest(made_from, json.dumps(settings, sort_keys=True), str(seed), code_digest(*CODE))
+        provenance = _provenance(project, leaf, seed)
+        key = digest(made_from, json.dumps(provenance, sort_keys=True), code_digest(*CODE))
         kept = distributed.broadcast(_kept_losses(path, key), group)
         if kept is not None:
             yield seed, kept
@@ -50,7 +51,7 @@ def train_leaf(
         if distributed.rank(group) == 0:
             projectors.save(projector, path)
             made = {"key": key, "sha256": sha256(path), "losses": history}
-            write_json(path.with_suffix(".json"), _provenance(project, leaf, seed) | made)
+            write_json(path.with_suffix(".json"), provenance | made)
             checkpoint.unlink(missing_ok=True)
         yield seed, history
 
@@ -92,21 +93,15 @@ def trained(project: "Project", leaf: "Leaf", seed: int) -> Projector:
     """The stored projector of a leaf and seed, in eval mode.
 
     Raises ConfigError if it is missing, damaged, or was trained with other settings than those of
-    params.yaml.
+    params.yaml, or on the banks of other encoders.
     """
     path = project.projector_path(leaf.name, seed)
     projector, note = projectors.load(path), _note(path)
     again = "run `exmcr train` again"
     if note.get("sha256") != sha256(path):
         raise ConfigError(f"{path} is not the file that {path.stem}.json describes; {again}")
-    wanted = {
-        "pair": project.params.pair_settings(),
-        "train": project.params.train_settings(leaf.name),
-        "leaf_space": project.params.leaf_space(leaf),
-        "base_space": project.params.base_space,
-    }
-    other = [name for name, value in wanted.items() if note.get(name) != value]
-    if other:
+    wanted = _provenance(project, leaf, seed)
+    if other := [name for name, value in wanted.items() if note.get(name) != value]:
         names = ", ".join(other)
         raise ConfigError(f"{path} was trained with other settings ({names}); {again}")
     return projector
