@@ -33,10 +33,11 @@ lint: env
 	ruff format --check .
 	lint-imports
 	mypy
+	nbstripout --verify notebooks/*.ipynb
 
-test: lint
+test: env
 	@# The notebooks share one toy project, so they run one after the other, beside the tests.
-	$(MAKE) -j 2 --output-sync=target unit notebooks
+	$(MAKE) -j 3 --output-sync=target lint unit notebooks
 
 # Two workers with a thread each: most tests are too small for a second thread. Tests of a file share fixtures.
 unit: env

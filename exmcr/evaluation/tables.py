@@ -10,7 +10,6 @@ from exmcr.common.errors import ConfigError
 from exmcr.common.files import atomic_write
 from exmcr.evaluation.metrics import METRICS, Ranks, metric, summary
 from exmcr.evaluation.metrics import columns as summary_columns
-from exmcr.evaluation.ranking import ranks_of_positives, ranks_of_vectors
 from exmcr.evaluation.tasks import Task, concept_subsets
 
 KEYS = ("task", "concept_subset", "method", "seed")
@@ -42,11 +41,15 @@ def rows_of_vectors(
 
     `task.positive` may be sparse. Large tasks are ranked tile by tile.
     """
+    from exmcr.evaluation.ranking import ranks_of_vectors  # torch: a table is printed without it
+
     return rows_of_ranks(task, method, seed, ranks_of_vectors(queries, gallery, task.positive))
 
 
 def rows_of_similarity(task: Task, method: str, seed: int, similarity: np.ndarray) -> list[dict]:
     """Score a similarity matrix (n, m): one row per concept subset."""
+    from exmcr.evaluation.ranking import ranks_of_positives
+
     return rows_of_ranks(task, method, seed, ranks_of_positives(similarity, task.positive))
 
 

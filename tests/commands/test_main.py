@@ -310,12 +310,12 @@ def test_python_m_exmcr_is_the_command(extended):
     )
     assert done.returncode == 0 and done.stdout.startswith("| task |"), done.stderr
     done = subprocess.run(
-        [sys.executable, "-m", "exmcr", "search", "a dog", "--split", "odd"],
+        [sys.executable, "-m", "exmcr", "results", "--project", "nowhere"],
         cwd=extended,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 2 and done.stderr.startswith("exmcr search: unknown split")
+    assert done.returncode == 2 and done.stderr.startswith("exmcr results: "), done.stderr
 
 
 @pytest.mark.parametrize("rows", [3, 3000], ids=["buffered", "longer than the pipe"])
