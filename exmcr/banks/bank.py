@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import sha256
@@ -27,6 +26,8 @@ class Bank:
         Raises ConfigError for a missing or empty bank and, with `verify`, for vectors that differ
         from those that the manifest describes.
         """
+        import pandas as pd  # takes longer to import than the rest of the public API
+
         self.folder = Path(folder)
         manifest = self.folder / "manifest.json"
         if not manifest.is_file():
