@@ -3,6 +3,7 @@
 # make lab      JupyterLab on the notebooks
 # make compare  every method on frozen embeddings, side by side (reports/compare.md)
 # make ablate   ablations of Ex-MCR on validation concepts, JOBS=2 at a time; resumes where it was stopped
+# make growth   methods against the size of each unpaired pool (reports/growth.md)
 # make bench    the performance claims, measured on this machine (benchmarks/RESULTS.md)
 # make lock     after an edit of pyproject.toml: resolve and hash the versions again
 PYTHON ?= python3
@@ -12,7 +13,7 @@ export PYTHONUTF8 = 1
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint unit notebooks lab lock env bench compare ablate
+.PHONY: repro test lint unit notebooks lab lock env bench compare growth ablate
 env: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml
@@ -52,6 +53,9 @@ lab: env
 compare: env
 	dvc repro experiments/dvc.yaml:compare
 	@cat reports/compare.md
+
+growth: env
+	dvc repro experiments/dvc.yaml:growth
 
 bench: env
 	python benchmarks/aggregate.py

@@ -95,9 +95,7 @@ class Project:
     @property
     def modalities(self) -> list[str]:
         """The modalities of the run: those of the base, then those that leaves add."""
-        from exmcr.spaces import space_class
-
-        of_base = space_class(self.params.base_space).modalities
+        of_base = self.params.modalities_of(self.params.base_space)
         return list(dict.fromkeys([*of_base, *(leaf.modality for leaf in self.leaves)]))
 
     @cached_property
@@ -120,6 +118,8 @@ class Project:
         """A space with its options under `encoders`. Raises ConfigError for missing weights."""
         from exmcr.spaces import load_space
 
+        if name in self.params.imported:
+            raise ConfigError(f"space '{name}' has no encoder here: its embeddings were imported")
         return load_space(name, root=self.root, **self.params.encoder_options(name))
 
     def bank(self, space: str, modality: str, split: str) -> Bank:
@@ -133,15 +133,17 @@ class Project:
 
         own, base = self.params.leaf_space(leaf), self.params.base_space
         other = self.other_modality(leaf)
-        o_leaf, o_base = aligned(
-            self.bank(own, leaf.overlap, split), self.bank(base, leaf.overlap, split)
-        )
+        x, y = self.bank(own, leaf.modality, split), self.bank(base, other, split)
+        in_leaf, in_base = self.bank(own, leaf.overlap, split), self.bank(base, leaf.overlap, split)
+        o_leaf, o_base = aligned(in_leaf, in_base)
+        common = np.array([id for id in in_leaf.ids if id in in_base.row], dtype=object)
         return Pools(
-            x_leaf=np.asarray(self.bank(own, leaf.modality, split).vectors),
+            x_leaf=np.asarray(x.vectors),
             o_leaf=o_leaf,
             o_base=o_base,
-            y_base=np.asarray(self.bank(base, other, split).vectors),
+            y_base=np.asarray(y.vectors),
             names={"leaf": leaf.name, "x": leaf.modality, "o": leaf.overlap, "y": other},
+            ids={"x": x.ids, "o": common, "y": y.ids},
         )
 
     def other_modality(self, leaf: Leaf) -> str:
@@ -151,9 +153,7 @@ class Project:
         Raises ConfigError if the base has no other modality."""
         if leaf.other:
             return leaf.other
-        from exmcr.spaces import space_class
-
-        for modality in space_class(self.params.base_space).modalities:
+        for modality in self.params.modalities_of(self.params.base_space):
             if modality != leaf.overlap:
                 return modality
         raise ConfigError(f"leaf '{leaf.name}': the base has no modality besides '{leaf.overlap}'")

@@ -18,6 +18,9 @@ def results(
         list[str] | None,
         typer.Option("--metric", help="A metric to show, repeatable (default: r1 and map)."),
     ] = None,
+    times: Annotated[
+        bool, typer.Option("--times", help="Instead: time and memory of each stage, last run.")
+    ] = False,
     project: ProjectFolder = None,
 ) -> None:
     """Print the results table of a project as Markdown, in per cent.
@@ -26,15 +29,19 @@ def results(
     """
     import pandas as pd
 
+    from exmcr.commands.times import markdown as times_of
     from exmcr.evaluation import tables
     from exmcr.project import Project
 
     check_choice("subset", subset, SUBSETS)
+    if times:
+        print(times_of(Project(project).root))
+        return
     path = Project(project).reports / "results.csv"
     if not path.is_file():
         raise ConfigError(f"no results at {path}; run `exmcr evaluate` or `make repro`")
     table = pd.read_csv(path)
-    if lacking := [name for name in tables.COLUMNS if name not in table]:
+    if lacking := [name for name in tables.columns() if name not in table]:
         raise ConfigError(
             f"{path} is damaged or of an older version: it has no column {', '.join(lacking)}; "
             "run `exmcr evaluate` again"

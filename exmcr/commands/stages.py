@@ -9,6 +9,7 @@ import typer
 
 from exmcr.commands.notebook import execute
 from exmcr.commands.options import ProjectFolder, open_project
+from exmcr.commands.times import timed
 from exmcr.common.errors import BadItem, ConfigError
 from exmcr.common.files import write_text
 
@@ -147,10 +148,11 @@ def _run(
     try:
         _check_processes(name, notebook)
         project = open_project(root)
-        if work and not notebook:
-            work(project)
-        else:
-            execute(NOTEBOOKS[name], root)
+        with timed(name, root):
+            if work and not notebook:
+                work(project)
+            else:
+                execute(NOTEBOOKS[name], root)
     except Exception as error:
         expected = isinstance(error, ConfigError | BadItem)
         reason = str(error) if expected else f"{type(error).__name__}: {error}"

@@ -13,6 +13,7 @@ import numpy as np
 from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import digest
 from exmcr.common.vectors import unit
+from exmcr.config import Leaf
 from exmcr.evaluation import tables
 from exmcr.evaluation.embeddings import Embeddings
 from exmcr.evaluation.metrics import Ranks
@@ -28,7 +29,7 @@ from exmcr.methods.registry import (
     seeds_of,
     settings_of,
 )
-from exmcr.spaces import space_class
+from exmcr.pairing.pools import Pools
 
 if TYPE_CHECKING:
     from exmcr.project import Project
@@ -50,6 +51,16 @@ def into_base(maps: Maps, vectors: np.ndarray, o_base: np.ndarray) -> np.ndarray
         return maps.leaf(vectors)
     nearest = topk(maps.leaf(vectors), maps.base(o_base), min(BRIDGE, len(o_base))).indices
     return unit(o_base[nearest].mean(axis=1))
+
+
+def _with_concepts(project: "Project", leaf: Leaf) -> Pools:
+    """The training pools of a leaf, with the concept of every row."""
+    pools = project.pools(leaf)
+    concept = project.items.set_index("id").concept
+    pools.concepts = {
+        part: concept.reindex(ids).fillna("").to_numpy() for part, ids in pools.ids.items()
+    }
+    return pools
 
 
 class Bench:
@@ -74,9 +85,14 @@ class Bench:
         check_settings(project.params)
         self.project, self.params = project, project.params
         self.embeddings = Embeddings(project)
-        self.pools = {leaf.name: project.pools(leaf) for leaf in project.leaves}
+        self.pools = {leaf.name: _with_concepts(project, leaf) for leaf in project.leaves}
         self.trained = trained or {}
         self._fits: dict[str, MapsOfLeaves] = {}
+        for leaf in project.leaves:
+            if (shown := self.params.leaf_of(leaf.modality)) != leaf and shown:
+                print(
+                    f"leaf '{leaf.name}' is not scored: '{shown.name}' stands for {leaf.modality}"
+                )
         self._select(split)
         if not self.tasks:
             raise ConfigError(
@@ -90,18 +106,39 @@ class Bench:
         other._select(split)
         return other
 
+    def with_pools(self, pools: dict[str, Pools]) -> "Bench":
+        """The same tasks and vectors, with nothing fitted yet, and other training pools."""
+        other = copy(self)
+        other.pools, other.trained, other._fits = pools, {}, {}
+        return other
+
     def _select(self, split: str) -> None:
-        known = set(space_class(self.params.base_space).modalities)
+        known = set(self.params.modalities_of(self.params.base_space))
         known |= {leaf.modality for leaf in self.project.leaves}
         candidates = tasks(self.project.usable_items, split)
         self.split = split
-        self.all_tasks = [t for t in candidates if {t.from_modality, t.to_modality} <= known]
+        self.all_tasks = [
+            task
+            for task in candidates
+            if {task.from_modality, task.to_modality} <= known and self._has_vectors(task)
+        ]
         self.tasks = [task for task in self.all_tasks if self.reached(task)]
+
+    def _has_vectors(self, task: Task) -> bool:
+        """Whether a task can be scored: imported banks may lack the words that it names."""
+        spaces = {name: self.embeddings.own_space(name) for name in task.ends}
+        complete = all(
+            spaces[name] not in self.params.imported or self.embeddings.complete(spaces[name], rows)
+            for name, rows in task.ends.items()
+        )
+        if not complete:
+            print(f"{task.name} is left out: some of its items are in no imported bank")
+        return complete
 
     @property
     def emergent(self) -> list[Task]:
         """The tasks whose pairs no frozen space was trained on, by `tasks.emergent`."""
-        spaces = [space_class(name).modalities for name in self.project.spaces]
+        spaces = [self.params.modalities_of(name) for name in self.project.spaces]
         return emergent(self.tasks, spaces)
 
     def reached(self, task: Task) -> list[str]:
@@ -193,20 +230,29 @@ class Bench:
 
     def reference_rows(self, of: Iterable[Task]) -> list[dict]:
         """Rows of the frozen spaces that have both modalities of a task: as method "base" for a
-        task of the base alone, as method "leaf" for others."""
-        leaf_spaces = {self.params.leaf_space(leaf): "leaf" for leaf in self.project.leaves}
+        task of the base alone, as method "leaf" for others: the space of the first leaf that the
+        task reaches and that has both."""
         found = []
         for task in of:
-            spaces = leaf_spaces if self.reached(task) else {self.params.base_space: "base"}
-            for space, method in spaces.items():
-                if {task.from_modality, task.to_modality} <= set(space_class(space).modalities):
-                    ends = (self.embeddings.vectors(space, x) for x in (task.queries, task.gallery))
-                    found += tables.rows_of_vectors(task, method, 0, *ends)
+            leaves = [self.params.leaf(name) for name in self.reached(task)]
+            method = "leaf" if leaves else "base"
+            spaces = [self.params.leaf_space(leaf) for leaf in leaves] or [self.params.base_space]
+            if space := next((name for name in spaces if self._embeds(name, task)), None):
+                ends = (self.embeddings.vectors(space, rows) for rows in task.ends.values())
+                found += tables.rows_of_vectors(task, method, 0, *ends)
         return found
+
+    def _embeds(self, space: str, task: Task) -> bool:
+        """Whether a frozen space has both modalities of a task, and all of its items."""
+        if not {*task.ends} <= {*self.params.modalities_of(space)}:
+            return False
+        return space not in self.params.imported or all(
+            self.embeddings.complete(space, rows) for rows in task.ends.values()
+        )
 
     def inputs(self) -> str:
         """Digest of everything on which methods are fitted and scored: banks and tasks."""
-        parts: list = []
+        parts: list = [self.project.items_path]  # concepts of training items, for `paired`
         for space in self.project.spaces:
             for manifest in sorted((self.project.banks / space).glob("*/*/manifest.json")):
                 parts += [str(manifest.relative_to(self.project.banks)), manifest]

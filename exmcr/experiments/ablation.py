@@ -22,7 +22,6 @@ from exmcr.evaluation.embeddings import Embeddings
 from exmcr.evaluation.tasks import Task, tasks
 from exmcr.methods.exmcr import as_maps
 from exmcr.pairing import pairs
-from exmcr.spaces import space_class
 from exmcr.training.fit import fit_projector
 
 if TYPE_CHECKING:
@@ -30,8 +29,13 @@ if TYPE_CHECKING:
 
 DEFAULT = "default"
 OF_PAIRS = ("centers", "tau1")  # factors of the block `pair`; all others belong to `train`
-OTHER = [name for name in tables.COLUMNS if name not in ("concept_subset", "method", "seed")]
-COLUMNS = ["factor", "value", "leaf", "seed", "default", *OTHER]
+
+
+def columns() -> list[str]:
+    """Columns of the table; those of metrics are the registered ones."""
+    known = ("concept_subset", "method", "seed")
+    rest = [name for name in tables.columns() if name not in known]
+    return ["factor", "value", "leaf", "seed", "default", *rest]
 
 
 def train_settings(params: Params, leaf: str) -> dict[str, Any]:
@@ -92,7 +96,7 @@ def ablate(project: "Project", factor: str, progress: bool = True) -> pd.DataFra
                 scores = _scores(embeddings, leaf.name, own_tasks, pool, settings)
                 rows += [keys | row for row in scores]
                 bar.update()
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=columns())
     with atomic_write(project.reports / "ablation" / f"{factor}.csv") as draft:
         table.to_csv(draft, index=False, float_format="%.6f")
     return table
@@ -128,7 +132,7 @@ def _scores(
 
 def _answerable(project: "Project", leaf: Leaf) -> list[Task]:
     """The validation tasks that need this leaf and no other."""
-    known = {*space_class(project.params.base_space).modalities, leaf.modality}
+    known = {*project.params.modalities_of(project.params.base_space), leaf.modality}
     ends = [({t.from_modality, t.to_modality}, t) for t in tasks(project.usable_items, "val")]
     return [task for modalities, task in ends if leaf.modality in modalities <= known]
 
@@ -155,7 +159,7 @@ def report(project: "Project") -> pd.DataFrame:
         for row, (factor, value) in enumerate(zip(table.factor, table.value, strict=True))
     ]
     rows = [row for _, _, row in sorted(places)]
-    table = table.loc[rows, COLUMNS].reset_index(drop=True)
+    table = table.loc[rows, columns()].reset_index(drop=True)
     with atomic_write(project.reports / "ablation.csv") as draft:
         table.to_csv(draft, index=False, float_format="%.6f")
     return table

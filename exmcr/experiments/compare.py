@@ -92,7 +92,7 @@ def _records(bench: Bench, names: list[str]) -> tuple[Records, list[str]]:
     for name, seed in (bar := tqdm(jobs, desc="compare", unit="fit")):
         bar.set_postfix_str(f"{name}, seed {seed}")
         path, key = folder / f"{name}-seed{seed}.json", key_of(bench, name, seed, inputs)
-        record = _kept(path, key)
+        record = kept(path, key)
         if record is None and name in names:
             try:
                 record = {"key": key, **measure(bench, name, seed)}
@@ -121,7 +121,7 @@ def key_of(bench: Bench, name: str, seed: int, inputs: str) -> str:
     return digest(name, str(seed), described, code_digest(*CODE), inputs, trained)
 
 
-def _kept(path: Path, key: str) -> dict[str, Any] | None:
+def kept(path: Path, key: str) -> dict[str, Any] | None:
     """The record of a finished fit; None if it is missing, damaged, or has another key."""
     try:
         record = json.loads(path.read_text())

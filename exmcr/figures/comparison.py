@@ -7,7 +7,7 @@ import pandas as pd
 from exmcr.evaluation.metrics import metric
 from exmcr.evaluation.tables import over_seeds
 from exmcr.evaluation.tasks import EMERGENT
-from exmcr.figures.style import FROZEN, GRAY, METHOD_COLOR, panels, store
+from exmcr.figures.style import FROZEN, GRAY, METHOD_COLOR, method_colors, panels, store
 from exmcr.media import modality
 
 
@@ -82,6 +82,44 @@ def _cells(axis, cells: pd.DataFrame, methods: int) -> None:
             color = "white" if share[line, column] > 0.7 else "black"
             style = {"ha": "center", "va": "center", "fontsize": 8}
             axis.text(column, line, f"{value:.1f}", fontweight=weight, color=color, **style)
+
+
+POOLS = {
+    "x": "sounds, shapes (the leaf's own modality)",
+    "o": "overlap (texts, images)",
+    "y": "the other modality of the base",
+}
+
+
+def growth(table: pd.DataFrame, path=None):
+    """Mean mAP over the emergent tasks against the size of each unpaired pool, one line per method.
+
+    table: that of exmcr.experiments.growth.growth. A line is the mean over seeds; a band reaches
+    from the least to the greatest seed. One panel per pool; the others are whole.
+    """
+    pools = list(dict.fromkeys(table.pool))
+    colors = method_colors(table.method)
+    figure, axes = panels(len(pools), len(pools), 4 * len(pools), 3.6, sharey=True)
+    for axis, pool in zip(axes, pools, strict=True):
+        part = table[table.pool == pool]
+        for name, own in part.groupby("method", sort=False):
+            over = (100 * own.set_index("items")["map"]).groupby(level=0)
+            mean = over.mean()
+            axis.plot(mean.index, mean, "o-", ms=4, color=colors[str(name)], label=name)
+            band = {"color": colors[str(name)], "alpha": 0.15, "lw": 0}
+            axis.fill_between(mean.index, over.min(), over.max(), **band)
+        axis.axhline(100 * part.chance_map.iloc[0], color="black", lw=1, ls=":")
+        axis.set_xscale("log")
+        sizes = sorted(part["items"].unique())
+        axis.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=8)
+        axis.minorticks_off()
+        axis.set_xlabel("items in the pool, both leaves", fontsize=9)
+        axis.set_title(POOLS[pool], fontsize=10)
+    axes[0].set_ylabel(f"mean {metric('map').label} over emergent tasks (%)", fontsize=9)
+    axes[0].set_ylim(0, None)
+    axes[-1].legend(frameon=False, fontsize=8)
+    figure.suptitle("One unpaired pool cut at a time (dotted: chance)", fontsize=11)
+    return store(figure, path)
 
 
 def leaf_colors(leaves: list[str], modalities: dict[str, str] | None = None) -> dict[str, str]:

@@ -230,37 +230,13 @@ def _linear(
     return _onednn(x, weight, bias, "none", [], "")
 
 
-def _attention(
-    query,
-    key,
-    value,
-    dim,
-    heads,
-    weight,
-    bias,
-    out_weight,
-    out_bias,
-    mask=None,
-    need_weights=True,
-    *rest,
-):
+def _attention(query, key, value, dim, heads, weight, bias, out_weight, out_bias, *rest):
     """torch._native_multi_head_attention: (b, n, dim) -> (b, n, dim), and the attention weights if
-    requested. arXiv:1706.03762."""
+    requested. arXiv:1706.03762. rest: mask, need_weights and later arguments."""
+    mask, need_weights, *_ = *rest, *(None, True)[len(rest) :]
     if query is not key or key is not value or mask is not None or need_weights:
-        return torch._native_multi_head_attention(
-            query,
-            key,
-            value,
-            dim,
-            heads,
-            weight,
-            bias,
-            out_weight,
-            out_bias,
-            mask,
-            need_weights,
-            *rest,
-        )
+        own = (query, key, value, dim, heads, weight, bias, out_weight, out_bias)
+        return torch._native_multi_head_attention(*own, *rest)
     q, k, v = _linear(query, weight, bias).unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
     mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
     return _linear(mixed, out_weight, out_bias), None

@@ -41,7 +41,7 @@ def procrustes(pools: Pools, seed: int = 0) -> Maps:
     return Maps(leaf=lambda x: unit(x @ rotation))
 
 
-def hop(pools: Pools, seed: int = 0, *, tau: float = 0.01) -> Maps:
+def hop(pools: Pools, seed: int = 0, *, tau: float = 0.02) -> Maps:
     """The hop, or text bridge: x -> normalize(softmax(x O^L / tau) O^B).
 
     A leaf vector becomes the mean of the base vectors of the overlap items (texts, for a sound)

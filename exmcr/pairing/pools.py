@@ -23,6 +23,10 @@ class Pools:
     o_base: np.ndarray  # (no, d_base)
     y_base: np.ndarray  # (ny, d_base), the other modality of the base
     names: dict[str, str] = field(default_factory=dict)  # leaf, x, o, y in words
+    ids: dict[str, np.ndarray] = field(default_factory=dict)  # of the rows of x, o, y
+    # {"x" | "o" | "y": concept of each row, "" if unknown}. Only the upper bound, which is trained
+    # on true pairs, reads them (exmcr/methods/paired.py).
+    concepts: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
         for part in PARTS:

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from exmcr.commands.main import main
+from exmcr.commands.times import timed
 from exmcr.common.paths import project_root
 from exmcr.evaluation import tables
 
@@ -39,3 +40,25 @@ def test_subset_and_metrics_can_be_chosen(project, monkeypatch, capsys):
     monkeypatch.chdir(project / "reports")
     assert main(["results", "--subset", "unseen", "--metric", "r5", "--metric", "r1"]) == 0
     assert capsys.readouterr().out.splitlines()[2].endswith("| 50.0 / 70.0 |")
+
+
+def test_times_of_the_stages_are_those_that_the_stages_recorded(project, capsys):
+    with timed("pair", project):
+        pass
+    with timed("corpora", project):
+        pass
+    assert main(["results", "--times", "--project", str(project)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| corpora", "| pair", "| all"]
+
+
+def test_a_stage_that_fails_records_no_time(project):
+    with pytest.raises(ZeroDivisionError), timed("pair", project):
+        print(1 / 0)
+    assert not (project / "reports/times.json").exists()
+
+
+def test_without_recorded_times_the_message_says_what_to_run(project, capsys):
+    (project / "reports/times.json").write_text("{damaged")
+    assert main(["results", "--times", "--project", str(project)]) == 2
+    assert "make repro" in capsys.readouterr().err

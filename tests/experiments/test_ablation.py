@@ -98,7 +98,7 @@ def test_one_table_of_all_factors_with_the_default_in_each(project):
         ablation.report(project)
     run_all(project)
     table = ablation.report(project)
-    assert list(table.columns) == ablation.COLUMNS
+    assert list(table.columns) == ablation.columns()
     assert len(pd.read_csv(project.reports / "ablation.csv")) == len(table)
     values = table.groupby(["factor", "leaf"], sort=False).value.unique().map(list).to_dict()
     assert values["centers", "audio"] == ["leaf", "all"]

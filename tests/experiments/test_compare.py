@@ -445,7 +445,7 @@ def test_a_method_that_cannot_serve_a_leaf_is_not_ranked(finished, monkeypatch):
     def audio_only(pools, seed):
         if pools.names["leaf"] != "audio":
             raise NotApplicable("only for sounds")
-        return hop(pools, seed)
+        return hop(pools, seed, tau=0.02)
 
     monkeypatch.setitem(METHODS, "hop+half", Method(partial(audio_only)))
     results, ranking, failures = compare.compare(finished, ["hop+half"])
