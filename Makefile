@@ -5,6 +5,7 @@
 # make ablate   ablations of Ex-MCR on validation concepts, JOBS=2 at a time; resumes where it was stopped
 # make growth   methods against the size of each unpaired pool (reports/growth.md)
 # make bench    the performance claims, measured on this machine (benchmarks/RESULTS.md)
+# make bench-gpu  the same on a GPU, at the scale of the paper; without one a dry run
 # make lock     after an edit of pyproject.toml: resolve and hash the versions again
 PYTHON ?= python3
 # The certificate store of the system, so that networks with a certificate of their own work too.
@@ -13,14 +14,17 @@ export PYTHONUTF8 = 1
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint unit notebooks lab lock env bench compare growth ablate
+.PHONY: repro test lint unit notebooks lab lock env bench bench-gpu compare growth ablate
 env: .venv/.ready
 
-.venv/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v in ((3, 11), (3, 12)) else "Python 3.11 or 3.12 is needed, this is %d.%d: make PYTHON=python3.12 ..." % v)'
+# Everything that is installed is pinned by hash, the tools that build packages without wheels too:
+# they come first, and builds see them instead of fetching others.
+.venv/.ready: requirements-build.lock requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d: make PYTHON=python3.12 ..." % v)'
+	@$(PYTHON) -c 'import shutil, sys; sys.exit("Python 3.13 needs a C++ compiler, since tinysoundfont has no wheel for it: apt install g++, or make PYTHON=python3.12 ..." if sys.version_info >= (3, 13) and not (shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")) else None)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q "uv>=0.11"
-	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/pip install -q --require-hashes --only-binary :all: -r requirements-build.lock
+	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes --no-build-isolation requirements.lock
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -63,6 +67,9 @@ bench: env
 	python benchmarks/stages.py
 	python benchmarks/encoders.py
 
+bench-gpu: env
+	python benchmarks/gpu.py
+
 # One thread each: two trainings side by side are faster than one with two threads.
 JOBS ?= 2
 ablate: export OMP_NUM_THREADS = 1
@@ -71,5 +78,7 @@ ablate: env
 	dvc stage list --name-only experiments/dvc.yaml | grep ablate | grep -v report | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro --single-item
 	dvc repro --single-item experiments/dvc.yaml:ablate_report
 
+COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 lock: env
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --all-extras pyproject.toml requirements-build.in -o requirements.lock
+	$(COMPILE) requirements-build.in -o requirements-build.lock
+	$(COMPILE) --all-extras pyproject.toml requirements-build.in -c requirements-build.lock -o requirements.lock

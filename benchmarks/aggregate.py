@@ -23,14 +23,6 @@ from exmcr.kernels.search import topk
 from exmcr.pairing.aggregation import softmax_aggregation
 
 TAU = 0.01
-# The pools of arXiv:2310.08884, in millions; per center (queries, keys, value banks) of the
-# overlap, leaf and base queries.
-TEXT, SOUND, IMAGE = 2.33, 1.9, 1.28
-PAPER = {
-    "text-centric": [(TEXT, SOUND, 1), (TEXT, IMAGE, 1)],
-    "audio-centric": [(SOUND, TEXT, 2), (SOUND, IMAGE, 1)],
-    "image-centric": [(IMAGE, TEXT, 2), (IMAGE, SOUND, 1)],
-}
 SHAPES = [  # (rows, inner dimension, columns) of the GEMMs that `rate` compares with
     (2048, 512, 2048),
     (1024, 512, 2048),
@@ -249,51 +241,12 @@ def draw(curves):
     figure.savefig(record.FIGURES["growth"], dpi=90)
 
 
-def gpu(quick, folder, device="cuda", million=1_000_000, slice_=131_072):
-    """The three centers at the paper's size: a slice of the queries against whole banks, scaled to
-    all queries."""
-    if device == "cuda" and not torch.cuda.is_available():
-        print("  no GPU: skipped")
-        return []
-    banks = {
-        size: unit_rows(int(size * million), int(size * 100), device)
-        for size in (TEXT, SOUND, IMAGE)
-    }
-    other, rows = unit_rows(int(TEXT * million), 7, device), []
-    few = slice_ // (4 if quick else 1)
-    for precision in ("float32", "tf32") if device == "cuda" else ("float32",):
-        gemm = square_gemm(precision, device)
-        for center, steps in PAPER.items():
-            total, flops = 0.0, 0.0
-            for n, m, count in steps:
-                queries, values = banks[n][:few], [banks[m], other][:count]
-                options = {"device": device, "precision": precision}
-                run = lambda q, k, v: aggregate(q, k, v, TAU, **options)  # noqa: B023
-                took = min(seconds(run, queries, banks[m], values) for _ in range(2))
-                total += took * n * million / len(queries)
-                flops += 2 * n * m * million**2 * DIM * (1 + count)
-            claim = f"{center} at paper scale, {precision} ({total:.0f} s), against GEMM"
-            tera = flops / total / 1e12
-            rows.append(row(claim, tera, "TFLOP/s", gemm, tera / gemm))
-    return rows
-
-
-def square_gemm(precision, device):
-    """TFLOP/s of a product of 8192 x DIM matrices."""
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    a, out = unit_rows(8192, 1, device), torch.empty(8192, 8192, device=device)
-    took = min(seconds(lambda: torch.mm(a, a.T, out=out)) for _ in range(10))
-    torch.set_float32_matmul_precision("highest")
-    return 2 * 8192**2 * DIM / took / 1e12
-
-
 PARTS = {
     "rate": rate,
     "plain": plain,
     "faiss": faiss_topk,
     "memory": memory,
     "growth": growth,
-    "gpu": gpu,
 }
 
 if __name__ == "__main__":

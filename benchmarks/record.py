@@ -1,5 +1,8 @@
 """The command line of the benchmarks, and the record of their numbers: rows of results.csv and
-sections of RESULTS.md. A rerun replaces its own rows and sections."""
+sections of RESULTS.md. A rerun replaces its own rows and sections.
+
+python benchmarks/record.py FOLDER  take over the record in FOLDER, measured on another machine
+"""
 
 import argparse
 import csv
@@ -8,6 +11,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +22,7 @@ from exmcr.common.files import atomic_write, write_text
 
 HERE = Path(__file__).parent
 FIGURES = {"growth": HERE / "growth.png"}  # of the parts that draw
+TITLE = "# Benchmarks\n\nWritten by `make bench` and `make bench-gpu`; do not edit.\n"
 COLUMNS = ["claim", "value", "unit", "baseline", "ratio"]
 
 
@@ -33,12 +38,12 @@ def machine() -> str:
 
 
 def commit() -> str:
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=10"],
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-    )
+    """The state of the code, or "unknown commit" in a copy without its history."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
+    try:
+        git = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    except FileNotFoundError:
+        return "unknown commit"
     return git.stdout.strip() or "unknown commit"
 
 
@@ -49,35 +54,57 @@ def table(rows: list[dict]) -> str:
     )
 
 
-def write(section: str, rows: list[dict], text: str = "") -> None:
-    """Replace the rows whose claim starts with '<section>: ', and the section of that name."""
-    path = HERE / "results.csv"
-    kept = []
-    if path.exists():
-        with path.open(newline="") as file:
-            kept = [
-                row for row in csv.DictReader(file) if not row["claim"].startswith(f"{section}: ")
-            ]
+def write(
+    section: str, rows: list[dict], text: str = "", folder: Path = HERE, code: str = ""
+) -> None:
+    """Replace the rows whose claim starts with '<section>: ', and the section of that name.
+
+    folder: where results.csv and RESULTS.md lie. code: the commit, where git cannot tell it.
+    """
+    made = f"{datetime.date.today()}, commit {code or commit()}, {machine()}"
+    body = f"{made}\n\n{table(rows)}\n\n" if rows else f"{made}\n\n"
+    _replace_rows(folder / "results.csv", section, rows)
+    _replace_sections(folder / "RESULTS.md", {section: body + text.strip()})
+
+
+def merge(source: Path, folder: Path = HERE) -> list[str]:
+    """Copy every section and its rows from the record in `source`. Returns their names."""
+    found = _sections((source / "RESULTS.md").read_text())
+    rows = _rows(source / "results.csv")
+    for section in found:
+        own = [row for row in rows if row["claim"].startswith(f"{section}: ")]
+        _replace_rows(folder / "results.csv", section, own)
+    _replace_sections(folder / "RESULTS.md", found)
+    return list(found)
+
+
+def _rows(path: Path) -> list[dict]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _replace_rows(path: Path, section: str, rows: list[dict]) -> None:
+    kept = [row for row in _rows(path) if not row["claim"].startswith(f"{section}: ")]
     with atomic_write(path) as draft, draft.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(kept + rows)
 
-    path = HERE / "RESULTS.md"
-    page = (
-        path.read_text()
-        if path.exists()
-        else "# Benchmarks\n\nWritten by `make bench`; do not edit.\n"
-    )
-    made = f"{datetime.date.today()}, commit {commit()}, {machine()}"
-    body = f"## {section}\n\n{made}\n\n{table(rows)}\n\n{text.strip()}\n"
-    pattern = re.compile(rf"^## {re.escape(section)}\n.*?(?=^## |\Z)", re.M | re.S)
-    page = (
-        pattern.sub(lambda _: body + "\n", page)
-        if pattern.search(page)
-        else page.rstrip() + "\n\n" + body
-    )
-    write_text(path, page.rstrip() + "\n")
+
+def _sections(page: str) -> dict[str, str]:
+    """{name: text} of the sections of a page."""
+    parts = re.split(r"^## (.+)\n", page, flags=re.M)
+    return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2])}
+
+
+def _replace_sections(path: Path, new: dict[str, str]) -> None:
+    page = path.read_text() if path.exists() else TITLE
+    sections = _sections(page) | new
+    head = page.partition("\n## ")[0].strip()
+    body = "".join(f"\n\n## {name}\n\n{text}" for name, text in sections.items())
+    write_text(path, head + body + "\n")
 
 
 def run(
@@ -123,3 +150,7 @@ def run(
             if name in FIGURES:
                 note += f"\n\n![{about}]({FIGURES[name].name})"
             write(f"{section} {name}", rows, note)
+
+
+if __name__ == "__main__":
+    print("taken over:", ", ".join(merge(Path(sys.argv[1]))))

@@ -1,9 +1,9 @@
 """Training speed of the projectors, against the loop that one writes first (benchmarks/eager.py).
 
-python benchmarks/train.py             both parts (about 7 minutes without a GPU), recorded in
-                                       results.csv and RESULTS.md
-python benchmarks/train.py --only cpu  or gpu
-python benchmarks/train.py --quick     fewer rounds, printed only
+python benchmarks/train.py          recorded in results.csv and RESULTS.md (about 7 minutes)
+python benchmarks/train.py --quick  fewer rounds, printed only
+
+On a GPU: benchmarks/gpu.py.
 """
 
 import copy
@@ -33,7 +33,6 @@ MINI = {
     "overlap_through_fl": False,
 }
 PAPER = MINI | {"batch": 4096, "lambda": 0.1}
-PAPER_POOL, PAPER_EPOCHS = 5_500_000, 24
 
 
 def timed(train, pool, settings, steps):
@@ -167,44 +166,7 @@ def same_losses():
     return row(f"mini profile, {what} (claim: 1e-5)", worst, "", 1e-5, worst / 1e-5)
 
 
-def gpu(quick, folder):
-    """One projector at the paper's scale: 5.5 million quadruples, batch 4096, 24 epochs; and the
-    mini batch, where launches dominate."""
-    if not torch.cuda.is_available():
-        print("  no GPU: skipped")
-        return []
-    rows, steps, rounds = [], *((100, 1) if quick else (400, 3))
-    for name, settings, n in (
-        ("mini profile", MINI, 20_000),
-        ("paper scale", PAPER, PAPER_POOL // (10 if quick else 1)),
-    ):
-        pool = {part: unit_rows(n, number, "cuda") for number, part in enumerate(QUADRUPLE)}
-        times = [
-            (timed(eager.train, pool, settings, steps // 2), timed(ours, pool, settings, steps))
-            for _ in range(rounds)
-        ]
-        slow, fast = map(statistics.median, zip(*times))
-        profile = f"{name} (batch {settings['batch']})"
-        rows.append(
-            row(
-                f"{profile} on the GPU, steps per second against the eager loop (claim: 5 times)",
-                1e3 / fast,
-                "steps/s",
-                1e3 / slow,
-                statistics.median(slow / fast for slow, fast in times),
-            )
-        )
-        if settings is PAPER:
-            total = PAPER_POOL // PAPER["batch"] * PAPER_EPOCHS
-            what = f"one projector at paper scale, {total} steps at the measured rate"
-            spent = total * fast / 1e3, "s", total * slow / 1e3, slow / fast
-            rows.append(row(f"{what} (claim: under 300 s)", *spent))
-        del pool
-        torch.cuda.empty_cache()
-    return rows
-
-
-PARTS = {"cpu": cpu, "gpu": gpu}
+PARTS = {"cpu": cpu}
 
 
 if __name__ == "__main__":

@@ -233,7 +233,7 @@ def _linear(
 def _attention(query, key, value, dim, heads, weight, bias, out_weight, out_bias, *rest):
     """torch._native_multi_head_attention: (b, n, dim) -> (b, n, dim), and the attention weights if
     requested. arXiv:1706.03762. rest: mask, need_weights and later arguments."""
-    mask, need_weights, *_ = *rest, *(None, True)[len(rest) :]
+    mask, need_weights = (rest + (None, True)[len(rest) :])[:2]
     if query is not key or key is not value or mask is not None or need_weights:
         own = (query, key, value, dim, heads, weight, bias, out_weight, out_bias)
         return torch._native_multi_head_attention(*own, *rest)

@@ -67,6 +67,8 @@ class _Best:
         k, scores = self.scores.shape[1], product(self.queries, keys)
         # Selection is slower than the GEMM; after the first tiles few rows still improve.
         rows = (scores.amax(dim=1) > self.scores.amin(dim=1)).nonzero()[:, 0]
+        if not len(rows):  # on a GPU, topk of no rows is an invalid launch
+            return
         best, at = scores[rows].topk(min(k, len(keys)), dim=1, sorted=False)
         best = torch.cat([self.scores[rows], best], 1)
         at = torch.cat([self.indices[rows], at + first], 1)

@@ -141,6 +141,8 @@ def _blocks(
     """Yield (first row, block of each bank); a thread reads and copies the next block meanwhile."""
     main = torch.cuda.current_stream(device) if device.type == "cuda" else None
     side = torch.cuda.Stream(device) if main else None
+    if side and main:
+        side.wait_stream(main)  # a bank on the device may still be in the making there
 
     def read(first: int):
         with torch.cuda.stream(side):  # no effect when side is None

@@ -16,6 +16,7 @@ off_diagonal           arXiv:2305.07437  preserves an older similarity matrix of
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -123,9 +124,7 @@ def geodesic_mixup(
     distribution and a run needs no random state.
     """
     n = len(a)
-    quantiles = (np.arange(n) + 0.5) / n
-    share = torch.from_numpy(beta_distribution.ppf(quantiles, concentration, concentration))
-    mixed = slerp(a, b, share.to(a)[:, None])
+    mixed = slerp(a, b, _shares(n, concentration, a.dtype, a.device)[:, None])
     diagonal = torch.eye(n, dtype=torch.bool, device=a.device)
     positive = (a * b).sum(dim=1, keepdim=True)
     target = torch.arange(n, device=a.device)
@@ -133,6 +132,14 @@ def geodesic_mixup(
         cross_entropy(torch.where(diagonal, positive, anchor @ mixed.T) / tau, target)
         for anchor in (a, b)
     )
+
+
+@cache  # a copy to the device could not be part of a CUDA graph
+def _shares(n: int, concentration: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """(n,) quantiles of Beta(concentration, concentration)."""
+    quantiles = (np.arange(n) + 0.5) / n
+    shares = beta_distribution.ppf(quantiles, concentration, concentration)
+    return torch.from_numpy(shares).to(device, dtype)
 
 
 def off_diagonal(new: torch.Tensor, old: torch.Tensor, tau: float) -> torch.Tensor:
