@@ -1,14 +1,17 @@
 """The stages of a run, one function each: what notebooks and commands call.
 
-A stage reads and writes the folder of a Project. Each function imports what it uses, so that a
-stage depends on no code of another stage.
+A stage reads and writes the folder of a Project. It verifies what it reads, and a second process
+that starts it waits. Each function imports what it uses, so that a stage depends on no code of
+another stage.
 """
+
+from itertools import product
 
 import pandas as pd
 
+from exmcr.common.files import atomic_write
+from exmcr.common.names import SPLITS
 from exmcr.project import Project
-
-SPLITS = ("train", "val", "test")
 
 
 def corpora(project: Project) -> pd.DataFrame:
@@ -19,7 +22,9 @@ def corpora(project: Project) -> pd.DataFrame:
     from exmcr.corpora import build
 
     params = project.params
-    build(params.corpora, project.root, params.sample, params.paper_entries())
+    with project.running("corpora"):
+        (project.data / "media").mkdir(parents=True, exist_ok=True)  # what dvc.yaml expects
+        build(params.corpora, project.root, params.sample, params.paper_entries())
     return project.items
 
 
@@ -35,30 +40,39 @@ def fit_spaces(project: Project) -> pd.DataFrame:
     from exmcr.spaces import loaded
     from exmcr.spaces.mini import stage
 
-    losses = stage.fit_spaces(project)
-    project.reports.mkdir(parents=True, exist_ok=True)
-    losses.to_csv(project.reports / "space_losses.csv", index=False)
-    for name in project.spaces:
-        loaded.record(project, name)
+    with project.running("fit_spaces"):
+        losses = stage.fit_spaces(project)
+        with atomic_write(project.reports / "space_losses.csv") as draft:
+            losses.to_csv(draft, index=False)
+        for name in project.spaces:
+            loaded.record(project, name)
     return losses
 
 
 def extract(project: Project, group=None) -> pd.DataFrame:
     """Encode every item in every space that has its modality, resumably.
 
+    Every bank is compared with the hashes in its manifest; a damaged one is made again.
+
     group: torch.distributed group whose ranks share the work. Returns one row per bank: space,
     modality, split, vectors, skipped, fingerprint.
     """
-    from exmcr.banks import extraction
+    from exmcr.banks import extraction, imported
     from exmcr.common import distributed
+    from exmcr.corpora import made
 
     shard, rows = project.params.extract.shard, []
-    for name in project.spaces:
-        space = project.load_space(name)
-        for modality in space.modalities:
-            for split in SPLITS:
-                chosen = (project.items.modality == modality) & (project.items.split == split)
-                items, folder = project.items[chosen], project.bank_path(name, modality, split)
+    table = made.with_hashes(project.items, project.data)
+    with project.running("extract", group):
+        for name in project.spaces:
+            if name in project.params.imported:
+                for modality, split, bank in imported.banks_of(project, name, SPLITS):
+                    rows.append((name, modality, split, len(bank), 0, bank.fingerprint[:12]))
+                continue
+            space = project.load_space(name)
+            for modality, split in product(space.modalities, SPLITS):
+                items = table[(table.modality == modality) & (table.split == split)]
+                folder = project.bank_path(name, modality, split)
                 if not len(items):
                     if distributed.rank(group) == 0:
                         extraction.forget(folder)
@@ -74,15 +88,17 @@ def extract(project: Project, group=None) -> pd.DataFrame:
 
 def pair(project: Project) -> pd.DataFrame:
     """Make the pseudo-pairs of every leaf. Returns one row per leaf and center: leaf, center,
-    quadruples."""
+    quadruples. Raises ConfigError for banks that are missing, damaged, or of two encoders."""
     from exmcr.pairing import pairs
 
     rows, tau1 = [], project.params.pair.tau1
     centers: list[str] = [*project.params.pair.centers]
-    for leaf in project.leaves:
-        pools, folder = project.pools(leaf), project.pairs_path(leaf.name)
-        counts = pairs.build(pools, folder, centers, tau1)
-        rows += [(leaf.name, center, n) for center, n in counts.items()]
+    with project.running("pair"):
+        for leaf in project.leaves:
+            pools, folder = project.pools(leaf), project.pairs_path(leaf.name)
+            made_from = project.banks_of(leaf)
+            counts = pairs.build(pools, folder, centers, tau1, made_from=made_from)
+            rows += [(leaf.name, center, n) for center, n in counts.items()]
     return pd.DataFrame(rows, columns=["leaf", "center", "quadruples"])
 
 
@@ -92,23 +108,26 @@ def train(project: Project, group=None) -> pd.DataFrame:
     A projector whose pseudo-pairs, settings and code are unchanged is not trained again. group:
     torch.distributed group whose ranks share every batch; the first rank stores.
 
-    Returns losses: leaf, seed, epoch, steps, intra, inter, total.
+    Returns losses: leaf, seed, epoch, steps, intra, inter, total. Raises ConfigError for
+    pseudo-pairs that are missing, damaged, or of other banks or settings.
     """
     from exmcr.common import distributed
     from exmcr.pairing import pairs
     from exmcr.training import stage
 
-    records = []
-    centers: list[str] = [*project.params.pair.centers]
-    for leaf in project.leaves:
-        folder = project.pairs_path(leaf.name)
-        pool, made_from = pairs.load(folder, centers), pairs.files_digest(folder, centers)
-        for seed, history in stage.train_leaf(project, leaf, pool, made_from, group):
-            records += [{"leaf": leaf.name, "seed": seed, **record} for record in history]
-    losses = pd.DataFrame(records)
-    if distributed.rank(group) == 0:
-        project.reports.mkdir(parents=True, exist_ok=True)
-        losses.to_csv(project.reports / "losses.csv", index=False)
+    records, params = [], project.params
+    centers: list[str] = [*params.pair.centers]
+    with project.running("train", group):
+        for leaf in project.leaves:
+            folder = project.pairs_path(leaf.name)
+            pairs.check(folder, centers, params.pair.tau1, project.banks_of(leaf))
+            pool, made_from = pairs.load(folder, centers), pairs.files_digest(folder, centers)
+            for seed, history in stage.train_leaf(project, leaf, pool, made_from, group):
+                records += [{"leaf": leaf.name, "seed": seed, **record} for record in history]
+        losses = pd.DataFrame(records)
+        if distributed.rank(group) == 0:
+            with atomic_write(project.reports / "losses.csv") as draft:
+                losses.to_csv(draft, index=False)
     return losses
 
 
@@ -121,4 +140,5 @@ def evaluate(project: Project) -> pd.DataFrame:
     """
     from exmcr.evaluation import stage
 
-    return stage.write_all(project)
+    with project.running("evaluate"):
+        return stage.write_all(project)

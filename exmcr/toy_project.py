@@ -57,10 +57,7 @@ def toy_params(full: dict) -> dict:
     small |= {"corpora": "toy", "sample": None, "spaces": "mini", "seeds": [0]}
     small["train"] |= {"steps": 20, "batch": 64, "leaves": {}}
     small["visualize"] |= {"umap_items": 120, "questions": 3}
-    fit = small["fit_spaces"]
-    fit |= {"base_sources": ["toy"], "points_sources": ["toy"]}
-    for name in ("image_text", "audio_text", "points"):
-        fit[name] |= {"epochs": 4, "batch": 16}
+    small["fit_spaces"] |= {"base_sources": ["toy"], "points_sources": ["toy"]}
     return small
 
 

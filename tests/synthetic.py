@@ -151,6 +151,7 @@ def _write_bank(folder, ids, vectors) -> None:
     folder.mkdir(parents=True)
     np.save(folder / "vectors.npy", vectors.astype(np.float32))
     pd.DataFrame({"id": ids.to_numpy()}).to_parquet(folder / "ids.parquet")
-    (folder / "manifest.json").write_text(
-        json.dumps({"fingerprint": "synthetic", "sha256": sha256(folder / "vectors.npy")})
-    )
+    space, modality = folder.parts[-3:-1]
+    meta = {"space": space, "modality": modality, "fingerprint": "synthetic"}
+    meta["sha256"] = sha256(folder / "vectors.npy")
+    (folder / "manifest.json").write_text(json.dumps(meta))

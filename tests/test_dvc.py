@@ -25,6 +25,7 @@ COLUMNS = {
     "reports/geometry.csv": set(geometry.COLUMNS),
     "reports/losses.csv": {"leaf", "seed", "epoch", "intra", "inter", "total"},
 }
+OF_PAIRS = {"pairs_digest", "banks_of", "fingerprint"}
 # Methods and properties of Project that a stage does not use.
 UNUSED_METHODS = {
     "corpora": {
@@ -35,9 +36,10 @@ UNUSED_METHODS = {
         "other_modality",
         "modalities",
         "usable_items",
+        *OF_PAIRS,
     },
-    "fit_spaces": {"pools", "other_modality"},
-    "extract": {"pools", "other_modality"},
+    "fit_spaces": {"pools", "other_modality", *OF_PAIRS},
+    "extract": {"pools", "other_modality", *OF_PAIRS},
 }
 STARTS = ["exmcr/commands/stages.py", "exmcr/commands/notebook.py"]
 # Names are checked by the command that starts a stage; no result depends on it.
@@ -57,6 +59,7 @@ def used(stage: str) -> set[str]:
     unused = {
         "exmcr.pipeline": imports.functions_of("exmcr.pipeline") - {stage},
         "exmcr.project": UNUSED_METHODS.get(stage, set()),
+        "exmcr.config.params": {"modalities_of"} if stage == "corpora" else set(),
     }
     return imports.used_by(code_of(stage), NO_NAMES | unused)
 

@@ -1,6 +1,5 @@
 """Whole runs with encoders that are not ours: options, wrong weights, unequal dimensions."""
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from toy_spaces import Sounds
 
 from exmcr import config, corpora, pipeline, toy_project
 from exmcr.common.errors import BadItem, ConfigError
+from exmcr.common.files import write_note
 from exmcr.corpora import items as item_table
 from exmcr.evaluation.bench import Bench
 from exmcr.evaluation.stage import trained_maps
@@ -213,7 +213,7 @@ def test_the_corpora_of_the_paper_go_through_every_step(tmp_path, monkeypatch):
     imported = project.root / "banks/wide/text/val"
     for folder, note in ((stale, {}), (imported, {"source": {"file": "mine.npy"}})):
         folder.mkdir(parents=True)
-        (folder / "manifest.json").write_text(json.dumps(note))
+        write_note(folder / "manifest.json", {"fingerprint": "", "sha256": "", **note})
     for step in ("fit_spaces", "extract", "pair", "train"):
         getattr(pipeline, step)(project)
         if step == "extract":

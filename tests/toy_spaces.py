@@ -19,7 +19,7 @@ class Toy(Space):
     """Random vectors that follow from the item, through a matrix that is read from a weight file as the real ones are."""
 
     def __init__(self, checkpoint="toy.safetensors", root=None):
-        path = Path(root) / checkpoint
+        path = Path(root or "") / checkpoint
         self.files = (path,)
         self.layer = torch.nn.Linear(16, self.dim, bias=False)
         checkpoints.fill(self.layer, checkpoints.load_state(path), path, "a toy")

@@ -1,12 +1,12 @@
 """Encode items into a bank, shard by shard: complete shards survive an interruption."""
 
 import hashlib
-import json
 import os
-import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from exmcr.banks.bank import Bank
+from exmcr.banks import shards, storage
+from exmcr.banks.bank import Bank, read_manifest
+from exmcr.banks.shards import Shard
 from exmcr.common import distributed
 from exmcr.common.errors import BadItem, ConfigError
-from exmcr.common.files import atomic_write, write_json
-from exmcr.common.hashing import sha256
+from exmcr.common.files import remove_abandoned
 
 SHARD = 512  # items; a killed process loses at most one shard
 BAD_SHARE = 0.05
@@ -54,10 +55,12 @@ def extract(
     torch.distributed group whose ranks see one file system and share the shards; the bank is
     byte-identical to that of one process.
 
-    A finished bank of the same space, items and fingerprint is opened as it is; anything else in
-    `folder` is deleted and made anew.
+    A finished, undamaged bank of the same space, items and fingerprint is opened as it is. Any
+    other bank in `folder` is made anew, except one of imported embeddings. A second process waits
+    until the bank is done.
 
-    Raises ConfigError if `items` is empty, RuntimeError if more than `max_bad` are unusable.
+    Raises ConfigError if `items` is empty, if more than `max_bad` are unusable, if the disk is
+    full, and for imported embeddings in `folder`.
     """
     folder = Path(folder)
     if not len(items):
@@ -70,73 +73,160 @@ def extract(
         "items": _items_digest(items),
         "shard": shard,
     }
-    rank, ranks = distributed.rank(group), distributed.size(group)
-    starts: list[int] | None = None
-    if rank == 0 and not _is_finished(folder, plan):
-        shards, every = _prepare(folder, plan), range(0, len(items), shard)
-        starts = [start for start in every if not _shard_path(shards, start).exists()]
-    starts = distributed.broadcast(starts, group)
-    if starts is None:
+    job = _Job(folder, plan, items, max_bad)
+    rank = distributed.rank(group)
+    with storage.lock(folder) if rank == 0 else nullcontext():
+        starts: list[int] | None = None
+        if rank == 0 and not job.is_finished():
+            starts = job.missing()
+        starts = distributed.broadcast(starts, group)
+        if starts is not None:
+            job.encode(space, load, starts, progress, group)
+            distributed.barrier(group)
+            if rank == 0:
+                job.finish()
+            distributed.barrier(group)
         return Bank(folder)
-    description = f"{space.name} {modality}"
-    quiet = not progress or rank > 0
-    with tqdm(total=len(items), desc=description, unit="item", disable=quiet) as bar:
-        bar.update(len(items) - sum(min(shard, len(items) - start) for start in starts))
-        for start, loaded, ids, bad in _loaded(load, items, starts[rank::ranks], shard):
-            vectors = space.encode_loaded(modality, loaded)
-            _write_shard(_shard_path(folder / "shards", start), vectors, ids, bad)
-            bar.update((len(ids) + len(bad)) * ranks)  # the other ranks are about as far
-    distributed.barrier(group)
-    if rank == 0:
-        _finish(folder, plan, len(items), max_bad)
-    distributed.barrier(group)
-    return Bank(folder)
 
 
 def forget(folder: str | Path) -> None:
     """Delete a bank of another corpus, which would be mistaken for one of this corpus.
 
-    Imported embeddings (with `source` in their manifest) stay.
+    Imported embeddings (with `source` in their manifest) stay. Raises ConfigError for a damaged
+    manifest, which does not say whether they are imported.
     """
-    manifest = Path(folder) / "manifest.json"
-    if manifest.is_file() and "source" not in json.loads(manifest.read_text()):
-        print(f"deleting {folder}, a bank of another corpus")
-        shutil.rmtree(folder)
+    folder = Path(folder)
+    if (folder / "manifest.json").is_file():
+        with storage.lock(folder):
+            if "source" not in read_manifest(folder):
+                print(f"deleting {folder}, a bank of another corpus")
+                storage.discard(folder)
+
+
+@dataclass
+class _Job:
+    """A bank to be made: its folder, the provenance it will have, its items."""
+
+    folder: Path
+    plan: dict[str, Any]
+    items: pd.DataFrame
+    max_bad: float
+
+    def is_finished(self) -> bool:
+        """Whether the bank is there and undamaged. Deletes what a killed process left beside it.
+
+        Raises ConfigError for imported embeddings, which cannot be made again here.
+        """
+        manifest = self.folder / "manifest.json"
+        if not manifest.exists():
+            return False
+        if b'"source": {' in manifest.read_bytes():
+            raise ConfigError(
+                f"{self.folder} holds imported embeddings, which `exmcr extract` does not replace; "
+                "delete the folder, or import them under the name of another space"
+            )
+        try:
+            bank = Bank(self.folder)
+            same = all(bank.meta.get(k) == v for k, v in self.plan.items() if k != "shard")
+            if same:
+                self._check_counts(len(bank), len(bank.meta["skipped"]), len(self.items))
+        except ConfigError as error:
+            print(f"{str(error).rpartition('; ')[0]}; making it again")
+            return False
+        if same:
+            storage.discard_shards(self.folder)
+            (self.folder / storage.PLAN).unlink(missing_ok=True)
+            remove_abandoned(self.folder)
+        return same
+
+    def missing(self) -> list[int]:
+        """The first row of each shard that is to be made."""
+        shards.prepare(self.folder, self.plan)
+        return [start for start in self._starts() if self._read(start) is None]
+
+    def encode(
+        self,
+        space: Encoder,
+        load: Callable[[Any], Any],
+        starts: list[int],
+        progress: bool,
+        group: distributed.Group,
+    ) -> None:
+        """Make this rank's part of these shards. Stops early if too many items are unusable."""
+        rank, ranks = distributed.rank(group), distributed.size(group)
+        modality, size, bad = self.plan["modality"], self.plan["shard"], 0
+        description = f"{space.name} {modality}"
+        quiet = not progress or rank > 0
+        total = len(self.items)
+        with tqdm(total=total, desc=description, unit="item", disable=quiet) as bar:
+            bar.update(total - sum(min(size, total - start) for start in starts))
+            for start, shard, loaded in _loaded(load, self.items, starts[rank::ranks], size):
+                shard.vectors = space.encode_loaded(modality, loaded)
+                shards.write(self.folder, start, shard, self.plan)
+                bar.update((len(shard.ids) + len(shard.bad)) * ranks)  # others are about as far
+                bad += len(shard.bad)
+                if bad > self.max_bad * total:
+                    return
+
+    def finish(self) -> None:
+        """Merge the shards into a bank."""
+        ids: list[str] = []
+        bad: list[tuple[str, str]] = []
+        for shard in filter(None, map(self._read, self._starts())):
+            ids += shard.ids
+            bad += shard.bad
+        self._check_bad(bad)
+        self._check_counts(len(ids), len(bad), len(self.items))
+        skipped = [{"id": id, "reason": reason} for id, reason in bad]
+        blocks = (shards.read_vectors(self.folder, start) for start in self._starts())
+        storage.write_vectors(self.folder, blocks, (len(ids), self.plan["dim"]))
+        meta = self.plan | {"n": len(ids), "skipped": skipped}
+        storage.finish(self.folder, pd.DataFrame({"id": ids}), meta)
+        storage.discard_shards(self.folder)
+        (self.folder / storage.PLAN).unlink()
+
+    def _starts(self) -> range:
+        return range(0, len(self.items), self.plan["shard"])
+
+    def _read(self, start: int) -> Shard | None:
+        part = self.items.id.iloc[start : start + self.plan["shard"]]
+        return shards.read(self.folder, start, self.plan, part.tolist())
+
+    def _check_bad(self, bad: list[tuple[str, str]]) -> None:
+        """Raise ConfigError if too many items are unusable. Their shards are deleted, so that the
+        next run loads the items again, which may have been repaired."""
+        if len(bad) <= self.max_bad * len(self.items):
+            return
+        for start in self._starts():
+            shard = self._read(start)
+            if shard and shard.bad:
+                shards.path_of(self.folder, start).unlink()
+        id, reason = bad[0]
+        raise ConfigError(
+            f"{len(bad)} of {len(self.items)} items of {self.folder} are unusable, more than "
+            f"{self.max_bad:.0%}; the first is {id}: {reason}. Repair or remove them, and run "
+            "`exmcr extract` again"
+        )
+
+    def _check_counts(self, usable: int, skipped: int, total: int) -> None:
+        if usable + skipped != total:
+            raise ConfigError(
+                f"{self.folder} has {usable} vectors and {skipped} skipped items for {total} "
+                "items; run `exmcr extract` again"
+            )
 
 
 def _items_digest(items: pd.DataFrame) -> str:
-    """Changes if an item is added, moved, renamed or reworded; not if the content of its file
-    changes."""
-    columns = [c for c in ("id", "caption", "path", "start", "seconds") if c in items]
+    """Changes if an item is added, moved, renamed or reworded, and if its file changes, provided
+    that the table has the column `sha256`."""
+    columns = [c for c in ("id", "caption", "path", "start", "seconds", "sha256") if c in items]
     return hashlib.sha256(items[columns].to_csv(index=False).encode()).hexdigest()
 
 
-def _is_finished(folder: Path, plan: dict[str, Any]) -> bool:
-    manifest = folder / "manifest.json"
-    if not manifest.is_file() or not (folder / "vectors.npy").is_file():
-        return False
-    meta = json.loads(manifest.read_text())
-    return all(meta.get(key) == value for key, value in plan.items() if key != "shard")
-
-
-def _prepare(folder: Path, plan: dict[str, Any]) -> Path:
-    """The folder of shards: those of this plan if there are any, else empty."""
-    shards, note = folder / "shards", folder / "plan.json"
-    if not note.is_file() or json.loads(note.read_text()) != plan:
-        shutil.rmtree(folder, ignore_errors=True)
-        shards.mkdir(parents=True)
-        write_json(note, plan)
-    return shards
-
-
-def _shard_path(shards: Path, start: int) -> Path:
-    return shards / f"{start:09d}.npz"
-
-
 def _loaded(
-    load: Callable[[Any], Any], items: pd.DataFrame, starts: list[int], shard: int
-) -> Iterator[tuple[int, list, list[str], list[tuple[str, str]]]]:
-    """Yield (start, items in memory, their ids, [(id, reason) of bad ones]) of each shard.
+    load: Callable[[Any], Any], items: pd.DataFrame, starts: list[int], size: int
+) -> Iterator[tuple[int, Shard, list]]:
+    """Yield (start, shard without vectors, items in memory) of each shard.
 
     While one shard is encoded, threads load the next AHEAD ones, item by item.
     """
@@ -147,18 +237,19 @@ def _loaded(
         except BadItem as error:
             return None, str(error)
 
-    def finished(start: int, part: list, futures: list[Future]):
+    def finished(start: int, part: list, futures: list[Future]) -> tuple[int, Shard, list]:
         results = [(item.id, *future.result()) for item, future in zip(part, futures, strict=True)]
         good = [(id, loaded) for id, loaded, reason in results if reason is None]
         bad = [(id, reason) for id, _, reason in results if reason is not None]
-        return start, [loaded for _, loaded in good], [id for id, _ in good], bad
+        shard = Shard(np.empty((0, 0), np.float32), [id for id, _ in good], bad)
+        return start, shard, [loaded for _, loaded in good]
 
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of torchrun, on this machine
     pool = ThreadPoolExecutor(max(2, min(8, (os.cpu_count() or 1) // processes)))
     waiting: deque[tuple[int, list, list[Future]]] = deque()
     try:
         for start in starts:
-            part = list(items.iloc[start : start + shard].itertuples())
+            part = list(items.iloc[start : start + size].itertuples())
             waiting.append((start, part, [pool.submit(attempt, item) for item in part]))
             if len(waiting) > AHEAD:
                 yield finished(*waiting.popleft())
@@ -166,44 +257,3 @@ def _loaded(
             yield finished(*waiting.popleft())
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _write_shard(
-    path: Path, vectors: np.ndarray, ids: list[str], bad: list[tuple[str, str]]
-) -> None:
-    names, reasons = np.array(ids, dtype=str), np.array(bad, dtype=str).reshape(-1, 2)
-    with atomic_write(path) as draft, draft.open("wb") as file:
-        np.savez(file, vectors=vectors, ids=names, bad=reasons)
-
-
-def _finish(folder: Path, plan: dict[str, Any], total: int, max_bad: float) -> None:
-    """Merge the shards into a bank. The manifest, written last, makes it one."""
-    ids: list[str] = []
-    bad: list[dict[str, str]] = []
-    paths, lengths = sorted((folder / "shards").glob("*.npz")), []
-    for path in paths:
-        with np.load(path) as piece:
-            ids += piece["ids"].tolist()
-            bad += [{"id": id, "reason": reason} for id, reason in piece["bad"].tolist()]
-            lengths.append(len(piece["ids"]))
-    if len(bad) > max_bad * total:
-        raise RuntimeError(
-            f"{len(bad)} of {total} items of {folder} are unusable, more than {max_bad:.0%}; "
-            f"first: {bad[0]}"
-        )
-    shape = (len(ids), plan["dim"])
-    with atomic_write(folder / "vectors.npy") as draft:
-        merged = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float32, shape=shape)
-        row = 0
-        for path, length in zip(paths, lengths, strict=True):
-            with np.load(path) as piece:
-                merged[row : row + length] = piece["vectors"]
-            row += length
-        merged.flush()
-        del merged
-    with atomic_write(folder / "ids.parquet") as draft:
-        pd.DataFrame({"id": ids}).to_parquet(draft, index=False)
-    meta = plan | {"n": len(ids), "skipped": bad, "sha256": sha256(folder / "vectors.npy")}
-    write_json(folder / "manifest.json", meta)
-    shutil.rmtree(folder / "shards")
-    (folder / "plan.json").unlink()

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from exmcr.commands.options import SPLITS, ProjectFolder, check_choice
+from exmcr.commands.options import ProjectFolder, check_choice
+from exmcr.common.names import SPLITS
 
 
 def register(app: typer.Typer) -> None:

@@ -9,18 +9,26 @@ import typer
 from exmcr.commands import (
     ablate,
     compare,
+    data,
     downstream,
     export,
+    failures,
     growth,
+    guard,
     import_bank,
     results,
     search,
+    set_values,
+    speech,
     stages,
     sweep,
     verify,
     weights,
 )
+from exmcr.commands.notebook import NotebookError
 from exmcr.common.errors import BadItem, ConfigError
+
+INTERRUPTED = "interrupted; the same command goes on where this one stopped"
 
 app = typer.Typer(
     name="exmcr",
@@ -34,11 +42,14 @@ app = typer.Typer(
 # In the order of `exmcr --help`.
 for module in (
     stages,
+    set_values,
     compare,
     sweep,
     ablate,
     growth,
     downstream,
+    speech,
+    data,
     export,
     import_bank,
     weights,
@@ -52,27 +63,40 @@ for module in (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
-    Returns the exit status: 0; 1 if a check failed; 2 for wrong input, which is one message on
-    stderr and never a traceback.
+    Returns the exit status (see failures.py). A failure is one message on stderr, never a
+    traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    status = failures.WRONG_INPUT
     try:
         app(arguments, prog_name="exmcr")
+        return 0
     except SystemExit as stop:
-        return int(stop.code or 0)
+        status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if status != failures.INTERRUPTED:
+            return status
+        message = INTERRUPTED
+    except KeyboardInterrupt:
+        status, message = failures.INTERRUPTED, INTERRUPTED
     except (ConfigError, BadItem) as error:
         message = str(error)
     except ModuleNotFoundError as error:
         name = (error.name or "exmcr").partition(".")[0]
         if name == "exmcr":
-            raise
-        message = f"the package {name} is missing; it comes with an extra of exmcr: see the README"
-    print(f"exmcr {arguments[0]}: {message}", file=sys.stderr)
-    return 2
+            status, message = failures.PROGRAM_ERROR, failures.of_program(error, arguments)
+        else:
+            message = f"the package {name} is missing; it comes with an extra of exmcr (README)"
+    except NotebookError as error:
+        status, message = failures.PROGRAM_ERROR, str(error)
+    except Exception as error:
+        status, message = failures.PROGRAM_ERROR, failures.of_program(error, arguments)
+    print(f"exmcr {arguments[0] if arguments else ''}: {message}", file=sys.stderr)
+    return status
 
 
 def run() -> None:
     """The console script `exmcr`."""
+    guard.end_with_dvc()
     status = main()
     try:
         sys.stdout.flush()

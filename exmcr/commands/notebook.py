@@ -1,22 +1,30 @@
 """Execute a notebook of the project headless."""
 
-import sys
 from pathlib import Path
 
+from exmcr.commands.failures import one_line
 from exmcr.common.errors import BadItem, ConfigError
 
-# Without it the kernel warns that it talks to this process, on the same machine, unencrypted.
-QUIET = ["--IPKernelApp.log_level=40"]
+# The kernel says nothing of its own: neither that it talks to this process, on the same machine,
+# unencrypted, nor the traceback of its end when it is interrupted.
+QUIET = ["--IPKernelApp.log_level=50"]
 # Errors of the user's input: their message is enough.
 EXPECTED = {error.__name__: error for error in (ConfigError, BadItem)}
+
+
+class NotebookError(Exception):
+    """An error of the program in a notebook, whose executed copy has the traceback."""
 
 
 def execute(name: str, root: Path) -> None:
     """Execute notebooks/<name>.ipynb of the project in `root` into reports/notebooks.
 
     If a cell fails, the executed copy keeps the whole traceback. Raises the ConfigError or BadItem
-    that stopped the notebook; for any other error, prints its traceback and raises ConfigError.
+    that stopped the notebook, NotebookError for any other error in it, and ConfigError if the
+    notebook cannot be read or its kernel died.
     """
+    import nbclient
+    import nbformat
     import papermill
 
     source, executed = (
@@ -35,7 +43,15 @@ def execute(name: str, root: Path) -> None:
             extra_arguments=QUIET,
         )
     except papermill.PapermillExecutionError as error:
+        if error.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt from None
         if error.ename in EXPECTED:
             raise EXPECTED[error.ename](f"{name}: {error.evalue}") from None
-        print(error, file=sys.stderr)
-        raise ConfigError(f"{name}: {error.ename}: {error.evalue}") from None
+        reason = one_line(f"{name}: {error.ename}: {error.evalue}")
+        raise NotebookError(f"{reason} (traceback: {executed})") from None
+    except nbclient.exceptions.DeadKernelError:
+        raise ConfigError(
+            f"{name}: the kernel died; it was killed, perhaps because the memory was full"
+        ) from None
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source} is damaged: {one_line(str(error))}") from None

@@ -23,7 +23,6 @@ Subset = Annotated[
     str, typer.Option("--subset", help="Which test queries: all, seen or unseen concepts.")
 ]
 SUBSETS = ("all", "seen", "unseen")
-SPLITS = ("train", "val", "test")
 
 
 def check_choice(what: str, value: str, known: Iterable[str]) -> None:

@@ -40,10 +40,18 @@ def results(
     path = Project(project).reports / "results.csv"
     if not path.is_file():
         raise ConfigError(f"no results at {path}; run `exmcr evaluate` or `make repro`")
-    table = pd.read_csv(path)
+    try:
+        table = pd.read_csv(path)
+        if not path.read_bytes().endswith(b"\n"):
+            raise ValueError("its end is missing")
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path} is damaged: {error}; run `exmcr evaluate` again") from error
     if lacking := [name for name in tables.columns() if name not in table]:
         raise ConfigError(
             f"{path} is damaged or of an older version: it has no column {', '.join(lacking)}; "
             "run `exmcr evaluate` again"
         )
-    print(tables.markdown(table, subset, metrics or ("r1", "map")))
+    try:
+        print(tables.markdown(table, subset, metrics or ("r1", "map")))
+    except (TypeError, KeyError, IndexError) as error:
+        raise ConfigError(f"{path} is damaged: {error}; run `exmcr evaluate` again") from error

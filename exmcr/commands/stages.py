@@ -1,5 +1,6 @@
 """The stages of a run: `exmcr corpora | spaces | extract | pair | train | evaluate | visualize`."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exmcr.commands.notebook import execute
+from exmcr.commands.notebook import NotebookError, execute
 from exmcr.commands.options import ProjectFolder, open_project
 from exmcr.commands.times import timed
 from exmcr.common.errors import BadItem, ConfigError
@@ -144,21 +145,33 @@ def _run(
 
     root = Path(folder).resolve() if folder else project_root()
     note = root / "reports/stopped.txt"
-    note.unlink(missing_ok=True)
     try:
+        note.unlink(missing_ok=True)
         _check_processes(name, notebook)
         project = open_project(root)
+        if name == "train" and notebook:  # of which only the end is seen
+            _say_overrides(project)
         with timed(name, root):
             if work and not notebook:
                 work(project)
             else:
                 execute(NOTEBOOKS[name], root)
     except Exception as error:
-        expected = isinstance(error, ConfigError | BadItem)
+        expected = isinstance(error, ConfigError | BadItem | NotebookError)
         reason = str(error) if expected else f"{type(error).__name__}: {error}"
-        if (root / "params.yaml").is_file():
-            write_text(note, f"{name}: {reason}\n")
+        with contextlib.suppress(OSError, ConfigError):  # the disk may be full or read-only
+            if (root / "params.yaml").is_file():
+                write_text(note, f"{name}: {reason}\n")
         raise
+
+
+def _say_overrides(project: "Project") -> None:
+    """A changed value of `train` does not reach a leaf that overrides it: say which do."""
+    for name, block in project.params.train.leaves.items():
+        own = block.model_dump(by_alias=True, exclude_unset=True)
+        if own:
+            values = ", ".join(f"{key} {value}" for key, value in own.items())
+            print(f"train.leaves.{name} overrides train: {values}")
 
 
 def _check_processes(name: str, notebook: bool) -> None:

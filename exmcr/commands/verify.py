@@ -35,16 +35,18 @@ def verify(
 
     Example: `exmcr verify --items Ex-MCR/assets`
     """
-    from exmcr.model.verify import verify
+    from exmcr.model.verify import not_published, verify
 
     where = weights_folder(project)
     items = items or Path(os.environ.get("EXMCR_AUTHORS_DEMO") or where / "authors-demo")
     rows, lacking = verify(items, where, device, root=project)
-    for model, what, verdict, difference, edition in rows:
+    for model, what, verdict, difference in rows:
         print(
             f"{verdict}  {model}, softmax(10 cos) {what}: at most {difference:.4f} from the "
-            f"published numbers ({edition})"
+            "published numbers"
         )
+    for file in not_published(where):
+        print(f"not the authors' file, though compared: {file} (`exmcr weights --check {file}`)")
     for what, files in lacking.items():
         print(f"not compared: {what}; missing: {', '.join(files)}")
     if lacking:

@@ -66,6 +66,8 @@ def _state(weight, where: Path, fetch: bool, check: bool) -> str:
     if path is None and not fetch:
         return "not here"
     if path is None:
-        published.fetch(weight, where)
-        return "fetched"
+        path = published.fetch(weight, where)
+        if weight.sha256 or weight.git:
+            return "fetched, and equal to the published hash"
+        return "fetched; no hash is published, so that of this file was recorded"
     return published.check(weight, path, where) if check else "was here"

@@ -4,6 +4,8 @@ import argparse
 import hashlib
 import json
 import pickle
+import struct
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +43,14 @@ def load(path: str | Path) -> Any:
         EOFError,
         OSError,
         ValueError,
-        KeyError,
+        LookupError,
         AttributeError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+        AssertionError,
+        zipfile.BadZipFile,
+        struct.error,
     )
     try:
         if path.suffix == ".safetensors":
@@ -135,7 +143,7 @@ def convert_once(source: str | Path, target: str | Path) -> Path:
     if target.is_file() and not source.is_file() and not note.is_file():
         return target
     if target.is_file() and note.is_file():
-        known = json.loads(note.read_text())
+        known = _read_note(note)
         if not source.is_file() or _stamp(source) == known["source_stamp"]:
             if sha256(target) != known["sha256"]:
                 raise ConfigError(
@@ -158,6 +166,14 @@ def convert_once(source: str | Path, target: str | Path) -> Path:
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"cannot write {target}: {error}") from error
     return target
+
+
+def _read_note(note: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))
+        return {key: known[key] for key in ("source", "source_stamp", "sha256")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{note} is damaged: delete it and run again") from error
 
 
 def _stamp(path: Path) -> list[int]:

@@ -1,8 +1,11 @@
 """Hashes of files, of source code and of names, from which fingerprints and keys are made."""
 
 import hashlib
+import time
 from functools import cache
 from pathlib import Path
+
+from exmcr.common.errors import ConfigError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -11,6 +14,35 @@ def sha256(path: str | Path) -> str:
     """SHA-256 of a file, 64 hex digits, read in constant memory. Raises OSError if unreadable."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_hashes: dict[tuple[str, int, int, int], str] = {}
+
+
+def sha256_once(path: str | Path) -> str:
+    """`sha256`, computed once per process as long as the file stays the same one."""
+    status = Path(path).stat()
+    key = (str(Path(path).absolute()), status.st_ino, status.st_size, status.st_mtime_ns)
+    if key not in _hashes:
+        value = sha256(path)
+        # Clocks of file systems are coarse: a file that was just written may still change unseen.
+        if time.time_ns() - status.st_mtime_ns < 1_000_000_000:
+            return value
+        _hashes[key] = value
+    return _hashes[key]
+
+
+def check_file(path: str | Path, expected: object, mend: str) -> None:
+    """Compare a file with the SHA-256 that its maker recorded.
+
+    Raises ConfigError that names the file, and `mend` as what to do, if it is missing or another.
+    """
+    try:
+        actual = sha256_once(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; {mend}") from error
+    if actual != expected:
+        raise ConfigError(f"{path} is damaged or was exchanged: its SHA-256 is another; {mend}")
 
 
 def digest(*parts: str | bytes | Path) -> str:

@@ -2,64 +2,35 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from exmcr.config.values import (
+    BatchSize,
+    Centers,
+    Count,
+    DepthInter,
+    DepthIntra,
+    Distinct,
+    ModalityName,
+    Name,
+    NoneAsEmpty,
+    NotEmpty,
+    Rate,
+    Seed,
+    Temperature,
+    Terms,
+    Variance,
+    Weight,
+    Width,
 )
 
-from exmcr.media import MODALITIES
-
-CENTERS = ("overlap", "leaf", "base")
-TERMS = ("x-o", "o-o", "x-y", "o-y")  # projected {leaf modality, overlap} - base {overlap, other}
 AUTHORS_DEPTHS = {"depth_intra": "linear", "depth_inter": 2}  # of f_l and f_m in the released files
-
-Center = Literal["overlap", "leaf", "base"]
-Term = Literal["x-o", "o-o", "x-y", "o-y"]
-
-
-def _depth(least: int):
-    def check(value: Any) -> Any:
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        if value != "linear" and not whole:
-            raise ValueError(f"must be 'linear' or a whole number >= {least}")
-        return value
-
-    return BeforeValidator(check)
-
-
-DepthIntra = Annotated[str | int, _depth(0)]
-DepthInter = Annotated[str | int, _depth(1)]
-
-
-def _known_modality(value: Any) -> Any:
-    if value not in MODALITIES:
-        raise ValueError(f"must be one of {', '.join(MODALITIES)}")
-    return value
-
-
-ModalityName = Annotated[str, BeforeValidator(_known_modality)]
-NoneAsEmpty = BeforeValidator(lambda value: {} if value is None else value)
-
-
-def _without_repeats(block, name: str):
-    values = getattr(block, name)
-    if values is not None and len(set(values)) != len(values):
-        raise ValueError(f"{name}: repeated values in {values}")
-    return block
 
 
 class Block(BaseModel):
     """A block of params.yaml: typed values, no unknown keys, numbers finite."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Leaf(BaseModel):
@@ -67,7 +38,7 @@ class Leaf(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    name: str
+    name: Name
     modality: ModalityName  # what the leaf adds to the base
     overlap: ModalityName  # what leaf and base share
     other: ModalityName | None = None  # base modality to meet; default: the one not shared
@@ -78,9 +49,12 @@ class Leaf(BaseModel):
         return self.__pydantic_extra__ or {}
 
     @model_validator(mode="after")
-    def _overlap_is_another_modality(self):
+    def _roles_differ(self):
         if self.overlap == self.modality:
             raise ValueError(f"overlap: must differ from the modality, is '{self.overlap}'")
+        for role in ("modality", "overlap"):
+            if self.other == getattr(self, role):
+                raise ValueError(f"other: must differ from the {role}, is '{self.other}'")
         return self
 
 
@@ -88,11 +62,11 @@ class PaperEntry(Block):
     """One line of `paper`: a corpus, and what it is used for."""
 
     corpus: str
-    split: str
+    split: Annotated[str, NotEmpty]
     as_: Literal["train", "val", "test"] = Field(alias="as")
     keep: ModalityName | None = None
-    most: PositiveInt | None = None
-    folder: str | None = None
+    most: Count | None = None
+    folder: Annotated[str, NotEmpty] | None = None
     prompts: bool = False
 
     @model_validator(mode="after")
@@ -103,94 +77,98 @@ class PaperEntry(Block):
 
 
 class Tower(Block):
-    """Training of the towers of one mini space."""
+    """How one mini space is fitted; see exmcr/spaces/mini/towers.py."""
 
-    epochs: PositiveInt
-    batch: PositiveInt
-    lr: PositiveFloat
-    weight_decay: NonNegativeFloat
-    noise: NonNegativeFloat
-    temperature: PositiveFloat
-    hidden: PositiveInt
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    seed: int
+    names: Count
+    power: Rate
+    prior: Rate
+    width: Rate
+    ridge: Rate
+    whiten: Annotated[float, Field(ge=0, le=0.5)]
+    looks: Variance
+    seed: Seed
+
+
+class SpeechTower(Block):
+    """How the speech space is fitted, which has no names of classes; see `Tower`."""
+
+    width: Rate
+    ridge: Rate
+    whiten: Annotated[float, Field(ge=0, le=0.5)]
+    seed: Seed
 
 
 class FitSpaces(Block):
-    base_sources: list[str]
-    points_sources: list[str]
+    base_sources: Annotated[list[Annotated[str, NotEmpty]], NotEmpty, Distinct]
+    points_sources: Annotated[list[Annotated[str, NotEmpty]], NotEmpty, Distinct]
     image_text: Tower
     audio_text: Tower
     points: Tower
+    speech_text: SpeechTower | None = None  # opt-in
 
 
 class Extract(Block):
-    shard: PositiveInt
+    shard: Annotated[int, Field(gt=0, le=10**6)]
 
 
 class Pair(Block):
-    tau1: PositiveFloat
-    centers: Annotated[list[Center], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _distinct(self):
-        return _without_repeats(self, "centers")
+    tau1: Temperature
+    centers: Centers
 
 
 class TrainOverrides(Block):
     """The settings of training that a leaf may override."""
 
-    steps: PositiveInt | None = None
-    batch: PositiveInt | None = None
-    lr: PositiveFloat | None = None
-    weight_decay: NonNegativeFloat | None = None
-    lambda_: NonNegativeFloat | None = Field(None, alias="lambda")
-    tau2: PositiveFloat | None = None
-    noise: NonNegativeFloat | None = None
-    terms: Annotated[list[Term], Field(min_length=1)] | None = None
+    steps: Count | None = None
+    batch: BatchSize | None = None
+    lr: Rate | None = None
+    weight_decay: Weight | None = None
+    lambda_: Weight | None = Field(None, alias="lambda")
+    tau2: Temperature | None = None
+    noise: Variance | None = None
+    terms: Terms | None = None
     overlap_through_fl: bool | None = None
     loss: str | None = None
-    hidden: PositiveInt | None = None
+    hidden: Width | None = None
     depth_intra: DepthIntra | None = None
     depth_inter: DepthInter | None = None
 
-    @model_validator(mode="after")
-    def _distinct(self):
-        return _without_repeats(self, "terms")
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_null(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("needs a value; delete the line to keep that of `train`")
+        return value
 
 
 class Train(Block):
-    steps: PositiveInt
-    batch: Annotated[int, Field(ge=2)]  # contrast needs negatives
-    lr: PositiveFloat
-    weight_decay: NonNegativeFloat
-    lambda_: NonNegativeFloat = Field(alias="lambda")
-    tau2: PositiveFloat
-    noise: NonNegativeFloat
-    terms: Annotated[list[Term], Field(min_length=1)]
+    steps: Count
+    batch: BatchSize
+    lr: Rate
+    weight_decay: Weight
+    lambda_: Weight = Field(alias="lambda")
+    tau2: Temperature
+    noise: Variance
+    terms: Terms
     overlap_through_fl: bool
     loss: str = "exmcr"
-    hidden: PositiveInt = 1024
+    hidden: Width = 1024
     depth_intra: DepthIntra = "linear"
     depth_inter: DepthInter = 2
-    leaves: Annotated[dict[str, TrainOverrides], NoneAsEmpty] = {}
-
-    @model_validator(mode="after")
-    def _distinct(self):
-        return _without_repeats(self, "terms")
+    leaves: Annotated[dict[str, Annotated[TrainOverrides, NoneAsEmpty]], NoneAsEmpty] = {}
 
 
 class Ablate(Block):
-    steps: PositiveInt | None = None
-    centers: list[Annotated[list[Center], Field(min_length=1)]] = []
-    terms: list[Annotated[list[Term], Field(min_length=1)]] = []
-    depth_intra: list[DepthIntra] = []
-    depth_inter: list[DepthInter] = []
-    tau1: list[PositiveFloat] = []
-    tau2: list[PositiveFloat] = []
-    lambda_: list[NonNegativeFloat] = Field([], alias="lambda")
-    noise: list[NonNegativeFloat] = []
-    overlap_through_fl: list[bool] = []
+    steps: Count | None = None
+    centers: Annotated[list[Centers], NotEmpty, Distinct] = []
+    terms: Annotated[list[Terms], NotEmpty, Distinct] = []
+    depth_intra: Annotated[list[DepthIntra], NotEmpty, Distinct] = []
+    depth_inter: Annotated[list[DepthInter], NotEmpty, Distinct] = []
+    tau1: Annotated[list[Temperature], NotEmpty, Distinct] = []
+    tau2: Annotated[list[Temperature], NotEmpty, Distinct] = []
+    lambda_: Annotated[list[Weight], NotEmpty, Distinct] = Field([], alias="lambda")
+    noise: Annotated[list[Variance], NotEmpty, Distinct] = []
+    overlap_through_fl: Annotated[list[bool], NotEmpty, Distinct] = []
 
     def factors(self) -> dict[str, list]:
         """{factor: values} of the factors that params.yaml lists, in the order of these fields."""
@@ -202,5 +180,5 @@ class Ablate(Block):
 
 
 class Visualize(Block):
-    umap_items: PositiveInt
-    questions: PositiveInt
+    umap_items: Annotated[int, Field(ge=3, le=10**6)]
+    questions: Annotated[int, Field(gt=0, le=100)]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import model_validator
 
 from exmcr.common.errors import ConfigError
 from exmcr.config.blocks import (
@@ -11,11 +11,20 @@ from exmcr.config.blocks import (
     Extract,
     FitSpaces,
     Leaf,
-    NoneAsEmpty,
     Pair,
     PaperEntry,
     Train,
     Visualize,
+)
+from exmcr.config.values import (
+    Count,
+    Distinct,
+    ModalityNames,
+    Name,
+    NoneAsEmpty,
+    NotEmpty,
+    Seed,
+    shorter,
 )
 
 
@@ -23,12 +32,13 @@ class Params(Block):
     """params.yaml."""
 
     corpora: str
-    sample: PositiveInt | None = None
+    sample: Count | None = None
     spaces: str
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    base: dict[str, str]
-    leaves: Annotated[list[Leaf], Field(min_length=1)]
+    seeds: Annotated[list[Seed], NotEmpty, Distinct]
+    base: Annotated[dict[Name, str], NotEmpty]
+    leaves: Annotated[list[Leaf], NotEmpty]
     encoders: Annotated[dict[str, Annotated[dict[str, Any], NoneAsEmpty]], NoneAsEmpty] = {}
+    imported: Annotated[dict[Name, ModalityNames], NoneAsEmpty] = {}
     paper: list[PaperEntry] = []
     fit_spaces: FitSpaces
     extract: Extract
@@ -50,6 +60,14 @@ class Params(Block):
     def space_names(self) -> list[str]:
         """Registry names of all spaces of the run, the base first, each once."""
         return list(dict.fromkeys([self.base_space, *map(self.leaf_space, self.leaves)]))
+
+    def modalities_of(self, space: str) -> tuple[str, ...]:
+        """What a space embeds. Raises ConfigError for an unknown space."""
+        if space in self.imported:
+            return tuple(self.imported[space])
+        from exmcr.spaces import space_class
+
+        return tuple(space_class(space).modalities)
 
     def encoder_options(self, space: str) -> dict[str, Any]:
         """Constructor arguments of a space, from `encoders`."""
@@ -93,10 +111,8 @@ class Params(Block):
             wrong.append(
                 f"spaces: no entry '{self.spaces}' under base, only {', '.join(self.base)}"
             )
-        if len(set(self.seeds)) != len(self.seeds):
-            wrong.append(f"seeds: repeated values in {self.seeds}")
         names = [leaf.name for leaf in self.leaves]
-        if len(set(names)) != len(names):
+        if len({name.lower() for name in names}) != len(names):  # they name files
             wrong.append(f"leaves: repeated names in {names}")
         for place, leaf in enumerate(self.leaves):
             for key in leaf.profiles.keys() - self.base.keys():
@@ -108,7 +124,8 @@ class Params(Block):
                 )
             for key, value in leaf.profiles.items():
                 if not isinstance(value, str):
-                    wrong.append(f"leaves.{place}.{key}: must be the name of a space, is {value!r}")
+                    what = f"must be the name of a space, is {shorter(value)}"
+                    wrong.append(f"leaves.{place}.{key}: {what}")
         for name in self.train.leaves.keys() - set(names):
             wrong.append(f"train.leaves.{name}: no leaf of this name; leaves: {', '.join(names)}")
         if wrong:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from exmcr.common.errors import ConfigError
 from exmcr.common.paths import project_root
 from exmcr.config.params import Params
+from exmcr.config.values import shorter
 
 
 def load(path: Path | None = None) -> Params:
@@ -21,11 +22,29 @@ def load(path: Path | None = None) -> Params:
 def read(path: Path) -> Any:
     """The content of a YAML file. Raises ConfigError for invalid YAML or a repeated key."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        return parsed(path.read_text(encoding="utf-8-sig"), path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+
+
+def parsed(text: str, path: Path) -> Any:
+    """The content of a YAML text. Raises ConfigError, which names the path, as `read`."""
+    try:
+        return yaml.load(text, _UniqueKeys)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {_yaml_problem(error)}") from error
+    except (ValueError, RecursionError) as error:  # an impossible date or number, deep nesting
+        reason = "too deep nesting" if isinstance(error, RecursionError) else error
+        raise ConfigError(f"{path} is not valid YAML: {reason}") from error
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """One line of the several that a YAML error has."""
+    mark = getattr(error, "problem_mark", None)
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return place + str(getattr(error, "problem", None) or " ".join(str(error).split()))
 
 
 def check(content: Any) -> Params:
@@ -59,19 +78,51 @@ def listed(lines: Iterable[str]) -> ConfigError:
     return ConfigError("params.yaml cannot be used:\n" + "\n".join(f"  - {x}" for x in distinct))
 
 
+# What pydantic says after "Input should be", in words of YAML.
+WORDS = {
+    "a valid dictionary": "a dictionary of names and values",
+    "a valid list": "a list",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+}
+
+
 def _lines(error) -> list[str]:
     """One pydantic error as lines `path: what is wrong, is <value>`."""
-    path = ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
+    path = ".".join(shorter(part).strip("'") for part in error["loc"] if part != "[key]")
+    kind, value = error["type"], error["input"]
+    if kind == "extra_forbidden":
         return [f"{path}: unknown key; known: {', '.join(_keys_at(error['loc'][:-1]))}"]
-    if error["type"] == "missing":
+    if kind == "missing":
         return [f"{path}: is missing"]
+    if kind == "too_short":
+        least = error["ctx"]["min_length"]
+        return [f"{path}: must have at least {least} item{'s' if least > 1 else ''}"]
+    if kind == "invalid_key" or ("[key]" in error["loc"] and kind == "string_type"):
+        return [f"{path}: a key must be text, is {shorter(value)}"]
     message = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    if error["type"] == "value_error" and not path:
+    if kind == "value_error" and not path:
         return message.splitlines()
-    if error["type"] == "value_error" and not isinstance(error["input"], str | int | float):
-        return [f"{path}.{message}"]
-    return [f"{path}: {message[0].lower()}{message[1:]}, is {error['input']!r}"]
+    if kind == "value_error" and isinstance(value, dict) and ": " in message:
+        return [f"{path}.{message}"]  # of a block, about one of its keys
+    if message.startswith("must be a valid"):
+        message = message.partition(" or instance of")[0]
+        words = message.removeprefix("must be ")
+        message = f"must be {WORDS.get(words, words)}"
+    return [f"{path}: {message[0].lower()}{message[1:]}, is {shorter(value)}{_hint(kind, value)}"]
+
+
+def _hint(kind: str, value: Any) -> str:
+    """What to do about a number that YAML reads as text."""
+    if kind not in ("float_type", "int_type") or not isinstance(value, str):
+        return ""
+    try:
+        float(value)
+    except ValueError:
+        return ""
+    return ", which is text: YAML needs a point, as in 1.0e-3" if "e" in value.lower() else ""
 
 
 def _keys_at(loc) -> list[str]:
@@ -101,7 +152,7 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node, deep=False):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
-            if isinstance(key, str) and keys.count(key) > 1:
+            if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key}' occurs twice", node.start_mark
                 )

@@ -25,6 +25,7 @@ import pandas as pd
 from exmcr import media
 from exmcr.common.errors import BadItem
 from exmcr.common.files import atomic_write
+from exmcr.corpora import made
 from exmcr.media.tars import local_file
 
 COLUMNS = [
@@ -84,6 +85,7 @@ def write(rows: list[dict[str, Any]] | pd.DataFrame, path: Path) -> pd.DataFrame
         raise ValueError(f"groups straddle splits: {', '.join(splits[splits > 1].index[:5])}")
     with atomic_write(path) as draft:
         table.to_parquet(draft, index=False)
+    made.record_table(path)
     return table
 
 
@@ -97,10 +99,12 @@ def load_item(item: Any, data: Path) -> Any:
 
     data: folder that relative paths start from. A row without a path is loaded from its caption.
 
-    Raises BadItem if it cannot be used, ConfigError for an unknown modality.
+    Raises BadItem if it cannot be used, ConfigError for an unknown modality, and for a file of
+    data/media that has changed since the stage `corpora` made it.
     """
     if not item.path:
         return media.load(item.modality, item.caption)
+    made.check(item.path, data)
     window = {"start": item.start, "seconds": item.seconds}
     with local_file(str(data / item.path)) as path:
         if not path.is_file():

@@ -13,7 +13,6 @@ import numpy as np
 from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import digest
 from exmcr.common.vectors import unit
-from exmcr.config import Leaf
 from exmcr.evaluation import tables
 from exmcr.evaluation.embeddings import Embeddings
 from exmcr.evaluation.metrics import Ranks
@@ -32,6 +31,7 @@ from exmcr.methods.registry import (
 from exmcr.pairing.pools import Pools
 
 if TYPE_CHECKING:
+    from exmcr.config import Leaf
     from exmcr.project import Project
 
 BRIDGE = 10  # overlap items whose mean stands in for a vector of a space that is not the base
@@ -53,7 +53,7 @@ def into_base(maps: Maps, vectors: np.ndarray, o_base: np.ndarray) -> np.ndarray
     return unit(o_base[nearest].mean(axis=1))
 
 
-def _with_concepts(project: "Project", leaf: Leaf) -> Pools:
+def _with_concepts(project: "Project", leaf: "Leaf") -> Pools:
     """The training pools of a leaf, with the concept of every row."""
     pools = project.pools(leaf)
     concept = project.items.set_index("id").concept

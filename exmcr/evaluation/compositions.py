@@ -48,7 +48,7 @@ class Scene:
 
 def trim(image: np.ndarray) -> np.ndarray:
     """Without its white margins. Raises BadItem if the whole image is white."""
-    rows, columns = ((image < WHITE).any(axis=(axis, 2)).nonzero()[0] for axis in (1, 0))
+    rows, columns = (np.flatnonzero(image.min(axis=(axis, 2)) < WHITE) for axis in (1, 0))
     if not len(rows):
         raise BadItem("the image is white")
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -87,8 +87,8 @@ def scenes(
     """One composition for each sound of the split whose concept has an image there.
 
     load(row): loads the image of a row of the item table; one that cannot be read or is white is
-    replaced by the next. Raises ConfigError if the split has no such sound, or images of fewer
-    concepts than `objects`.
+    replaced by the next. Raises ConfigError if the split has no such sound, images of fewer
+    concepts than `objects`, or too few readable images for any scene.
     """
     held_out = items[items.split == split]
     images = held_out[
@@ -106,7 +106,12 @@ def scenes(
             f"a canvas needs {objects}"
         )
     composed = (_scene(sound, images, load, objects, seed) for sound in sounds.itertuples())
-    return [scene for scene in composed if scene is not None]
+    readable = [scene for scene in composed if scene is not None]
+    if not readable:
+        raise ConfigError(
+            f"no scene can be composed on split '{split}': too few of its images can be read"
+        )
+    return readable
 
 
 def _scene(sound, images: pd.DataFrame, load: Callable, objects: int, seed: int) -> Scene | None:

@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 
 from exmcr.common.errors import ConfigError
+from exmcr.common.names import SPLITS
 from exmcr.common.vectors import unit
 from exmcr.methods.maps import Maps
 
 if TYPE_CHECKING:
     from exmcr.project import Project
-
-SPLITS = ("train", "val", "test")
 
 
 class Embeddings:
@@ -48,6 +47,14 @@ class Embeddings:
                 f"e.g. {missing[0]!r}; run `exmcr extract`"
             )
         return np.stack([bank[i] for i in ids])
+
+    def complete(self, space: str, rows: pd.DataFrame) -> bool:
+        """Whether every one of these rows has a vector in a space."""
+        try:
+            self.vectors(space, rows)
+        except ConfigError:
+            return False
+        return True
 
     def _means(self, space: str, captions: pd.Series) -> np.ndarray:
         texts = pd.DataFrame({"modality": "text", "caption": captions.explode().to_numpy()})

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from exmcr.common.errors import ConfigError
 from exmcr.evaluation.compositions import Box, Scene
 
 SCALES = (0.2, 0.3)  # sides of the windows, as fractions of the image; windows move by half a side
@@ -82,7 +83,7 @@ def share_inside(regions: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
 
 def pointing(heat: np.ndarray, boxes: Sequence[Box]) -> float:
     """Whether the hottest place of a map (GRID, GRID) is in a box: 0 or 1, except for ties."""
-    return float(inside(boxes).any(axis=0)[heat == heat.max()].mean())
+    return float(np.logical_or.reduce(inside(boxes))[heat == heat.max()].mean())
 
 
 def consensus_iou(heat: np.ndarray, boxes: Sequence[Box], threshold: float = 0.5) -> float:
@@ -126,10 +127,12 @@ def encode_regions(
     """Every window of every scene, encoded by the base: float32 (n, w, dim).
 
     encode: images -> (number of images, dim), unit rows; regions: boxes (w, 4), by default
-    `windows()`.
+    `windows()`. Raises ConfigError if there is no scene.
     """
     from tqdm import tqdm
 
+    if not scenes:
+        raise ConfigError("no scene to localize sounds in: no frame with a box could be read")
     boxes = windows() if regions is None else regions
     bar = tqdm(scenes, desc="encoding regions", unit="scene")
     return np.stack([encode(crops(scene.image, boxes)) for scene in bar])

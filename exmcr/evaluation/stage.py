@@ -6,7 +6,8 @@ import pandas as pd
 
 from exmcr.common.files import atomic_write, write_json
 from exmcr.evaluation import geometry, tables
-from exmcr.evaluation.bench import Bench, MapsOfLeaves, results
+from exmcr.evaluation.bench import MapsOfLeaves
+from exmcr.evaluation.views import rows_of, views
 from exmcr.methods.exmcr import as_maps
 from exmcr.training.stage import trained
 
@@ -34,10 +35,11 @@ def write_all(project: "Project") -> pd.DataFrame:
     them, results do not. Raises ConfigError if no task with the modality of a leaf has test items.
     """
     maps, reports = trained_maps(project), project.reports
-    bench = Bench(project, "test", maps)
-    test = tables.write(results(bench), reports / "results.csv")
-    tables.write(results(bench.on("val")), reports / "validation.csv")
-    shape = geometry.table(project, maps["exmcr", project.params.seeds[0]])
+    rows = rows_of(project, maps, ("test", "val"))
+    test = tables.write(rows["test"], reports / "results.csv")
+    tables.write(rows["val"], reports / "validation.csv")
+    first, _ = next(views(project))
+    shape = geometry.table(first, maps["exmcr", project.params.seeds[0]])
     with atomic_write(reports / "geometry.csv") as draft:
         shape.to_csv(draft, index=False, float_format="%.6f")
     mean = tables.over_seeds(test)

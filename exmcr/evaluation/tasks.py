@@ -67,6 +67,11 @@ class Task:
         """Modality of the gallery."""
         return self.gallery.modality.iloc[0]
 
+    @property
+    def ends(self) -> dict[str, pd.DataFrame]:
+        """{modality: rows} of queries and gallery."""
+        return {self.from_modality: self.queries, self.to_modality: self.gallery}
+
 
 def tasks(items: pd.DataFrame, split: str) -> list[Task]:
     """Every task for which the item table has data on one split ("val" or "test").

@@ -1,4 +1,4 @@
-"""Figures of the frozen spaces: how the mini spaces were trained, and how banks fill the sphere."""
+"""Figures of the frozen spaces: how the mini spaces were fitted, and how banks fill the sphere."""
 
 import itertools
 from typing import TYPE_CHECKING
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from exmcr.figures.style import modality_order, panels, store
-from exmcr.figures.training import loss_curves
+from exmcr.figures.style import GRAY, RIGHT, modality_order, panels, store
 
 if TYPE_CHECKING:
     from exmcr.project import Project
@@ -16,11 +15,21 @@ SAME = 0.9999  # above this cosine, an item was compared with itself
 
 
 def space_losses(table: pd.DataFrame, path=None):
-    """Loss of the mini spaces per epoch: one panel per space, one line per pair of modalities.
+    """Distance of training items and captions in the mini spaces: one panel per space, a pair of
+    bars per pair of modalities, for the class names alone and for the fitted tower.
 
-    table: columns space, epoch, pair, loss, as `exmcr.pipeline.fit_spaces` returns it.
+    table: columns space, step, pair, loss, as `exmcr.pipeline.fit_spaces` returns it.
     """
-    return loss_curves(table, "space", "pair", "Mini spaces: InfoNCE loss per epoch", path)
+    groups = list(table.space.unique())
+    figure, axes = panels(len(groups), len(groups), 4.2 * len(groups), 3.2)
+    for axis, group in zip(axes, groups, strict=True):
+        part = table[table.space == group]
+        losses = part.pivot(index="pair", columns="step", values="loss")[["names", "fitted"]]
+        losses.plot.bar(ax=axis, rot=0, color=[GRAY, RIGHT], xlabel="", ylabel="1 - cosine")
+        axis.set(title=str(group), ylim=(0, 1))
+        axis.legend(frameon=False, fontsize=8)
+    figure.suptitle("Mini spaces: distance of training items and their captions")
+    return store(figure, path)
 
 
 def bank_cosines(

@@ -1,17 +1,25 @@
 """Raw items in memory: one module per modality, with `load` and `draw`, and one registry entry.
 
 modality   in memory                                                  on disk
-text       str, not empty                                             the caption of the item
+text       str, visible characters in NFC                             the caption of the item
 image      uint8 (H, W, 3) RGB, transparency composited on white      whatever Pillow reads
 audio      Sound(samples float32 (n,) mono in [-1, 1], rate in Hz)    whatever libsndfile reads
 points     float32 (n, 3), finite                                     see point_files.py
+speech     as audio: a voice that says the caption                    as audio
+
+What each loader accepts, how it normalizes, and what it refuses is said in its docstring, and
+listed with examples in docs/inputs.md. limits.py says what one item may cost.
 
 Adding a modality takes one module and one entry of MODALITIES; nothing else in the library lists
 modalities. The other modules here are what loaders and figures share:
 
-point_files.py, records.py, meshes.py   point clouds from files
-rendering.py                            pictures of a point cloud
-tars.py                                 members of tar shards, read in place
+sound_files.py                            sounds from files, block by block
+point_files.py                            point clouds from files
+records.py, record_arrays.py              OpenShape records, without an unpickler
+mesh_files.py, ply.py, meshes.py          meshes from files, and points on them
+rendering.py                              pictures of a point cloud
+tars.py                                   members of tar shards, read in place
+guard.py, limits.py, arrays.py, chunks.py errors, limits, and memory of all of them
 """
 
 from collections.abc import Callable
@@ -20,6 +28,7 @@ from typing import Any
 
 from exmcr.common.errors import ConfigError
 from exmcr.media import images, points, sounds, text
+from exmcr.media.guard import bad_items
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ MODALITIES: dict[str, Modality] = {
     "image": Modality(images.load, images.draw, "#E69F00", "s", images.SUFFIXES),
     "audio": Modality(sounds.load, sounds.draw, "#009E73", "^", sounds.SUFFIXES),
     "points": Modality(points.load, points.draw, "#CC79A7", "D", points.SUFFIXES),
+    "speech": Modality(sounds.load, sounds.draw, "#D55E00", "v"),
 }
 
 
@@ -60,8 +70,11 @@ def modality(name: str) -> Modality:
 def load(name: str, item: Any, **window: float) -> Any:
     """Load one raw item of a modality, as the table above describes.
 
-    window: `start` and `seconds`, for a modality whose loader cuts a window out of a file.
+    window: `start`, `seconds` and `used`, for a modality whose loader cuts a window out of a file.
 
-    Raises BadItem with the reason, ConfigError for an unknown modality.
+    Raises BadItem with the reason in one line, whatever the loader raised; ConfigError for an
+    unknown modality.
     """
-    return modality(name).load(item, **window)
+    loader = modality(name).load
+    with bad_items(name):
+        return loader(item, **window)

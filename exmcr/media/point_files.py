@@ -1,119 +1,156 @@
 """Point clouds read from files; nothing that a file contains is executed."""
 
+import io
+import os
+import re
 import zipfile
-import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from exmcr.common.errors import BadItem
-from exmcr.media.meshes import sample_mesh
+from exmcr.media import mesh_files, ply
+from exmcr.media.guard import bad_items, check_bytes, check_points, regular_file
+from exmcr.media.meshes import sample_surface
 from exmcr.media.records import read_record
 
 MESH_POINTS = 10_000  # as many as the authors' demo clouds have, and more than ULIP's 8192
-_NPZ_ERRORS = (
-    ValueError,
-    EOFError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_BLANK_IN_FIELD = re.compile(r"[^\s,]\s+[^\s,]")
 
 
-def read(path: str | Path) -> np.ndarray:
+@bad_items("point file")
+def read(path: str | os.PathLike) -> np.ndarray:
     """Read a cloud, (n, >= 3), in the units and precision of the file.
 
     .npy            plain array, or the `xyz` of an OpenShape record (a pickled dict)
     .npz            array `xyz` or `points`
-    .pts .xyz .txt  one point per line, separated by blanks or commas; a leading count is skipped
+    .pts .xyz .txt  one point per line, separated by blanks or by commas; a leading count is checked
     .ply .obj .off  the vertices, or MESH_POINTS points on the surface if the file has faces
 
-    Raises BadItem for another suffix, and for a missing, empty or damaged file.
+    A file must hold as many points, vertices and faces as its header says, no fewer and no more.
+
+    Raises BadItem for another suffix, for a missing, empty or damaged file, and for one beyond the
+    limits of exmcr.media.limits.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in READERS:
         raise BadItem(f"{path.name}: points are read from {', '.join(READERS)}")
-    if path.is_file() and path.stat().st_size == 0:
-        raise BadItem(f"{path.name} is an empty file")
+    regular_file(path, "point file")
+    check_bytes(path.stat().st_size, path.name)
     try:
-        cloud = READERS[suffix](path)
+        with bad_items(suffix):
+            cloud = READERS[suffix](path)
     except BadItem as error:
         raise BadItem(f"{path.name}: {error}") from error
-    except OSError as error:
-        raise BadItem(f"unreadable point file: {error}") from error
     if not isinstance(cloud, np.ndarray):
         raise BadItem(f"{path.name} holds no array")
-    if not np.issubdtype(cloud.dtype, np.number) or np.iscomplexobj(cloud):
+    if cloud.dtype.kind not in "iuf":
         raise BadItem(f"{path.name} holds {cloud.dtype}, not numbers")
     return cloud
 
 
-def _read_npy(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        if "allow_pickle" not in str(error):
-            raise BadItem(f"not a readable .npy: {error}") from error
-    return read_record(path)["xyz"]
+def _read_npy(path: Path) -> Any:
+    with path.open("rb") as file:
+        array = _array(file, path.stat().st_size)
+    return read_record(path)["xyz"] if array is None else array
+
+
+def _array(file: BinaryIO, size: int) -> np.ndarray | None:
+    """The array in an .npy file of `size` bytes; None if it holds pickled objects.
+
+    The header is held against the size first: it may claim more than any memory has.
+    """
+    prefix = np.lib.format.MAGIC_PREFIX
+    if file.read(len(prefix)) != prefix:
+        raise BadItem("not an .npy file, judging by its first bytes")
+    file.seek(0)
+    version = np.lib.format.read_magic(file)
+    readers: dict[tuple[int, int], Any] = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise BadItem(f"not a readable .npy: unknown version {version}")
+    shape, columns_first, dtype = readers[version](file)
+    if dtype.hasobject:
+        return None
+    count, begin = 1, file.tell()
+    for length in shape:
+        count *= length
+    if count * dtype.itemsize != size - begin:
+        raise BadItem(
+            f"the header says {shape} of {dtype}, {count * dtype.itemsize} bytes, but "
+            f"{size - begin} follow"
+        )
+    array = np.frombuffer(file.read(size - begin), dtype, count)
+    return array.reshape(shape, order="F" if columns_first else "C")
 
 
 def _read_npz(path: Path) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for key in ("xyz", "points"):
-                if key in arrays:
-                    return arrays[key]
-            names = list(arrays)
-    except _NPZ_ERRORS as error:
-        if "allow_pickle" in str(error):
-            raise BadItem("refused: it holds Python objects instead of numbers") from error
-        raise BadItem(f"not a readable .npz: {error}") from error
+    with zipfile.ZipFile(path) as archive:
+        for key in ("xyz", "points"):
+            if f"{key}.npy" not in archive.namelist():
+                continue
+            check_bytes(archive.getinfo(f"{key}.npy").file_size, f"array '{key}'")
+            content = archive.read(f"{key}.npy")
+            array = _array(io.BytesIO(content), len(content))
+            if array is None:
+                raise BadItem("refused: it holds Python objects instead of numbers")
+            return array
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
     raise BadItem(f"no array 'xyz' or 'points', only {names}")
 
 
 def _read_lines(path: Path) -> np.ndarray:
-    lines = path.read_text(errors="replace").replace(",", " ").splitlines()
-    rows = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if rows and len(rows[0]) == 1:  # Leica's .pts begins with the number of points
-        rows = rows[1:]
-    if not rows:
+    text = path.read_bytes().decode("utf-8-sig", "replace")
+    lines = [cut for line in text.splitlines() if (cut := line.partition("#")[0].strip())]
+    if not lines:
         raise BadItem("no points")
+    declared = None
+    if re.fullmatch(r"\d+", lines[0]):  # Leica's .pts begins with the number of points
+        declared = int(lines.pop(0))
+    check_points(len(lines))
+    if any("," in line for line in lines):
+        _check_commas(lines)
     try:
-        return np.array(rows, dtype=np.float64)
+        table = np.loadtxt(lines, delimiter="," if "," in lines[0] else None, ndmin=2)
     except ValueError as error:
         raise BadItem(f"not a table of numbers: {error}") from error
+    if declared not in (None, len(table)):
+        raise BadItem(f"the first line says {declared} points, {len(table)} follow")
+    return table
+
+
+def _check_commas(lines: list[str]) -> None:
+    """Raise BadItem unless commas separate the columns of every line."""
+    for number, line in enumerate(lines, 1):
+        if "," not in line or _BLANK_IN_FIELD.search(line):
+            raise BadItem(
+                f"line {number} has commas inside of numbers, or blanks and commas between them; "
+                "write numbers with a decimal point, and one separator"
+            )
 
 
 def _read_mesh(path: Path) -> np.ndarray:
-    import trimesh
-
-    try:
-        # Textures and materials may refer to other files, and are not needed.
-        mesh: Any = trimesh.load(path, process=False, skip_materials=True)
-        if isinstance(mesh, trimesh.Scene):
-            mesh = mesh.to_mesh()
-    except OSError:
-        raise
-    except Exception as error:  # trimesh passes on any error of its parsers
-        raise BadItem(f"not a readable {path.suffix}: {type(error).__name__}: {error}") from error
-    vertices = np.asarray(mesh.vertices)
-    faces = np.asarray(getattr(mesh, "faces", np.empty((0, 3), int)))
+    content = path.read_bytes()
+    vertices, faces = MESHES[path.suffix.lower()](content)
     if len(vertices) == 0:
         raise BadItem("no vertices")
-    if len(faces) == 0:
+    if faces is None:
         return vertices
-    if faces.min() < 0 or faces.max() >= len(vertices):
+    if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
         raise BadItem("faces refer to vertices that do not exist")
-    return sample_mesh(vertices, faces, n=MESH_POINTS, seed=0)
+    if not np.isfinite(vertices[faces]).all():
+        raise BadItem("mesh has NaN or infinite coordinates")
+    return sample_surface(vertices, faces, n=MESH_POINTS, seed=0)
 
 
+MESHES = {".ply": ply.read, ".obj": mesh_files.read_obj, ".off": mesh_files.read_off}
 READERS = {
     ".npy": _read_npy,
     ".npz": _read_npz,
     **dict.fromkeys((".pts", ".xyz", ".txt"), _read_lines),
-    **dict.fromkeys((".ply", ".obj", ".off"), _read_mesh),
+    **dict.fromkeys(MESHES, _read_mesh),
 }

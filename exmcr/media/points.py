@@ -1,41 +1,73 @@
 """Point clouds."""
 
-from pathlib import Path
+import os
 from typing import Any
 
 import numpy as np
 
 from exmcr.common.errors import BadItem
+from exmcr.media.arrays import as_array
+from exmcr.media.guard import bad_items, check_points
 from exmcr.media.point_files import read
 
-SUFFIXES = (".npy", ".npz", ".ply", ".pts")
+SUFFIXES = (".npy", ".npz", ".ply", ".pts", ".obj", ".off", ".xyz")
+COLUMNS = 32  # a cloud has coordinates, color, normals, labels; more columns are something else
+CHANNELS = (3, 4, 6, 7, 9, 10)  # rows of a transposed cloud: coordinates with color, normals, ...
+FAR = 100.0  # distance from the origin, in extents, beyond which float32 loses the shape
+EXTENTS = (1e-15, 1e15)  # outside, squares of float32 coordinates vanish or overflow
 
 
+@bad_items("cloud")
 def load(item: Any) -> np.ndarray:
-    """Path or array -> float32 (n, 3). Further columns (colors, normals) are dropped.
+    """Path, array, list or tensor -> float32 (n, 3). Further columns (colors, normals) are dropped.
 
-    Raises BadItem for an unreadable file, another shape, an empty or non-finite cloud, and a cloud
-    whose points all coincide.
+    - Coordinates keep their units and position. A cloud that is more than 100 times its own extent
+      away from the origin (georeferenced coordinates) is centered in float64, as float32 would
+      merge its points.
+    - If at least half of the points are exact copies of others, each point is kept once.
+    - Transposed arrays, (3, n) or (6, n), as some networks take them, are refused, and so are more
+      than 32 columns.
+    - Files: see exmcr.media.point_files.read.
+
+    Raises BadItem for an unreadable file, another shape, an empty or non-finite cloud, one whose
+    points all coincide, and one beyond the limits of exmcr.media.limits.
     """
-    if isinstance(item, str | Path):
-        cloud = read(item)
-    else:
-        try:
-            cloud = np.asarray(item)
-        except ValueError as error:  # rows of unequal length
-            raise BadItem(f"not an array: {error}") from error
+    cloud = read(item) if isinstance(item, str | os.PathLike) else as_array(item)
     if cloud.dtype.kind not in "iuf":
         raise BadItem(f"a cloud must hold numbers, not {cloud.dtype}")
     if cloud.ndim != 2 or cloud.shape[1] < 3:
         raise BadItem(f"a cloud must be (n, 3), got {cloud.shape}")
-    cloud = np.ascontiguousarray(cloud[:, :3], dtype=np.float32)
+    if cloud.shape[0] in CHANNELS and cloud.shape[0] < cloud.shape[1]:
+        raise BadItem(f"a cloud is (n, 3 or more), got {cloud.shape}; transpose it")
+    if cloud.shape[1] > COLUMNS:
+        raise BadItem(f"an array {cloud.shape} is no cloud: more than {COLUMNS} columns")
+    check_points(len(cloud))
     if len(cloud) == 0:
         raise BadItem("empty cloud")
+    # Beyond float64 (long double) or beyond float32, values become infinite here.
+    with np.errstate(over="ignore"):
+        return _placed(cloud[:, :3].astype(np.float64))
+
+
+def _placed(cloud: np.ndarray) -> np.ndarray:
+    """float64 (n, 3) -> float32, centered if it is far from the origin, without heaps of copies."""
     if not np.isfinite(cloud).all():
         raise BadItem("cloud has NaN or infinite coordinates")
-    if float(np.ptp(cloud, axis=0).max()) == 0:
+    low, high = cloud.min(axis=0), cloud.max(axis=0)
+    extent = float((high / 2 - low / 2).max()) * 2
+    if extent == 0:
         raise BadItem("all points of the cloud coincide")
-    return cloud
+    if not EXTENTS[0] <= extent <= EXTENTS[1]:
+        raise BadItem(f"cloud has an extent of {extent:g}; scale it to {EXTENTS[0]:g} or more")
+    if np.abs(cloud).max() > FAR * extent:
+        cloud = cloud - (low + high) / 2
+    return _without_copies(np.ascontiguousarray(cloud, dtype=np.float32))
+
+
+def _without_copies(cloud: np.ndarray) -> np.ndarray:
+    """Each point once, in the order of the first ones, if at least half of them are copies."""
+    _, first = np.unique(cloud, axis=0, return_index=True)
+    return cloud if 2 * len(first) > len(cloud) else cloud[np.sort(first)]
 
 
 def draw(axis, cloud: np.ndarray) -> None:

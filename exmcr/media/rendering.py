@@ -17,8 +17,11 @@ LIGHT = np.array([0.4, 0.7, 0.6]) / np.linalg.norm([0.4, 0.7, 0.6])
 def normals(cloud: np.ndarray) -> np.ndarray:
     """Unit normals, sign arbitrary: the smallest principal axis of the 12 nearest neighbors.
 
-    (n, 3) -> (n, 3).
+    (n, 3) -> (n, 3). Copies of a point count once among the neighbors, and have one normal.
     """
+    distinct, copy = np.unique(cloud, axis=0, return_inverse=True)
+    if len(distinct) < len(cloud):
+        return normals(distinct)[copy.reshape(-1)]
     _, near = cKDTree(cloud).query(cloud, k=min(NEIGHBORS, len(cloud)), workers=-1)
     local = cloud[near] - cloud[near].mean(axis=1, keepdims=True)
     _, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", local, local))
@@ -27,8 +30,9 @@ def normals(cloud: np.ndarray) -> np.ndarray:
 
 def render(cloud: np.ndarray) -> list[np.ndarray]:
     """(n, 3), y up -> one uint8 (224, 224, 3) picture per azimuth: a lit, gray surface on white."""
+    cloud = cloud.astype(np.float64)  # exact to the pixel at any position and scale
     cloud = cloud - (cloud.max(0) + cloud.min(0)) / 2
-    cloud = cloud / max(np.linalg.norm(cloud, axis=1).max(), 1e-9)
+    cloud = cloud / (np.linalg.norm(cloud, axis=1).max() or 1.0)
     normal = normals(cloud)
     return [_picture(cloud @ turn.T, normal @ turn.T) for turn in map(_rotation, AZIMUTHS)]
 

@@ -68,13 +68,25 @@ def fit(
     settings: dict | None = None,
     progress: bool = False,
 ) -> Maps:
+    """`fit_heads` as maps of both spaces into the third one."""
+    heads = fit_heads(pools, seed, form=form, settings=settings, progress=progress)
+    return Maps(leaf=on_arrays(heads.leaf), base=on_arrays(heads.base))
+
+
+def fit_heads(
+    pools: Pools,
+    seed: int = 0,
+    *,
+    form: str = "clap-clip",
+    settings: dict | None = None,
+    progress: bool = False,
+) -> CMCR:
     """Train both heads on the overlap-centered pseudo-pairs of these pools.
 
     form      one of FORMS
     settings  overrides of MINI
 
-    Returns maps of both spaces into the third one. Raises ConfigError for an unknown form or
-    setting.
+    Returns the heads in eval mode. Raises ConfigError for an unknown form or setting.
     """
     if form not in FORMS:
         raise ConfigError(f"C-MCR has no form {form!r}; known: {', '.join(FORMS)}")
@@ -86,8 +98,7 @@ def fit(
     d_leaf, d_base = pools.x_leaf.shape[1], pools.y_base.shape[1]
     model = CMCR(d_leaf, d_base, d_base, small=form == "ulip-clip")
     train(model, pool, settings, seed, loss=cmcr_loss, progress=progress)
-    model.cpu().eval()
-    return Maps(leaf=on_arrays(model.leaf), base=on_arrays(model.base))
+    return model.cpu().eval()
 
 
 def cmcr_settings(params, leaf: str) -> dict:

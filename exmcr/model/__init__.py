@@ -3,6 +3,8 @@
 exmcr.py      class ExMCR
 parts.py      the base and the leaves that a model consists of
 encoded.py    raw items in, vectors out
+portable.py   what a stored model needs besides its projectors
+cmcr.py       C-MCR as a model
 files.py      models of projects, of the authors' files, and of folders that `save` wrote
 search.py     the nearest items of a project, and example queries (notebook 06_search)
 export.py     the projectors as files for the authors' code

@@ -10,7 +10,7 @@ encoders are not part of a stored model; they are loaded at first use.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,20 +21,18 @@ from exmcr.banks.bank import Bank
 from exmcr.common.errors import ConfigError
 from exmcr.common.vectors import unit
 from exmcr.kernels.search import TopK, topk
+from exmcr.media.chunks import in_chunks
 from exmcr.model import files
-from exmcr.model.encoded import Encoded, Projected, load_items
-from exmcr.model.files import OFFICIAL
-from exmcr.model.parts import Base, Leaf, check_encoder, check_parts, vectors_of
+from exmcr.model.encoded import Encoded, Projected, apply, load_items
+from exmcr.model.files import OFFICIAL, Settings, merged
+from exmcr.model.parts import Base, Leaf, check_parts, check_registered, check_space, vectors_of
 from exmcr.spaces import load_space
 from exmcr.spaces.base import Space
 
 if TYPE_CHECKING:
     from exmcr.project import Project
 
-CHUNK = 64  # raw items in memory at once
-ROWS = 65_536  # vectors through a projector at once
-
-Settings = dict[str, dict[str, Any]]
+CHUNK = 64  # raw items in memory at once, fewer if they are large
 
 
 class ExMCR:
@@ -62,8 +60,8 @@ class ExMCR:
         self.leaves = {leaf.name: leaf for leaf in leaves}
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._spaces: dict[str, Space] = {}
-        for leaf in leaves:
-            for projector in leaf.projectors.values():
+        for part in (base.heads, *(leaf.projectors for leaf in leaves)):
+            for projector in part.values():
                 projector.eval().requires_grad_(False).to(self.device)
 
     # construction and storage
@@ -75,14 +73,18 @@ class ExMCR:
         seeds: Iterable[int] | None = None,
         settings: Settings | None = None,
         device: str | None = None,
+        leaves: Iterable[str] | None = None,
     ) -> "ExMCR":
         """The projectors that a project (or its folder) trained, by default of all its seeds.
 
-        Raises ConfigError if a projector or the note beside it is missing, or if projectors were
-        trained on different encoders.
+        leaves: names; by default the first leaf of each modality.
+
+        Raises ConfigError if a projector or the note beside it is missing or damaged, or if
+        projectors were trained with other settings than those of params.yaml, or on different
+        encoders.
         """
-        base, leaves, options = files.of_project(project, seeds)
-        return cls(base, leaves, options | (settings or {}), device)
+        base, parts, options = files.of_project(project, seeds, leaves)
+        return cls(base, parts, merged(options, settings), device)
 
     @classmethod
     def from_official(
@@ -108,12 +110,13 @@ class ExMCR:
     ) -> "ExMCR":
         """Read what `save` wrote. Raises ConfigError if a file is missing, damaged, or does not
         belong to this model."""
-        return cls(*files.read(folder), settings, device)
+        base, leaves, options = files.read(folder)
+        return cls(base, leaves, merged(options, settings), device)
 
     def save(self, folder: str | Path) -> Path:
-        """Write exmcr.safetensors and exmcr.json into a folder, replacing a model that is there.
-        Returns the folder."""
-        return files.write(folder, self.base, list(self.leaves.values()))
+        """Write exmcr.safetensors and exmcr.json into a folder, replacing a model that is there,
+        with the weights of mini spaces and the options of other encoders. Returns the folder."""
+        return files.write(folder, self.base, list(self.leaves.values()), self.settings)
 
     # parts
 
@@ -140,15 +143,14 @@ class ExMCR:
         Raises ConfigError if it is not the one that the projectors were trained on.
         """
         if part.space not in self._spaces:
-            self._spaces[part.space] = load_space(part.space, **self.settings.get(part.space, {}))
-        space = self._spaces[part.space]
-        check_encoder(part, space.name, space.fingerprint, "the encoder here")
-        if space.dim != part.dim:  # possible only without a recorded fingerprint
-            raise ConfigError(
-                f"the encoder '{space.name}' here has {space.dim} dimensions, the projectors were "
-                f"trained for {part.dim}"
-            )
-        return space
+            try:
+                loaded = load_space(part.space, **self.settings.get(part.space, {}))
+            except ConfigError:
+                check_registered(part)
+                raise
+            self._spaces[part.space] = loaded
+        check_space(part, self._spaces[part.space])
+        return self._spaces[part.space]
 
     # vectors
 
@@ -190,17 +192,19 @@ class ExMCR:
         if leaf is not None:
             leaf.projector(seed)  # an unknown seed is an error before the encoder is loaded
         space = self.space(leaf or self.base)
-        parts = [np.empty((0, self.base.dim), np.float32)]
+        parts = [np.empty((0, self.base.out), np.float32)]
+        window = space.windows.get(modality, {})
         hidden = not progress or len(items) <= CHUNK
         with tqdm(
             total=len(items), desc=f"{space.name} {modality}", unit="item", disable=hidden
         ) as bar:
             for start in range(0, len(items), CHUNK):
                 chunk = items[start : start + CHUNK]
-                loaded = load_items(modality, chunk, start, skipped)
-                if loaded:
+                usable = load_items(modality, chunk, start, skipped, window)
+                for loaded in in_chunks(usable, CHUNK):
                     vectors = space.encode_loaded(modality, loaded)
-                    parts.append(self.project(leaf.name, vectors, seed) if leaf else vectors)
+                    own = self.project(leaf.name, vectors, seed) if leaf else vectors
+                    parts.append(own if leaf else self._of_base(vectors, seed))
                 bar.update(len(chunk))
         return np.concatenate(parts)
 
@@ -220,13 +224,12 @@ class ExMCR:
         vectors = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors, np.float32)
         if vectors.ndim != 2 or vectors.shape[1] != part.dim:
             raise ConfigError(f"leaf '{leaf}' takes vectors (n, {part.dim}), not {vectors.shape}")
-        result = np.empty((len(vectors), self.base.dim), np.float32)
-        for start in range(0, len(vectors), ROWS):
-            rows = unit(np.asarray(vectors[start : start + ROWS], np.float32), f"leaf '{leaf}'")
-            with torch.inference_mode():
-                projected = projector(torch.from_numpy(rows).to(self.device))
-            result[start : start + len(rows)] = projected.cpu().numpy()
-        return result
+        return apply(projector, vectors, self.base.out, self.device, f"leaf '{leaf}'")
+
+    def _of_base(self, vectors: np.ndarray, seed: int | None = None) -> np.ndarray:
+        """Vectors of the base where all modalities meet: unchanged, or through a head of C-MCR."""
+        head = self.base.head(seed)
+        return vectors if head is None else apply(head, vectors, self.base.out, self.device, "base")
 
     # search
 
@@ -238,10 +241,13 @@ class ExMCR:
         bank = bank if isinstance(bank, Bank) else Bank(bank)
         leaf = self.leaf_of(bank.meta["modality"])
         if leaf is None:
-            return vectors_of(self.base, bank)
+            vectors = vectors_of(self.base, bank)
+            if self.base.head(seed) is None:
+                return vectors
+            return Projected(vectors, lambda rows: self._of_base(rows, seed), self.base.out)
         leaf.projector(seed)
         vectors, name = vectors_of(leaf, bank), leaf.name
-        return Projected(vectors, lambda rows: self.project(name, rows, seed), self.base.dim)
+        return Projected(vectors, lambda rows: self.project(name, rows, seed), self.base.out)
 
     def search(self, queries: np.ndarray, gallery, k: int = 10, seed: int | None = None) -> TopK:
         """The k nearest rows of a gallery for each query, exact.

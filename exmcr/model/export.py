@@ -14,10 +14,10 @@ def write_official(model: ExMCR, folder: str | Path, seed: int | None = None) ->
 
     The authors' inference code runs these files unchanged: float32, flat state dicts. Returns the
     paths. Raises ConfigError, before anything is written, for a leaf that is not from their
-    encoders, an unknown seed, or a projector of another architecture than theirs.
+    encoders, an unknown seed, two leaves of one file, or another architecture than theirs.
     """
     files = {space: file for file, space, _ in OFFICIAL.values()}
-    chosen = {}
+    chosen: dict[Path, projectors.Projector] = {}
     for leaf in model.leaves.values():
         _check_spaces(leaf, model.base, list(files))
         projector, theirs = leaf.projector(seed), projectors.Projector().architecture
@@ -26,7 +26,12 @@ def write_official(model: ExMCR, folder: str | Path, seed: int | None = None) ->
                 f"the authors' code runs projectors of {theirs}; that of leaf '{leaf.name}' has "
                 f"{projector.architecture}"
             )
-        chosen[Path(folder) / files[leaf.space]] = projector
+        path = Path(folder) / files[leaf.space]
+        if path in chosen:
+            raise ConfigError(
+                f"two leaves from {leaf.space} would both be {path.name}; choose one with --leaf"
+            )
+        chosen[path] = projector
     for path, projector in chosen.items():
         projectors.save(projector, path)
     return list(chosen)

@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from torch import nn
 
 from exmcr.banks.bank import Bank
 from exmcr.common.errors import ConfigError
+from exmcr.spaces import SPACES
+from exmcr.spaces.base import Space
+from exmcr.training.cmcr_heads import sizes
 from exmcr.training.projectors import Projector
 
 
@@ -19,12 +23,28 @@ class Base:
                  recorded, as in the authors' files
     dim          dimensions of its vectors
     modalities   what it encodes
+    heads        {seed: map into a third space} of C-MCR; empty for Ex-MCR, whose base is unchanged
     """
 
     space: str
     fingerprint: str
     dim: int
     modalities: tuple[str, ...]
+    heads: dict[int, nn.Module] = field(default_factory=dict)
+
+    @property
+    def out(self) -> int:
+        """Dimensions of the space in which all modalities meet: `dim` without heads."""
+        return sizes(next(iter(self.heads.values())))[1] if self.heads else self.dim
+
+    def head(self, seed: int | None = None) -> nn.Module | None:
+        """The head of a seed, by default the first; None for Ex-MCR. Raises ConfigError for another
+        seed."""
+        if not self.heads or seed is None:
+            return next(iter(self.heads.values()), None)
+        if seed not in self.heads:
+            raise ConfigError(f"the base has no head of seed {seed}, only of {[*self.heads]}")
+        return self.heads[seed]
 
 
 @dataclass
@@ -33,7 +53,7 @@ class Leaf:
 
     overlap      modality that the leaf shares with the base
     space, fingerprint, dim   as for the base
-    projectors   {seed: projector}
+    projectors   {seed: projector, or head of C-MCR}
     training     the parameters of their training
     """
 
@@ -43,10 +63,10 @@ class Leaf:
     space: str
     fingerprint: str
     dim: int
-    projectors: dict[int, Projector]
+    projectors: dict[int, nn.Module]
     training: dict = field(default_factory=dict)
 
-    def projector(self, seed: int | None = None) -> Projector:
+    def projector(self, seed: int | None = None) -> nn.Module:
         """The projector of a seed, by default the first. Raises ConfigError for another seed."""
         if seed is None:
             return next(iter(self.projectors.values()))
@@ -65,16 +85,45 @@ def check_parts(base: Base, leaves: Sequence[Leaf]) -> None:
     if len(names) != len(leaves) or len(modalities) != len(leaves):
         pairs = [(leaf.name, leaf.modality) for leaf in leaves]
         raise ConfigError(f"each leaf needs a name and a modality of its own, not {pairs}")
+    if base.heads and (len(leaves) != 1 or base.heads.keys() != leaves[0].projectors.keys()):
+        raise ConfigError("C-MCR connects the base with one leaf, by a pair of heads for each seed")
     for leaf in leaves:
         if not leaf.projectors:
             raise ConfigError(f"leaf '{leaf.name}' has no projector")
         for seed, projector in leaf.projectors.items():
-            if (projector.dim, projector.out) != (leaf.dim, base.dim):
+            dim, out = dims_of(projector)
+            if (dim, out) != (leaf.dim, base.out):
                 raise ConfigError(
-                    f"the projector of leaf '{leaf.name}', seed {seed}, maps {projector.dim} to "
-                    f"{projector.out} dimensions, '{leaf.space}' has {leaf.dim} and the base "
-                    f"{base.dim}"
+                    f"the projector of leaf '{leaf.name}', seed {seed}, maps {dim} to {out} "
+                    f"dimensions, '{leaf.space}' has {leaf.dim} and the base {base.out}"
                 )
+
+
+def dims_of(projector: nn.Module) -> tuple[int, int]:
+    """(dimensions that a projector or head maps from, dimensions that it maps to)."""
+    if isinstance(projector, Projector):
+        return projector.dim, projector.out
+    return sizes(projector)
+
+
+def check_registered(part: Base | Leaf) -> None:
+    """Raises ConfigError if the embeddings of this space were imported, so that no raw item can be
+    encoded."""
+    if part.space not in SPACES:
+        raise ConfigError(
+            f"unknown space '{part.space}': imported embeddings have no encoder. Pass vectors, or "
+            "register the encoder (docs/bring-your-own.md)"
+        )
+
+
+def check_space(part: Base | Leaf, space: Space) -> None:
+    """Raises ConfigError if a space is not the one that the projectors were trained on."""
+    check_encoder(part, space.name, space.fingerprint, "the encoder here")
+    if space.dim != part.dim:  # possible only without a recorded fingerprint
+        raise ConfigError(
+            f"the encoder '{space.name}' here has {space.dim} dimensions, the projectors were "
+            f"trained for {part.dim}"
+        )
 
 
 def check_encoder(part: Base | Leaf, name: str, fingerprint: str, source: str) -> None:

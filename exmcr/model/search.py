@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from exmcr.common.errors import ConfigError
+from exmcr.common.names import SPLITS
 from exmcr.model.exmcr import ExMCR
 
 if TYPE_CHECKING:
@@ -39,6 +40,23 @@ def nearest(
             f"{unknown[0]!r}; run `exmcr extract` again"
         )
     return items.loc[ids].assign(score=top.scores[0])
+
+
+def vector_of_item(
+    project: "Project", model: ExMCR, id: str, modality: str, seed: int | None = None
+) -> np.ndarray:
+    """The vector of an item that has been extracted, (1, d) in the space where all modalities meet.
+
+    seed: which projector; default: the first. Raises ConfigError if it is in no bank.
+    """
+    space = (model.leaf_of(modality) or model.base).space
+    for split in SPLITS:
+        if (project.bank_path(space, modality, split) / "manifest.json").is_file():
+            bank = project.bank(space, modality, split)
+            if id in bank.row:
+                rows = model.gallery(bank, seed)
+                return np.asarray(rows[bank.row[id] : bank.row[id] + 1])
+    raise ConfigError(f"no {modality} item '{id}' in the banks of '{space}'")
 
 
 def familiar_concepts(project: "Project", modality: str, n: int) -> list[str]:

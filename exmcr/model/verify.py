@@ -11,6 +11,7 @@ from exmcr.model.exmcr import ExMCR
 from exmcr.model.published import CMCR, EXMCR, Tables
 from exmcr.spaces import load_space, weights
 from exmcr.spaces.base import Space
+from exmcr.spaces.downloads import git_blob
 from exmcr.training import cmcr_heads
 
 ITEMS = {
@@ -30,7 +31,7 @@ BASE = "clip"
 # resampling.
 TOLERANCE = {"points": 0.05, "other": 0.01}
 
-Row = tuple[str, str, float, str]
+Row = tuple[str, str, float]
 
 
 def probabilities(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -44,27 +45,22 @@ def compare(vectors: dict[str, np.ndarray], tables: Tables) -> list[Row]:
 
     vectors: {modality: unit rows of the three items}, all in one space.
 
-    Returns (modalities, "pass" or "FAIL", largest difference, edition) for each table whose
-    modalities are in `vectors`. If a table has several editions, the nearest one counts.
+    Returns (modalities, "pass" or "FAIL", largest difference) for each table whose modalities are
+    in `vectors`.
     """
     results = []
-    for (a, b), editions in tables.items():
+    for (a, b), table in tables.items():
         if a not in vectors or b not in vectors:
             continue
-        computed = probabilities(vectors[a], vectors[b])
-        difference, edition = min(
-            (float(np.abs(computed - np.array(table)).max()), edition)
-            for edition, table in editions.items()
-        )
+        difference = float(np.abs(probabilities(vectors[a], vectors[b]) - np.array(table)).max())
         limit = TOLERANCE["points" if "points" in (a, b) else "other"]
-        verdict = "pass" if difference <= limit else "FAIL"
-        results.append((f"{a} x {b}", verdict, difference, edition))
+        results.append((f"{a} x {b}", "pass" if difference <= limit else "FAIL", difference))
     return results
 
 
 def verify(
     items: Path, where: Path, device: str | None = None, root: Path | None = None
-) -> tuple[list[tuple[str, str, str, float, str]], dict[str, list[str]]]:
+) -> tuple[list[tuple[str, str, str, float]], dict[str, list[str]]]:
     """Encode the demo items for which there are files, and compare.
 
     items   folder with the demo items (assets/ of https://github.com/MCR-PEFT/Ex-MCR)
@@ -72,8 +68,8 @@ def verify(
     device  torch device; default: the GPU if there is one
     root    project whose weights folder the encoders use; default: the current one
 
-    Returns rows (model, modalities, verdict, largest difference, edition), and {modality or model:
-    missing files} of what could not be compared. Raises ConfigError for damaged files.
+    Returns rows (model, modalities, verdict, largest difference), and {modality or model: missing
+    files} of what could not be compared. Raises ConfigError for damaged files.
     """
     lacking = {m: files for m in ITEMS if (files := missing(m, items, where))}
     frozen = _encoded([m for m in ITEMS if m not in lacking], items, device, root)
@@ -93,6 +89,12 @@ def verify(
             common = _cmcr(where / file, base, modality, frozen[modality])
             rows += [(f"C-MCR {file}", *row) for row in compare(common, CMCR[file])]
     return rows, lacking
+
+
+def not_published(where: Path) -> list[str]:
+    """Names of the projector files in a folder whose content is not what the authors published."""
+    files = [file for _, *names in LEAF.values() for file in names if (where / file).is_file()]
+    return [file for file in files if git_blob(where / file) != weights.named(file).git]
 
 
 def missing(modality: str, items: Path, where: Path) -> list[str]:

@@ -2,5 +2,6 @@
 
 pools.py        the unpaired banks of one leaf
 aggregation.py  softmax aggregation, as the paper prints it
-pairs.py        the three centers, and pseudo-pairs on disk
+pairs.py        the three centers, and pseudo-pairs on disk:
+                pairs/<leaf>/<center>.safetensors, and manifest.json with their hashes and inputs
 """

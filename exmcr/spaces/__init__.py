@@ -21,6 +21,7 @@ SPACES = {
     "mini-image-text": "exmcr.spaces.mini.image_text:MiniImageText",
     "mini-audio-text": "exmcr.spaces.mini.audio_text:MiniAudioText",
     "mini-points": "exmcr.spaces.mini.points:MiniPoints",
+    "mini-speech-text": "exmcr.spaces.mini.speech:MiniSpeechText",
     "clip": "exmcr.spaces.clip:Clip",
     "clap": "exmcr.spaces.clap:Clap",
     "ulip2": "exmcr.spaces.ulip:Ulip2",

@@ -14,6 +14,9 @@ import numpy as np
 from exmcr import media
 from exmcr.common.errors import ConfigError
 from exmcr.common.vectors import unit
+from exmcr.media.chunks import in_chunks
+
+CHUNK = 512  # loaded items in memory at once, fewer if they are large
 
 
 class Space(ABC):
@@ -26,10 +29,12 @@ class Space(ABC):
                   is refused if it does not match
     encode_batch  the encoder
 
-    Two more are optional:
+    Three more are optional:
 
     files         the weight files that were loaded
     choices       constructor options with a fixed set of values: {option: values}
+    windows       arguments of exmcr.media.load by modality, e.g. {"audio": {"used": 10.0}} if no
+                  more than the first 10 s of a sound are used
 
     The constructor takes options by name. If it has an argument `root`, it is given the project
     folder, against which relative paths are resolved.
@@ -41,6 +46,7 @@ class Space(ABC):
     fingerprint: str
     files: tuple[Path, ...] = ()
     choices: dict[str, tuple[str, ...]] = {}
+    windows: dict[str, dict[str, float]] = {}
 
     @abstractmethod
     def encode_batch(self, modality: str, items: list) -> np.ndarray:
@@ -56,7 +62,11 @@ class Space(ABC):
         used, and otherwise as `encode_loaded`.
         """
         self._check_modality(modality)
-        return self.encode_loaded(modality, [media.load(modality, item) for item in items])
+        window = self.windows.get(modality, {})
+        loaded = (media.load(modality, item, **window) for item in items)
+        chunks = in_chunks(loaded, CHUNK)
+        parts = [self.encode_loaded(modality, chunk) for chunk in chunks]
+        return np.concatenate(parts or [self.encode_loaded(modality, [])])
 
     def encode_loaded(self, modality: str, items: list) -> np.ndarray:
         """Encode items loaded by exmcr.media -> float32 (n, dim), unit rows.

@@ -20,6 +20,7 @@ from exmcr.spaces.base import Space, in_batches
 RATE = 48_000  # Hz, as in the training of CLAP
 LENGTH = 480_000  # samples, 10 s; shorter sounds are repeated, longer ones cropped
 VOCABULARY = 50_265  # tokens of RoBERTa
+VOCABULARY_FILE = "roberta-base/vocab.json"
 
 
 class Clap(Space):
@@ -34,6 +35,9 @@ class Clap(Space):
     device       torch device; default: the GPU if there is one
     batch_size   items per forward pass, without influence on the result; default: 16, and 2 sounds
                  on a CPU, where larger batches do not fit the caches
+    shrink       how the whole of a sound over 10 s is shrunk to the length of a crop, part of the
+                 fingerprint: "plain", bilinear as by torchvision before 0.17, with which the
+                 authors of Ex-MCR ran, or "antialiased", as by later versions (about 1 dB apart)
     root         project folder, against which relative paths are resolved
 
     Sounds of any rate and length are resampled to 48 kHz. A sound over 10 s is encoded as a shrunk
@@ -48,6 +52,7 @@ class Clap(Space):
     name = "clap"
     dim = 512
     modalities = ("audio", "text")
+    choices = {"shrink": ("plain", "antialiased")}
 
     def __init__(
         self,
@@ -55,10 +60,16 @@ class Clap(Space):
         tokenizer: str | Path | None = None,
         device: str | None = None,
         batch_size: int | None = None,
+        shrink: str = "plain",
         root: Path | None = None,
     ):
         import torch
 
+        if shrink not in self.choices["shrink"]:
+            raise ConfigError(
+                f"shrink must be {' or '.join(self.choices['shrink'])}, not '{shrink}'"
+            )
+        self.shrink = shrink
         path = _find(checkpoint, root)
         state = checkpoints.load_state(path)
         # A constant that transformers stored before 4.31.
@@ -74,7 +85,8 @@ class Clap(Space):
         probe = self._tokens(["Rain on a tin roof; 42 birds, and a dog's bark."])["input_ids"]
         self.fingerprint = digest(
             "clap",
-            "48 kHz, int16, crops from the samples",
+            "48 kHz, length rounded up, int16, peak at most 1, crops from the samples",
+            shrink,
             repr(probe.tolist()),
             checkpoints.state_digest(state),
         )
@@ -107,12 +119,13 @@ class Clap(Space):
         (4, 1001, 64) of the whole and of three crops."""
         import torch
 
-        samples = resample(sound)
+        peak = float(np.abs(sound.samples).max())  # above 1, the next step would clip it
+        samples = resample(Sound(sound.samples / max(peak, 1.0), sound.rate))
         # To 16 bits and back, as laion_clap treats every file.
         samples = self._laion.int16_to_float32(self._laion.float32_to_int16(samples))
         with seeded(samples), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a deprecated argument, once per sound
-            return self._laion.get_audio_features(
+            features = self._laion.get_audio_features(
                 {},
                 torch.from_numpy(samples),
                 LENGTH,
@@ -120,17 +133,39 @@ class Clap(Space):
                 data_filling="repeatpad",
                 audio_cfg=self._config["audio_cfg"],
             )
+        if self.shrink == "plain" and bool(features["longer"]):
+            whole = _mel(torch.from_numpy(samples), self._config["audio_cfg"])
+            features["mel_fusion"][0] = shrunk(whole, features["mel_fusion"].shape[1])
+        return features
+
+
+def _mel(samples: Any, settings: dict) -> Any:
+    """The mel spectrogram (frames, 64) of laion_clap, in dB."""
+    return sys.modules["laion_clap.training.data"].get_mel(samples, settings)
+
+
+def shrunk(mel: Any, frames: int) -> Any:
+    """A mel spectrogram (n, bands) -> (frames, bands), bilinear without antialiasing."""
+    from torch.nn.functional import interpolate
+
+    size = (frames, mel.shape[1])
+    return interpolate(mel[None, None], size, mode="bilinear", align_corners=False)[0, 0]
 
 
 def resample(sound: Sound) -> np.ndarray:
-    """Sound at any rate -> float32 (n,) at 48 kHz, by soxr with the quality of librosa.load."""
+    """Sound at any rate -> float32 (n,) at 48 kHz, as librosa.load resamples for laion_clap.
+
+    By soxr in quality HQ, then cut or filled with zeros to the length at 48 kHz, rounded up.
+    """
     import soxr
 
     if sound.rate == RATE:
         return sound.samples
     samples = soxr.resample(sound.samples, sound.rate, RATE, quality="HQ").astype(np.float32)
-    # A click may be shorter than one sample at 48 kHz.
-    return samples if len(samples) else sound.samples[:1]
+    if not len(samples):  # a click shorter than one sample at 48 kHz
+        return sound.samples[:1]
+    length = int(np.ceil(len(sound.samples) * (RATE / sound.rate)))
+    return np.pad(samples, (0, max(0, length - len(samples))))[:length]
 
 
 @contextlib.contextmanager
@@ -175,8 +210,10 @@ def _load_tokenizer(folder: Path | None, root: Path | None = None) -> Any:
     hint = f"put vocab.json and merges.txt of roberta-base into {own}; see `exmcr weights`"
     if folder is not None and not folder.is_dir():
         raise ConfigError(f"no tokenizer folder {folder}; {hint}")
+    # A folder has no revisions.
+    pinned = {} if Path(source).is_dir() else {"revision": weights.named(VOCABULARY_FILE).revision}
     try:
-        tokenizer = RobertaTokenizer.from_pretrained(source)
+        tokenizer = RobertaTokenizer.from_pretrained(source, **pinned)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"no tokenizer at {source} ({type(error).__name__}); {hint}") from error
     # Where files are missing, transformers 5 silently makes an empty tokenizer.

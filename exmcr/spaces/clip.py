@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,15 @@ class Clip(Space):
     precision    "float32", or "bfloat16" (twice as fast on a GPU; part of the fingerprint)
     device       torch device; default: the GPU if there is one
     batch_size   items per forward pass, without influence on the result
+    revision     commit, tag or branch of the repository on the model hub; default: the commit that
+                 `exmcr weights` pins, else main
     root         project folder, against which a relative `checkpoint` is resolved
+
+    Images of OpenAI's weights are cropped, and texts cleaned, as by the processor of transformers,
+    with which the authors of Ex-MCR ran: the crop begins at the lower of two middle pixels (that of
+    torchvision at the even one: 24 % of picture sizes differ), and texts are in lower case and NFC,
+    while open_clip also straightens quotes and unescapes HTML. Other weights are treated as
+    open_clip, with which they were trained, treats them.
 
     Raises ConfigError for unknown names, for missing or foreign files, and for weights trained with
     another activation than that of the architecture: open_clip only warns of that (QuickGELU), and
@@ -45,6 +54,7 @@ class Clip(Space):
         precision: str = "float32",
         device: str | None = None,
         batch_size: int = 64,
+        revision: str | None = None,
         root: Path | None = None,
     ):
         import open_clip
@@ -57,7 +67,8 @@ class Clip(Space):
         known = _check_names(model, tag)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype, self.batch_size = getattr(torch, precision), batch_size
-        path = weights.under(root, checkpoint) or _find(model, tag, known, weights.folder(root))
+        path = weights.under(root, checkpoint)
+        path = path or _find(model, tag, known, weights.folder(root), revision)
         state = _read(path)
         self.files = (path,)
         level = logging.root.manager.disable
@@ -76,12 +87,18 @@ class Clip(Space):
         finally:
             logging.disable(level)
         self.tokenize = open_clip.get_tokenizer(model)
+        processing = "open_clip"
+        if tag == "openai":
+            processing = "transformers: lower middle, lower case, NFC"
+            self.tokenize.clean_fn = clean
+            _crop_below_the_middle(self.preprocess)
         _fill(self.model, state, path, model)
         self.model.eval().requires_grad_(False)
         self.fingerprint = digest(
             "clip",
             model,
             repr(self.model.visual.preprocess_cfg),
+            processing,
             precision,
             checkpoints.state_digest(self.model.state_dict()),
         )
@@ -111,6 +128,37 @@ class Clip(Space):
         return pixels.to(self.device)
 
 
+def clean(text: str) -> str:
+    """A text as the tokenizer of transformers cleans it: NFC, single blanks, lower case."""
+    return " ".join(unicodedata.normalize("NFC", text).split()).lower()
+
+
+def _crop_below_the_middle(preprocess: Any) -> None:
+    """Replace the center crop of a torchvision transform by `CenterCrop`."""
+    from torchvision import transforms
+
+    for k, step in enumerate(preprocess.transforms):
+        if isinstance(step, transforms.CenterCrop):
+            preprocess.transforms[k] = CenterCrop(*step.size)
+
+
+class CenterCrop:
+    """Crop a PIL image around its center; of two possible places, to the one further left or up.
+
+    torchvision rounds half pixels to the even number instead.
+    """
+
+    def __init__(self, height: int, width: int):
+        self.height, self.width = height, width
+
+    def __call__(self, image: Any) -> Any:
+        left, top = (image.width - self.width) // 2, (image.height - self.height) // 2
+        return image.crop((left, top, left + self.width, top + self.height))
+
+    def __repr__(self) -> str:
+        return f"CenterCrop({self.height}, {self.width})"
+
+
 def _check_names(model: str, tag: str) -> dict:
     """open_clip's record of the weights `tag`, after a check that they fit the architecture."""
     import open_clip
@@ -136,15 +184,29 @@ def _check_names(model: str, tag: str) -> dict:
     return known
 
 
-def _find(model: str, tag: str, known: dict, folder: Path) -> Path:
+def _find(model: str, tag: str, known: dict, folder: Path, revision: str | None = None) -> Path:
     """The file in the weights folder, else in the cache of the model hub, else from the hub."""
     path = folder / f"{model.removesuffix('-quickgelu')}-{tag}.safetensors"
     if path.is_file():
         return path
-    from open_clip.pretrained import download_pretrained
+    from open_clip import pretrained
 
+    row = next((weight for weight in weights.WEIGHTS if weight.file == path.name), None)
+    repository, _, file = known.get("hf_hub", "").rpartition("/")
     try:
-        return Path(download_pretrained(known))
+        if row is not None:
+            return Path(
+                pretrained.download_pretrained_from_hf(
+                    row.repo, filename=row.path, revision=revision or row.revision
+                )
+            )
+        if repository:
+            return Path(
+                pretrained.download_pretrained_from_hf(
+                    repository, filename=file or None, revision=revision or "main"
+                )
+            )
+        return Path(pretrained.download_pretrained(known))
     except Exception as error:  # the client of the hub raises a dozen unrelated types
         raise ConfigError(
             f"no weights '{tag}' of {model}: no file {path}, and the model hub failed "

@@ -102,7 +102,7 @@ class Ulip2(Space):
         self.fingerprint = digest(
             "ulip2",
             normalization,
-            "fps from point 0; Resize 224, ImageNet",
+            "fps from point 0; Resize 224, ImageNet; loaders v2",
             checkpoints.state_digest(state),
         )
         self.network.eval().requires_grad_(False).to(self.device)

@@ -16,7 +16,9 @@ class Weight(NamedTuple):
     kind: str = "model"
     url: str = ""  # plain download, where there is no repository
     note: str = "not verified"  # what was checked of this row, and against which source
-    sha256: str = ""  # empty: recorded on first use instead of checked
+    sha256: str = ""  # of the published file; empty: recorded on first use instead of checked
+    git: str = ""  # SHA-1 by which git names the published file, where git stores it
+    revision: str = "main"  # of the repository: a commit where one is known
 
 
 def _clap(name: str, note: str) -> Weight:
@@ -28,11 +30,12 @@ def _clap(name: str, note: str) -> Weight:
         "https://huggingface.co/lukewys/laion_clap",
         "lukewys/laion_clap",
         f"{name}.pt",
-        note=note,
+        note=f"{note}; no hash is published, revision as other public projects pin it",
+        revision="b3708341862f581175dba5c356a4ebf74a9b6651",
     )
 
 
-def _roberta(file: str) -> Weight:
+def _roberta(file: str, sha256: str) -> Weight:
     return Weight(
         f"roberta-base/{file}",
         "clap",
@@ -41,11 +44,13 @@ def _roberta(file: str) -> Weight:
         "https://huggingface.co/FacebookAI/roberta-base",
         "FacebookAI/roberta-base",
         file,
-        note="tokenizer of CLAP; size not verified",
+        note=f"tokenizer of CLAP; {_PINNED}",
+        sha256=sha256,
+        revision="e2da8e2f811d1448a5b465c236feacd80ffbac7b",
     )
 
 
-def _projector(name: str, megabytes: int, page: str) -> Weight:
+def _projector(name: str, megabytes: int, page: str, git: str, sha256: str = "") -> Weight:
     return Weight(
         f"{name}.pt",
         "projectors",
@@ -53,10 +58,14 @@ def _projector(name: str, megabytes: int, page: str) -> Weight:
         "CC-BY 4.0",
         page,
         url=f"{page}/raw/main/checkpoints/{name}.pt",
-        note="folder checkpoints/ as in the authors' README; direct address and size not verified",
+        note="folder checkpoints/ as in the authors' README, hash as git names the file there; "
+        "direct address not verified",
+        sha256=sha256,
+        git=git,
     )
 
 
+_PINNED = "revision and SHA-256 as several public projects pin them"
 _OPEN_CLIP = "repository and file as open_clip 3.3 names them"
 _CLAP = "location as in the README of LAION-AI/CLAP; size not verified"
 _ULIP = "ULIP-2-PointBERT-8k-xyz-pc-slip_vit_b-objaverse-pretrained.pt"
@@ -72,7 +81,9 @@ WEIGHTS = (
         "https://huggingface.co/timm/vit_base_patch32_clip_224.openai",
         "timm/vit_base_patch32_clip_224.openai",
         "open_clip_model.safetensors",
-        note=_OPEN_CLIP,
+        note=f"{_OPEN_CLIP}; {_PINNED}",
+        sha256="e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31",
+        revision="a6f597a30f7b82c51704746581f9a4e41421e878",
     ),
     Weight(
         "ViT-L-14-openai.safetensors",
@@ -82,12 +93,13 @@ WEIGHTS = (
         "https://huggingface.co/timm/vit_large_patch14_clip_224.openai",
         "timm/vit_large_patch14_clip_224.openai",
         "open_clip_model.safetensors",
-        note=_OPEN_CLIP,
+        note=f"{_OPEN_CLIP}; no hash is known, revision as one public project pins it",
+        revision="18d0535469bb561bf468d76c1d73aa35156c922b",
     ),
     _clap("630k-fusion-best", f"used in the paper; {_CLAP}"),
     _clap("630k-audioset-fusion-best", _CLAP),
-    _roberta("vocab.json"),
-    _roberta("merges.txt"),
+    _roberta("vocab.json", "9e7f63c2d15d666b52e21d250d2e513b87c9b713cfa6987a82ed89e5e6e50655"),
+    _roberta("merges.txt", "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"),
     Weight(
         _ULIP,
         "ulip2",
@@ -112,8 +124,14 @@ WEIGHTS = (
         "salesforce/ULIP, which since 2025-05 says that some users cannot access it and points to "
         "the row above; access without sign-in and size not verified",
     ),
-    _projector("ex_clap", 10, _EXMCR),
-    _projector("ex_ulip", 10, _EXMCR),
-    _projector("clap_clip", 9, _CMCR),
-    _projector("ulip_clip", 2, _CMCR),
+    _projector("ex_clap", 10, _EXMCR, "f85c9a202324d9374c71b032fd9f42a9c818cf87"),
+    _projector("ex_ulip", 10, _EXMCR, "50b8eff07c85a0cd1084de54537282deffe04567"),
+    _projector("clap_clip", 9, _CMCR, "61099f73eabf34a1f8da2ab11ffdd87db95b20b3"),
+    _projector(
+        "ulip_clip",
+        2,
+        _CMCR,
+        "350a714d9eef411985e353ba0306b885196f2610",
+        "f82569f2cb0bfd57762ea8f51bdc6dc1846a3f5fe2e03e343ddc32fff35ec3fa",
+    ),
 )

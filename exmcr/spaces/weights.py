@@ -1,18 +1,19 @@
-"""Weight files of the real spaces: the local folder, the model hub, downloads and hashes.
+"""Weight files of the real spaces: the local folder, the cache of the model hub, and hashes.
 
-Files are looked up in `folder()`; those of the model hub may also lie in its cache.
+Files are looked up in `folder()`; those of the model hub may also lie in its cache. downloads.py
+fetches them.
 """
 
+import http.client
 import os
-import shutil
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from exmcr.common.errors import ConfigError
 from exmcr.common.files import write_text
 from exmcr.common.hashing import sha256
+from exmcr.common.locks import locked
 from exmcr.common.paths import project_root
+from exmcr.spaces import downloads
 from exmcr.spaces.weight_table import WEIGHTS, Weight
 
 
@@ -57,7 +58,9 @@ def locate(weight: Weight, where: Path | None = None) -> Path | None:
         except ImportError:  # without the client of the hub there is no cache
             return None
 
-        cached = try_to_load_from_cache(weight.repo, weight.path, repo_type=weight.kind)
+        cached = try_to_load_from_cache(
+            weight.repo, weight.path, repo_type=weight.kind, revision=weight.revision
+        )
         if isinstance(cached, str):
             return Path(cached)
     return None
@@ -75,93 +78,97 @@ def license_of(path: Path) -> str:
 
 
 def check(weight: Weight, path: Path, where: Path | None = None) -> str:
-    """Compare a file with its hash in the table, else with the hash recorded at first use.
+    """Compare a file with its published hashes, else with the hash recorded at first use.
 
     Hashes are recorded in SHA256SUMS in the weights folder, readable by `sha256sum -c`. Returns
     "checked", or "recorded" at first use. Raises ConfigError if the hashes differ.
     """
-    sums = (where or folder()) / "SHA256SUMS"
-    lines = sums.read_text().splitlines() if sums.is_file() else []
-    recorded = {name: value for value, name in (line.split("  ", 1) for line in lines)}
-    actual, expected = sha256(path), weight.sha256 or recorded.get(weight.file)
+    actual, how = _compared(weight, path, where)
+    _record(weight, actual, where)
+    return how
+
+
+def _compared(weight: Weight, path: Path, where: Path | None) -> tuple[str, str]:
+    """The SHA-256 of a file and what `check` returns, after its comparisons."""
+    recorded = _recorded((where or folder()) / "SHA256SUMS").get(weight.file)
+    actual, expected = sha256(path), weight.sha256 or recorded
+    if weight.git and (blob := downloads.git_blob(path)) != weight.git:
+        raise ConfigError(
+            f"{path} is not the published {weight.file}: git names it {blob}, expected "
+            f"{weight.git}; delete it and fetch it again"
+        )
     if expected and actual != expected:
         raise ConfigError(
             f"{path} has SHA-256 {actual}, expected {expected}: delete it and fetch it again"
         )
+    return actual, "checked" if expected or weight.git else "recorded"
+
+
+def _record(weight: Weight, actual: str, where: Path | None) -> None:
+    sums = (where or folder()) / "SHA256SUMS"
+    recorded = _recorded(sums)
     if weight.file not in recorded:
+        lines = [f"{value}  {name}" for name, value in recorded.items()]
         write_text(sums, "\n".join([*lines, f"{actual}  {weight.file}"]) + "\n")
-    return "checked" if expected else "recorded"
+
+
+def _recorded(sums: Path) -> dict[str, str]:
+    """{file: SHA-256} of a file SHA256SUMS; empty if there is none."""
+    if not sums.is_file():
+        return {}
+    recorded = {}
+    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines():
+        value, _, name = line.partition("  ")
+        if len(value) != 64 or not name:
+            raise ConfigError(f"{sums} is damaged: {line[:100]!r}; delete the line, or the file")
+        recorded[name] = value
+    return recorded
 
 
 def fetch(weight: Weight, where: Path | None = None) -> Path:
     """Download into the weights folder, resuming an earlier attempt, and `check` the file.
 
-    Raises ConfigError if the network fails or the hash is wrong; the message says how to place the
-    file by hand.
+    The file gets its name once it is complete, a weight file, and of the right hash; only then is
+    its hash recorded. Raises ConfigError otherwise; the message says how to place it by hand.
     """
     where = where or folder()
     target = where / weight.file
+    with locked(target.with_name(f".{target.name}.lock"), f"download of {weight.file}"):
+        if not target.is_file():
+            _fetch(weight, target, where)
+        else:
+            check(weight, target, where)
+    return target
+
+
+def _fetch(weight: Weight, target: Path, where: Path) -> None:
     by_hand = f"by hand: take it from {weight.page} and put it at {target}"
+    part = target.with_name(target.name + ".part")
     try:
-        expected = _from_hub(weight, target) if weight.repo else download(weight.url, target)
-    except OSError as error:  # the base class of all errors of urllib and of `_from_hub`
+        stated = ""
+        if weight.repo:
+            stated = downloads.from_hub(weight, part)
+        else:
+            downloads.over_http(weight.url, part)
+    except (OSError, http.client.HTTPException) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(
             f"cannot fetch {weight.file}: {type(error).__name__}: {reason}; {by_hand}"
         ) from error
-    if expected and sha256(target) != expected:
-        target.unlink()
-        raise ConfigError(f"{weight.file} arrived damaged and was deleted; try again, or {by_hand}")
-    check(weight, target, where)
-    return target
-
-
-def _from_hub(weight: Weight, target: Path) -> str:
-    """Download with huggingface_hub, which resumes.
-
-    Returns the SHA-256 that the hub states for large files, or "". Raises OSError.
-    """
-    parts = target.with_name(target.name + ".part")
     try:
-        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-
-        parts.mkdir(parents=True, exist_ok=True)
-        url = hf_hub_url(weight.repo, weight.path, repo_type=weight.kind)
-        stated = get_hf_file_metadata(url).etag or ""
-        # A folder of its own: with the hub's cache the file would lie on the disk twice.
-        loaded = hf_hub_download(weight.repo, weight.path, repo_type=weight.kind, local_dir=parts)
-    except Exception as error:  # errors of the client and of the HTTP library that it uses
-        raise OSError(f"{type(error).__name__}: {error}") from error
-    os.replace(loaded, target)
-    shutil.rmtree(parts)
-    return stated if len(stated) == 64 else ""
-
-
-def download(url: str, target: Path) -> str:
-    """Download by plain HTTP, resuming from `target`.part. Returns "": no hash is stated.
-
-    Raises OSError if the connection fails or ends early; the next call resumes there.
-    """
-    part = target.with_name(target.name + ".part")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    offset = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={offset}-"} if offset else {})
-    try:
-        answer = urllib.request.urlopen(request, timeout=60)
-    except urllib.error.HTTPError as error:
-        if error.code != 416:  # the part is as long as the file or longer: start again
-            raise
-        offset, answer = 0, urllib.request.urlopen(url, timeout=60)
-    # A server without support for ranges answers 200 and sends the whole file.
-    with answer, part.open("ab" if offset and answer.status == 206 else "wb") as file:
-        expected = answer.headers.get("Content-Length")
-        received = 0
-        while block := answer.read(1 << 20):
-            received += file.write(block)
-    if expected is not None and received != int(expected):
-        raise OSError(f"the connection ended after {received} of {expected} bytes")
+        hashed = {64: sha256, 40: downloads.git_blob}.get(len(stated))
+        if hashed and hashed(part) != stated:
+            raise ConfigError("it arrived damaged: the hub states another hash")
+        downloads.check_content(part, weight.file)
+        actual, _ = _compared(weight, part, where)
+    except ConfigError as error:
+        part.unlink()
+        reason = str(error).replace(str(part), weight.file)
+        raise ConfigError(
+            f"{weight.file} was not taken and was deleted: {reason}; try again, or {by_hand}"
+        ) from error
     part.replace(target)
-    return ""
+    _record(weight, actual, where)
 
 
 def table(where: Path | None = None) -> str:

@@ -71,6 +71,27 @@ class CMCR(nn.Module):
         return self.leaf(leaf), self.base(base)
 
 
+def head_from_state(state: dict[str, torch.Tensor]) -> nn.Module:
+    """One head of the kind and sizes of these weights, in eval mode.
+
+    Raises KeyError or RuntimeError if the weights are of another architecture.
+    """
+    if "net.0.weight" in state:
+        out, dim = state["net.0.weight"].shape
+        head: nn.Module = CMCRSmallHead(dim, out)
+    else:
+        hidden, dim = state["net1.0.weight"].shape
+        head = CMCRHead(dim, hidden, state["net2.0.weight"].shape[0])
+    head.load_state_dict(state)
+    return head.eval()
+
+
+def sizes(head: nn.Module) -> tuple[int, int]:
+    """(dimensions that a head maps from, dimensions that it maps to)."""
+    layers = [layer for layer in head.modules() if isinstance(layer, nn.Linear)]
+    return layers[0].in_features, layers[-1].out_features
+
+
 def load_cmcr(path: Path) -> CMCR:
     """Read the two heads of C-MCR, ours or the authors' (`clap_clip.pt`, `ulip_clip.pt`), in eval
     mode.

@@ -1,5 +1,7 @@
 """The training loop of every projector that learns from quadruples."""
 
+import hashlib
+import io
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -22,6 +24,7 @@ from exmcr.training.noise import add_noise
 from exmcr.training.objectives import exmcr_loss
 
 Quadruples = dict[str, torch.Tensor]
+DIGEST = hashlib.sha256().digest_size  # bytes
 CODE = code_digest("kernels", "training")  # a checkpoint of other code is not continued
 
 
@@ -71,7 +74,7 @@ def train(
     distributed.broadcast_module(model, group)
     optimizer = _optimizer(model, settings, device)
     generator = torch.Generator(device=device).manual_seed(seed)
-    key, history = _key(settings, seed, pool), []
+    key, history = _key(settings, seed, pool, device), []
     if checkpoint and checkpoint.is_file():
         history = _resume(checkpoint, key, model, optimizer, generator, device)
 
@@ -177,12 +180,13 @@ def _set_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
             part["lr"] = value
 
 
-def _key(settings: dict[str, Any], seed: int, pool: Quadruples) -> str:
+def _key(settings: dict[str, Any], seed: int, pool: Quadruples, device: torch.device) -> str:
     """Identifies a run. Up to 1024 rows distinguish pools of equal size, such as those of two
-    values of tau1."""
+    values of tau1. Random generators differ between types of device."""
     n = len(pool["x_leaf"])
     rows = state_digest({k: v[:: -(-n // 1024)] for k, v in pool.items()})
-    return repr((sorted((k, str(v)) for k, v in settings.items()), seed, n, CODE, rows))
+    chosen = sorted((k, str(v)) for k, v in settings.items())
+    return repr((chosen, seed, n, device.type, CODE, rows))
 
 
 def _store(path: Path, key, model, optimizer, generator, history) -> None:
@@ -193,13 +197,22 @@ def _store(path: Path, key, model, optimizer, generator, history) -> None:
         "generator": generator.get_state(),
         "history": history,
     }
+    content = io.BytesIO()
+    torch.save(state, content)
     with atomic_write(path) as draft:
-        torch.save(state, draft)
+        draft.write_bytes(hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
 
 
 def _resume(path: Path, key, model, optimizer, generator, device) -> list[dict]:
-    """Restore the state of the same run, if the checkpoint holds it. Returns its history."""
-    state = torch.load(path, map_location=device, weights_only=True)
+    """Restore the state of the same run, if the checkpoint holds it. Returns its history.
+
+    torch.load does not notice changed bytes, so the file begins with the SHA-256 of the rest.
+    """
+    content = path.read_bytes()
+    if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
+        print(f"{path} is damaged; training starts again")
+        return []
+    state = torch.load(io.BytesIO(content[DIGEST:]), map_location=device, weights_only=True)
     if state["key"] != key:
         return []
     model.load_state_dict(state["model"])

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from exmcr.common import distributed
 from exmcr.common.errors import ConfigError
-from exmcr.common.files import write_json
+from exmcr.common.files import read_note, write_note
 from exmcr.common.hashing import code_digest, digest, sha256
 from exmcr.training import projectors
 from exmcr.training.fit import fit_projector
@@ -50,8 +50,8 @@ def train_leaf(
         )
         if distributed.rank(group) == 0:
             projectors.save(projector, path)
-            made = {"key": key, "sha256": sha256(path), "losses": history}
-            write_json(path.with_suffix(".json"), provenance | made)
+            made = {"pairs": made_from, "key": key, "sha256": sha256(path), "losses": history}
+            write_note(path.with_suffix(".json"), provenance | made)
             checkpoint.unlink(missing_ok=True)
         yield seed, history
 
@@ -65,20 +65,19 @@ def _provenance(project: "Project", leaf: "Leaf", seed: int) -> dict:
         "seed": seed,
         "leaf_space": own,
         "base_space": base,
-        "leaf_fingerprint": project.bank(own, leaf.modality, "train").fingerprint,
-        "base_fingerprint": project.bank(base, leaf.overlap, "train").fingerprint,
+        "leaf_fingerprint": project.fingerprint(own, leaf.modality),
+        "base_fingerprint": project.fingerprint(base, leaf.overlap),
         "pair": params.pair_settings(),
         "train": params.train_settings(leaf.name),
     }
 
 
-def _note(path: Path) -> dict:
+def _note(path: Path) -> dict[str, Any]:
     """The provenance of a projector; {} if it is missing or damaged."""
     try:
-        content = json.loads(path.with_suffix(".json").read_text())
-    except (FileNotFoundError, ValueError):
+        return read_note(path.with_suffix(".json"))
+    except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _kept_losses(path: Path, key: str) -> list[dict] | None:
@@ -90,18 +89,29 @@ def _kept_losses(path: Path, key: str) -> list[dict] | None:
 
 
 def trained(project: "Project", leaf: "Leaf", seed: int) -> Projector:
-    """The stored projector of a leaf and seed, in eval mode.
+    """The stored projector of a leaf and seed, in eval mode. Raises ConfigError as `checked`."""
+    return checked(project, leaf, seed)[0]
 
-    Raises ConfigError if it is missing, damaged, or was trained with other settings than those of
-    params.yaml, or on the banks of other encoders.
+
+def checked(project: "Project", leaf: "Leaf", seed: int) -> tuple[Projector, dict[str, Any]]:
+    """The stored projector of a leaf and seed, in eval mode, and its provenance.
+
+    Raises ConfigError if it is missing or damaged, or was trained with other settings than those of
+    params.yaml, on other pseudo-pairs than the stored ones, or on the banks of other encoders.
+    Pseudo-pairs and banks are compared only where they exist: a model does without them.
     """
-    path = project.projector_path(leaf.name, seed)
-    projector, note = projectors.load(path), _note(path)
-    again = "run `exmcr train` again"
-    if note.get("sha256") != sha256(path):
+    path, again = project.projector_path(leaf.name, seed), "run `exmcr train` again"
+    note = _note(path)
+    if path.is_file() and not note:
+        raise ConfigError(f"{path}: the note {path.stem}.json is missing or damaged; {again}")
+    if path.is_file() and note.get("sha256") != sha256(path):
         raise ConfigError(f"{path} is not the file that {path.stem}.json describes; {again}")
-    wanted = _provenance(project, leaf, seed)
-    if other := [name for name, value in wanted.items() if note.get(name) != value]:
-        names = ", ".join(other)
+    projector = projectors.load(path)
+    wanted = _provenance(project, leaf, seed) | {"pairs": project.pairs_digest(leaf)}
+    other = [k for k, value in wanted.items() if value is not None and note.get(k) != value]
+    if other == ["pairs"]:
+        raise ConfigError(f"{path} was trained on other pseudo-pairs; {again}")
+    if other:
+        names = ", ".join(name for name in other if name != "pairs")
         raise ConfigError(f"{path} was trained with other settings ({names}); {again}")
-    return projector
+    return projector, note

@@ -1,6 +1,5 @@
 """The command line as a whole: help, names, and errors of one line."""
 
-import json
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pandas as pd
 import pytest
 import typer
 import yaml
+from stored import store
 
 from exmcr.commands.main import app, main
 from exmcr.common.errors import BadItem, ConfigError
@@ -26,10 +26,14 @@ COMMANDS = {
     "train": [],
     "evaluate": [],
     "visualize": [],
+    "set": ["sample=3"],
     "compare": [],
     "sweep": [],
     "ablate": ["tau2"],
+    "growth": [],
     "downstream": [],
+    "speech": [],
+    "data": [],
     "export": ["out"],
     "import-bank": ["vectors.npy", "--space", "mine", "--modality", "audio"],
     "weights": [],
@@ -39,7 +43,7 @@ COMMANDS = {
 }
 STAGES = list(COMMANDS)[:7]
 # Commands that check every name in params.yaml before they start.
-CHECKED = [*STAGES, "compare", "sweep", "ablate", "downstream"]
+CHECKED = [*STAGES, "compare", "sweep", "ablate", "downstream", "speech"]
 
 
 @pytest.fixture
@@ -160,13 +164,14 @@ MISSING = {
     "spaces": "no item table at",
     "extract": "no item table at|run `exmcr spaces`",
     "pair": "no bank at",
-    "train": "no pseudo-pairs|run `exmcr pair`|pair",
+    "train": "no pseudo-pairs .*run `exmcr pair`|no bank at .*run `exmcr extract`",
     "evaluate": "no projector at",
     "visualize": "no notebook .*05_visualize.ipynb",
     "compare": "no item table at",
     "sweep": "no item table at",
     "ablate": "no item table at",
     "downstream": "no projector at",
+    "speech": "no projector at",
     "export": "no projector at",
     "import-bank": "vectors.npy",
     "results": "no results at",
@@ -193,27 +198,12 @@ def test_missing_paper_corpora_are_one_line(project, content, capsys):
 @pytest.fixture
 def extended(project):
     """The project with results, and projectors of two seeds."""
-    import torch
-
     from exmcr.project import Project
-    from exmcr.training import projectors
-    from exmcr.training.projectors import Projector
 
     opened = Project(project)
     for leaf in opened.leaves:
         for seed in opened.params.seeds:
-            torch.manual_seed(seed)
-            path = opened.projector_path(leaf.name, seed)
-            projectors.save(Projector(8, 12, 16), path)
-            note = {
-                "leaf_space": opened.params.leaf_space(leaf),
-                "base_space": opened.params.base_space,
-                "leaf_fingerprint": "l",
-                "base_fingerprint": "b",
-                "pair": {},
-                "train": {},
-            }
-            path.with_suffix(".json").write_text(json.dumps(note))
+            store(opened, leaf, seed, (8, 12, 16))
     row = dict.fromkeys(tables.columns(), 0.5) | {"concept_subset": "all", "method": "hop"}
     opened.reports.mkdir()
     rows = [row | {"task": f"task {n}", "seed": 0} for n in range(3000)]
@@ -261,12 +251,47 @@ def test_expected_errors_are_one_line_wherever_they_are_raised(error, project, m
     assert one_line(capsys, "pair") == "exmcr pair: why"
 
 
-def test_an_error_of_the_program_keeps_its_traceback(project, monkeypatch):
+def test_an_error_of_the_program_is_one_line_that_names_the_file_of_its_traceback(
+    project, monkeypatch, capsys
+):
     from exmcr import pipeline
 
     monkeypatch.setattr(pipeline, "pair", lambda project: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        main(["pair"])
+    assert main(["pair"]) == 3
+    err = capsys.readouterr().err
+    log = project / "reports/error.log"
+    reason = "ZeroDivisionError: division by zero"
+    assert err == f"exmcr pair: {reason} (an error of the program; traceback: {log})\n"
+    text = log.read_text()
+    assert text.startswith("exmcr pair\n\nTraceback") and "1 / 0" in text
+    assert (project / "reports/stopped.txt").read_text() == f"pair: {reason}\n"
+
+
+def test_without_a_project_the_traceback_goes_to_a_temporary_file(
+    project, monkeypatch, tmp_path, capsys
+):
+    from exmcr.commands import failures
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for arguments in (["verify", "--project", str(tmp_path / "none")], ["verify", "--project"]):
+        said = failures.of_program(RuntimeError("line 1\nline 2"), arguments)
+        assert said.startswith("RuntimeError: line 1 line 2 (") and len(said.splitlines()) == 1
+    assert "RuntimeError" in (tmp_path / "error.log").read_text()
+    for path in (tmp_path, project / "reports"):
+        monkeypatch.setattr(failures, "write_text", lambda *_: (_ for _ in ()).throw(OSError(28)))
+    assert "could not be written" in failures.of_program(RuntimeError("x"), ["verify"])
+
+
+def test_an_interrupt_is_one_line_and_exit_status_130(project, monkeypatch, capsys):
+    from exmcr import pipeline
+
+    def interrupted(project):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "pair", interrupted)
+    assert main(["pair"]) == 130
+    said = capsys.readouterr()
+    assert said.err == "exmcr pair: interrupted; the same command goes on where this one stopped\n"
 
 
 def test_a_package_of_an_extra_that_is_not_installed_is_one_line(project, monkeypatch, capsys):

@@ -4,16 +4,14 @@ import json
 
 import numpy as np
 import pytest
-import torch
 import yaml
+from stored import store
 from synthetic import project
 
 from exmcr.commands.main import main
 from exmcr.model import exmcr as model
 from exmcr.project import Project
 from exmcr.spaces.base import Space
-from exmcr.training import projectors
-from exmcr.training.projectors import Projector
 
 
 class Base(Space):
@@ -37,12 +35,7 @@ def trained(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     for leaf in opened.leaves:
         for seed in (0, 4):
-            torch.manual_seed(seed)
-            path = opened.projector_path(leaf.name, seed)
-            projectors.save(Projector(16, 16, 8), path)
-            note = {"leaf_space": opened.params.leaf_space(leaf), "base_space": "mini-image-text"}
-            note |= {"leaf_fingerprint": "synthetic", "base_fingerprint": "synthetic"}
-            path.with_suffix(".json").write_text(json.dumps(note | {"pair": {}, "train": {}}))
+            store(opened, leaf, seed, (16, 16, 8), ("synthetic", "synthetic"))
     for manifest in opened.banks.glob("*/*/*/manifest.json"):
         space, modality = manifest.parts[-4:-2]
         meta = json.loads(manifest.read_text()) | {"space": space, "modality": modality}

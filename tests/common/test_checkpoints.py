@@ -1,10 +1,12 @@
 """Weight files from elsewhere: what is read, what is refused, how they are named and converted."""
 
 import argparse
+import io
 import os
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -137,3 +139,49 @@ def test_a_conversion_is_made_once_and_checked_afterwards(tmp_path, state, monke
     target.write_bytes(target.read_bytes()[:-1])
     with pytest.raises(ConfigError, match="is not the file that was converted from w.pt"):
         checkpoints.convert_once(source, target)
+
+
+def weight_files():
+    """{file name: content} of every format that is read."""
+    state = {"a": torch.arange(300.0), "b": torch.zeros(2, 3, dtype=torch.int64)}
+    new, old = io.BytesIO(), io.BytesIO()
+    torch.save({"state_dict": state, "args": argparse.Namespace(n=1)}, new)
+    torch.save(state, old, _use_new_zipfile_serialization=False)
+    safe = safetensors.torch.save(state)
+    return {"new.pt": new.getvalue(), "old.pt": old.getvalue(), "a.safetensors": safe}
+
+
+@pytest.mark.parametrize("name", ["new.pt", "old.pt", "a.safetensors"])
+def test_damaged_weight_files_are_refused_in_one_line_or_read(tmp_path, name):
+    """Bytes changed at random; EXMCR_BATTERY multiplies the number of files, 60."""
+    whole, rng = weight_files()[name], np.random.default_rng(0)
+    assert len(checkpoints.load_state(_write(tmp_path / name, whole))) == 2
+    counts = {"read": 0, "refused": 0}
+    for k in range(60 * int(os.environ.get("EXMCR_BATTERY", 1))):
+        content = bytearray(whole)
+        for place in rng.integers(len(content) if k % 2 else 400, size=3):
+            content[place] = rng.integers(256)
+        path = _write(
+            tmp_path / name, content[: rng.integers(len(content))] if k % 5 == 0 else content
+        )
+        try:
+            checkpoints.load_state(path)
+            counts["read"] += 1
+        except ConfigError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            counts["refused"] += 1
+    assert counts["refused"] > 10
+
+
+def _write(path, content):
+    path.write_bytes(bytes(content))
+    return path
+
+
+def test_a_damaged_note_of_a_conversion_is_named(tmp_path):
+    _write(tmp_path / "a.pt", weight_files()["new.pt"])
+    target = checkpoints.convert_once(tmp_path / "a.pt", tmp_path / "a.safetensors")
+    for content in (b"", b"[1]", b"\xff", b'{"source": "a.pt"}'):
+        _write(tmp_path / "a.safetensors.json", content)
+        with pytest.raises(ConfigError, match="a.safetensors.json is damaged: delete it"):
+            checkpoints.convert_once(tmp_path / "a.pt", target)

@@ -24,7 +24,7 @@ def test_a_table_is_stored_with_its_columns_in_order(tmp_path):
     path = tmp_path / "new/items.parquet"
     table = items.write([dict(reversed(row(split="train").items()))], path)
     assert list(table.columns) == items.COLUMNS == list(pd.read_parquet(path).columns)
-    assert [file.name for file in path.parent.iterdir()] == ["items.parquet"]
+    assert sorted(f.name for f in path.parent.iterdir()) == ["items.json", "items.parquet"]
 
 
 def test_captions_have_single_spaces_and_the_first_is_the_caption():

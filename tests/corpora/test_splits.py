@@ -4,10 +4,12 @@ import copy
 import random
 from collections import defaultdict
 
+import pandas as pd
 import pytest
 
 from exmcr.common.hashing import stable_uniform
 from exmcr.corpora import items, splits
+from exmcr.corpora.mini import soundfonts
 
 
 def item(id, modality, concept, source, group, **more):
@@ -23,6 +25,14 @@ def corpus():
                 rows.append(
                     item(f"s/{c}/{s}/{k}", "audio", f"noun{c}", f"package{s}", f"sound:{c}:{s}:{k}")
                 )
+        if c % 4 == 0:  # and one package that is held out for every concept
+            for k in range(2):
+                rows.append(item(f"h/{c}/{k}", "audio", f"noun{c}", "wesnoth", f"held:{c}:{k}"))
+    for k in range(50):  # sounds and pictures of the training pool
+        rows.append(items.row(f"u/{k}", "audio", [], "", "wesnoth", "free", f"pool:{k}"))
+        rows.append(items.row(f"p/{k}", "image", [], "", "wesnoth", "free", f"pool image:{k}"))
+    for n in range(20):
+        rows.append(item(f"g/{n}", "points", f"noun{n}", "flightgear", f"game:{n // 2}"))
     for n in range(80):  # shapes: several of one name, each with its icon, in the group of the name
         for k in range(1 + n % 3):
             rows.append(item(f"m/{n}/{k}", "points", f"noun{n}", "shapes", f"name:{n}"))
@@ -120,7 +130,7 @@ def test_unseen_concepts_have_no_training_sound_and_seen_ones_other_recordings(d
 
 
 def test_a_large_family_always_has_training_sounds(divided):
-    audio = of(divided[0], modality="audio")
+    audio = [r for r in of(divided[0], modality="audio") if r["concept"]]
     count = defaultdict(int)
     for r in audio:
         count[r["concept"]] += 1
@@ -134,7 +144,7 @@ def test_the_recordings_of_a_concept_in_one_package_have_one_split(divided):
 
 def test_names_of_test_shapes_have_no_training_shape(divided):
     rows, _ = divided
-    points = of(rows, modality="points")
+    points = of(rows, modality="points", source="shapes")
     name = lambda r: r["id"].split("/")[1]  # noqa: E731
     assert not {name(r) for r in points if r["split"] == "test"} & {
         name(r) for r in points if r["split"] == "train"
@@ -165,9 +175,88 @@ def test_a_sound_of_a_new_concept_moves_no_other_item():
 
 
 def test_a_trained_concept_with_several_packages_has_held_out_ones(divided):
-    audio = of(divided[0], modality="audio")
+    audio = [r for r in of(divided[0], modality="audio") if r["concept"]]
     for concept in {r["concept"] for r in audio if r["split"] == "train"}:
         packages = {r["source"]: r["split"] for r in of(audio, concept=concept)}
+        if packages.pop("wesnoth", "test") != "test":
+            raise AssertionError("a held-out package is in training")
         held = sorted(s for s in packages.values() if s != "train")
         expected = {1: [[]], 2: [["test"], ["val"]]}.get(len(packages), [["test", "val"]])
         assert held in expected, (concept, packages)
+
+
+def test_items_of_the_pool_are_training_items(divided):
+    pool = [r for r in divided[0] if not r["caption"]]
+    assert len(pool) == 100 and {r["split"] for r in pool} == {"train"}
+
+
+def test_no_shape_of_a_held_out_package_is_trained_on(divided):
+    games = of(divided[0], source="flightgear")
+    assert {r["split"] for r in games} == {"val", "test"}
+    assert straddling(games, lambda r: r["group"]) == []
+
+
+def test_val_and_test_have_one_pitch_and_few_sounds_per_concept_and_package():
+    rows = []
+    for split in ("train", "test"):
+        for key in soundfonts.KEYS:
+            id = f"font/sound/program-{split}/key-{key}"
+            rows.append(items.row(id, "audio", ["x"], split, "font", "free", id, split=split))
+        for k in range(9):
+            for package in ("a", "b"):
+                id = f"{package}/{split}/{k}"
+                rows.append(items.row(id, "audio", ["x"], "dog", package, "free", id, split=split))
+        for k in range(4):
+            id = f"drummer/sound/drums/key-{split}-{k}"
+            rows.append(items.row(id, "audio", ["x"], "drum", "font", "free", id, split=split))
+    kept = splits.without_surplus(rows)
+    assert [row["id"] for row in kept] == sorted(row["id"] for row in kept)
+    count = pd.DataFrame(kept).groupby(["split", "concept", "source"]).size().to_dict()
+    limit = splits.MAX_HELD_OUT
+    assert limit < 9 and count == {
+        ("train", "train", "font"): 5,
+        ("train", "dog", "a"): 9,
+        ("train", "dog", "b"): 9,
+        ("train", "drum", "font"): 4,
+        ("test", "test", "font"): 1,
+        ("test", "dog", "a"): limit,
+        ("test", "dog", "b"): limit,
+        ("test", "drum", "font"): splits.MAX_NOTES,
+    }
+    played = [row["id"] for row in kept if row["concept"] == "test"]
+    assert played == [f"font/sound/program-test/key-{soundfonts.KEYS[0]}"]
+
+
+def test_val_and_test_have_one_style_of_each_emoji():
+    rows = [
+        items.row(
+            f"{split}{n}/{style}",
+            "image",
+            [f"{split} {n}"],
+            "",
+            "emoji",
+            "free",
+            f"{n}",
+            split=split,
+        )
+        for split in ("train", "val", "test")
+        for n in range(3)
+        for style in "abcd"
+    ]
+    kept = pd.DataFrame(splits.without_surplus(rows))
+    assert kept.groupby("split").size().to_dict() == {"train": 12, "val": 3, "test": 3}
+
+
+def test_a_soundfont_and_its_copy_are_held_out_together_and_the_copy_has_no_queries():
+    fonts = [*splits.COPIES, *splits.COPIES.values()]
+    rows = [
+        item(f"{font}/sound/program-{c}/key-60", "audio", f"n{c}", font, f"{font}:{c}")
+        for c in range(60)
+        for font in fonts
+    ]
+    splits.assign(rows)
+    split_of = {(r["concept"], r["source"]): r["split"] for r in rows}
+    for (concept, source), split in split_of.items():
+        assert split == split_of[concept, splits.COPIES.get(source, source)]
+    held_out = [r for r in splits.without_surplus(rows) if r["split"] != "train"]
+    assert held_out and not {r["source"] for r in held_out} & splits.COPIES.keys()

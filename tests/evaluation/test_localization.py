@@ -272,3 +272,17 @@ def test_frames_of_vggss_are_scenes_too(tmp_path):
         .value
     )
     assert rows["localization", "pointing"] == 1 and rows["counterfactual canvas", "ap"] == 1
+
+
+def test_no_readable_scene_is_one_line():
+
+    rows = [(f"{m}/{n}", m, f"thing {n}", "test", "") for m in ("image", "audio") for n in range(5)]
+    items = pd.DataFrame(rows, columns=["id", "modality", "concept", "split", "of"])
+
+    def damaged(row):
+        raise BadItem("damaged")
+
+    with pytest.raises(ConfigError, match="no scene can be composed on split 'test': too few"):
+        compositions.scenes(items, damaged)
+    with pytest.raises(ConfigError, match="no scene to localize sounds in"):
+        localization.encode_regions([], lambda images: np.zeros((len(images), 4)))

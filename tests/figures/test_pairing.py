@@ -133,15 +133,14 @@ def test_losses_have_a_line_per_term_and_a_band_over_seeds():
     assert (inter.get_label(), intra.get_label()) == ("inter", "intra")
     assert inter.get_ydata().tolist() == [1, 2, 3] and intra.get_ydata().tolist() == [2, 2, 2]
     assert len(axis.collections) == 2
-    alone = (
-        table[table.seed == 0]
-        .rename(columns={"leaf": "space", "inter": "loss"})
-        .assign(pair="image-text")
-        .drop(columns="seed")
-    )
-    (axis,) = spaces.space_losses(alone).axes
-    assert axis.get_title() == "audio"
-    assert axis.lines[0].get_ydata().tolist() == [0, 1, 2] and not axis.collections
+
+
+def test_losses_of_the_mini_spaces_are_bars_of_names_and_fitted():
+    rows = [("s", step, "image-text", loss) for step, loss in (("names", 0.8), ("fitted", 0.2))]
+    table = pd.DataFrame(rows, columns=["space", "step", "pair", "loss"])
+    (axis,) = spaces.space_losses(table).axes
+    assert axis.get_title() == "s"
+    assert [bar.get_height() for bar in axis.patches] == [0.8, 0.2]
 
 
 @pytest.fixture

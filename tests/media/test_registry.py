@@ -18,12 +18,13 @@ ITEMS = {
     "image": np.zeros((4, 6, 3), np.uint8),
     "audio": (np.linspace(-0.5, 0.5, 8000, dtype=np.float32), 8000),
     "points": np.random.default_rng(0).normal(size=(200, 3)),
+    "speech": (np.linspace(-0.5, 0.5, 8000, dtype=np.float32), 8000),
 }
 
 
 @pytest.fixture
 def depth(monkeypatch):
-    """A fifth modality: text files of numbers."""
+    """A further modality: text files of numbers."""
 
     def load(path, **window):
         return np.loadtxt(path), window
@@ -48,7 +49,7 @@ def test_an_unknown_modality_is_an_error_that_lists_the_known_ones(call):
 
 
 def test_an_error_lists_a_registered_modality_too(depth):
-    with pytest.raises(ConfigError, match="known: text, image, audio, points, depth"):
+    with pytest.raises(ConfigError, match="known: text, image, audio, points, speech, depth"):
         media.load("smell", None)
 
 

@@ -1,10 +1,9 @@
 """The projectors of a project as one model, or as the authors' files."""
 
-import json
-
 import pytest
 import torch
 import yaml
+from stored import store
 
 from exmcr import config
 from exmcr.commands.main import main
@@ -12,7 +11,7 @@ from exmcr.common.errors import ConfigError
 from exmcr.common.paths import project_root
 from exmcr.model import export
 from exmcr.model.exmcr import Base, ExMCR, Leaf
-from exmcr.training import projectors
+from exmcr.project import Project
 from exmcr.training.projectors import Projector
 
 
@@ -20,19 +19,10 @@ from exmcr.training.projectors import Projector
 def project(tmp_path, monkeypatch):
     params = config.read(project_root() / "params.yaml") | {"seeds": [0, 1], "spaces": "mini"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    for leaf in params["leaves"]:
-        for seed in params["seeds"]:
-            path = tmp_path / f"models/projectors/{leaf['name']}-seed{seed}.safetensors"
-            projectors.save(Projector(8, 12, 16), path)
-            note = {
-                "leaf_space": leaf["mini"],
-                "base_space": params["base"]["mini"],
-                "leaf_fingerprint": "l",
-                "base_fingerprint": "b",
-                "pair": {},
-                "train": {},
-            }
-            path.with_suffix(".json").write_text(json.dumps(note))
+    opened = Project(tmp_path)
+    for leaf in opened.leaves:
+        for seed in opened.params.seeds:
+            store(opened, leaf, seed, (8, 12, 16))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -106,3 +96,15 @@ def test_another_architecture_than_the_authors_is_refused_in_one_line(
     assert said.out == "" and len(said.err.splitlines()) == 1
     assert said.err.startswith("exmcr export: the authors' code runs projectors of 512 to 512")
     assert not (tmp_path / "out").exists(), "not even the leaf that fits is written"
+
+
+def test_two_leaves_of_one_file_are_refused(tmp_path):
+    base = Base("clip", "", 512, ("image", "text"))
+    leaves = [
+        Leaf(modality, modality, "text", "clap", "a", 512, {0: Projector()})
+        for modality in ("audio", "speech")
+    ]
+    model = ExMCR(base, leaves, device="cpu")
+    with pytest.raises(ConfigError, match="two leaves from clap would both be ex_clap.pt; choose"):
+        export.write_official(model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,6 +1,7 @@
 """ExMCR: a loaded model equals the saved one, every modality is encoded into the base space, and
 another encoder is refused."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -11,18 +12,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import synthetic
 import torch
 import yaml
 from PIL import Image
+from stored import store
 
 from exmcr import config
 from exmcr.banks import extraction as banks
 from exmcr.commands.main import main
 from exmcr.common.errors import BadItem, ConfigError
 from exmcr.common.paths import project_root
+from exmcr.methods import cmcr
+from exmcr.model import encoded, verify
 from exmcr.model import exmcr as model
-from exmcr.model import verify
+from exmcr.model.cmcr import fit_model
 from exmcr.model.exmcr import Base, ExMCR, Leaf
+from exmcr.project import Project
 from exmcr.spaces.base import Space
 from exmcr.training import projectors
 from exmcr.training.projectors import Projector
@@ -276,7 +282,7 @@ def test_projecting_vectors_and_a_bank_of_them(extended, tmp_path, monkeypatch):
             expected, extended.leaves["ears"].projectors[3](torch.from_numpy(rows)), atol=1e-6
         )
     np.testing.assert_allclose(extended.project("ears", rows.tolist()), expected, atol=1e-6)
-    monkeypatch.setattr(model, "ROWS", 7)
+    monkeypatch.setattr(encoded, "ROWS", 7)
     np.testing.assert_allclose(
         extended.project("ears", bank(tmp_path / "b", "ears", "audio", rows)), expected, atol=1e-6
     )
@@ -438,19 +444,11 @@ def project(tmp_path):
     """A project folder after the stage `train`, with projectors of two seeds."""
     params = config.read(project_root() / "params.yaml") | {"seeds": [0, 1], "spaces": "mini"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    for leaf in params["leaves"]:
-        for seed in params["seeds"]:
-            torch.manual_seed(seed)
-            path = tmp_path / f"models/projectors/{leaf['name']}-seed{seed}.safetensors"
-            projectors.save(Projector(8, 12, 16), path)
-            spaces = {"leaf_space": leaf["mini"], "base_space": params["base"]["mini"]}
-            note = spaces | {
-                "leaf_fingerprint": f"of {leaf['mini']}",
-                "base_fingerprint": "of the base",
-                "pair": {"tau1": 0.02},
-                "train": {"lr": 0.1},
-            }
-            path.with_suffix(".json").write_text(json.dumps(note))
+    opened = Project(tmp_path)
+    for leaf in opened.leaves:
+        fingerprints = (f"of {opened.params.leaf_space(leaf)}", "of the base")
+        for seed in opened.params.seeds:
+            store(opened, leaf, seed, (8, 12, 16), fingerprints)
     return tmp_path
 
 
@@ -475,6 +473,91 @@ def test_from_a_project(project):
         .state_dict()
     )
     assert all(torch.equal(stored[name], kept[name]) for name in stored)
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("pair", {"tau1": 0.5, "centers": ["overlap"]}, r"other settings \(pair\) than those of"),
+        (
+            "train",
+            {"lr": 0.1},
+            r"other settings \(train\) than those of params.yaml; run `exmcr tr",
+        ),
+        ("sha256", "0" * 64, "is not the file that points-seed1.json describes; run `exmcr train`"),
+    ],
+)
+def test_projectors_of_another_experiment_are_refused(project, key, value, message):
+    note = project / "models/projectors/points-seed1.json"
+    note.write_text(json.dumps(json.loads(note.read_text()) | {key: value}))
+    with pytest.raises(ConfigError, match=message):
+        ExMCR.from_project(project)
+    assert ExMCR.from_project(project, seeds=[0]).leaves
+
+
+def test_of_several_leaves_of_a_modality_the_first_is_taken_or_the_one_that_is_named(project):
+    content = config.read(project / "params.yaml")
+    content["leaves"].insert(1, content["leaves"][0] | {"name": "louder"})
+    (project / "params.yaml").write_text(yaml.safe_dump(content))
+    opened = Project(project)
+    store(opened, opened.leaves[1], 0, (8, 12, 16), ("of mini-audio-text", "of the base"))
+    assert list(ExMCR.from_project(project, [0]).leaves) == ["audio", "points"]
+    assert list(ExMCR.from_project(project, [0], leaves=["louder"]).leaves) == ["louder"]
+    with pytest.raises(ConfigError, match="no leaf 'quiet'; leaves: audio, louder, points"):
+        ExMCR.from_project(project, [0], leaves=["quiet"])
+
+
+def test_a_stored_model_has_the_weights_of_mini_spaces_and_the_options_of_others(
+    project, tmp_path_factory
+):
+    weights = project / "models/spaces/mini-points.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    weights.with_suffix(".json").write_text("{}")
+    (project / "mine.pt").write_bytes(b"weights")
+    made = ExMCR.from_project(project, [0])
+    made.settings["mini-audio-text"] |= {"checkpoint": "mine.pt", "device": "cuda", "tag": "mine"}
+    folder = made.save(tmp_path_factory.mktemp("elsewhere") / "model")
+    (project / "models/spaces").rename(project / "models/gone")
+    settings = ExMCR.load(folder).settings
+    assert settings["mini-points"] == {"root": folder}
+    assert (folder / "models/spaces/mini-points.safetensors").read_bytes() == b"weights"
+    assert settings["mini-audio-text"] == {"checkpoint": str(project / "mine.pt"), "tag": "mine"}
+    given = ExMCR.load(folder, settings={"mini-points": {"device": "cpu"}}).settings
+    assert given["mini-points"] == {"root": folder, "device": "cpu"}
+    again = ExMCR.load(folder).save(folder)  # in place
+    assert ExMCR.load(again).settings == settings
+    with pytest.raises(ConfigError, match="cannot write .*: Not a directory"):
+        made.save(weights.parents[1] / "gone/mini-points.json/model")
+
+
+def test_c_mcr_is_a_model_whose_modalities_meet_in_a_third_space(tmp_path):
+    opened = synthetic.project(tmp_path, concepts=6)
+    content = config.read(tmp_path / "params.yaml") | {"seeds": [3, 5]}
+    content["compare"] = {"cmcr": {"settings": {"steps": 3, "batch": 16}}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    opened = Project(tmp_path)
+    with pytest.raises(ConfigError, match="choose one of audio, points"):
+        fit_model(opened)
+    made = fit_model(opened, "audio")
+    kept = ExMCR.load(made.save(tmp_path / "out"), device="cpu")
+    assert kept.base.modalities == ("image", "text") and list(kept.leaves) == ["audio"]
+    sounds, images = (
+        opened.bank(space, modality, "test")
+        for space, modality in (("mini-audio-text", "audio"), ("mini-image-text", "image"))
+    )
+    maps = cmcr.fit(opened.pools(opened.leaves[0]), 5, settings={"steps": 3, "batch": 16})
+    for extended in (made, kept):
+        for bank, by_hand in ((sounds, maps.leaf), (images, maps.base)):
+            rows = extended.gallery(bank, 5)[:]
+            np.testing.assert_allclose(rows, by_hand(bank.vectors), atol=1e-6)
+    first = kept.search(kept.gallery(sounds)[:2], images, k=3)
+    assert first.indices.shape == (2, 3)
+    with pytest.raises(ConfigError, match="no head of seed 4"):
+        kept.gallery(images, 4)
+    with pytest.raises(ConfigError, match="C-MCR connects the base with one leaf"):
+        other = dataclasses.replace(kept.leaves["audio"], name="b", modality="points")
+        ExMCR(kept.base, [kept.leaves["audio"], other])
 
 
 def test_a_project_whose_parts_disagree(project):
@@ -516,7 +599,7 @@ def test_the_authors_files(tmp_path, spaces):
         "clap", ("audio", "text"), 512, "whatever"
     )  # no fingerprint is recorded to compare with
     rows = random_rows(3, 512)
-    assert made.encode({"audio": [(np.ones(2000, np.float32), 8000)]})["audio"].shape == (1, 512)
+    assert made.encode({"audio": [(np.linspace(-1, 1, 2000), 8000)]})["audio"].shape == (1, 512)
     with torch.no_grad():
         np.testing.assert_allclose(
             made.project("points", rows),

@@ -1,10 +1,12 @@
 """Pseudo-pairs: each center against the formula written out, and on pools with known answers."""
 
+import forked
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
 
+from exmcr import config
 from exmcr.common.errors import ConfigError
 from exmcr.pairing import pairs
 from exmcr.pairing.pools import PARTS, Pools
@@ -155,7 +157,7 @@ def test_stored_pairs_are_loaded_unchanged(pools, tmp_path):
 def test_building_again_replaces_files_and_deletes_those_of_other_centers(pools, tmp_path):
     pairs.build(pools, tmp_path, CENTERS, 0.1)
     pairs.build(pools, tmp_path, ["overlap"], 0.5)
-    assert [p.name for p in tmp_path.iterdir()] == ["overlap.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["manifest.json", "overlap.safetensors"]
     assert np.array_equal(
         load_file(tmp_path / "overlap.safetensors")["x_leaf"],
         pairs.quadruples(pools, "overlap", 0.5)["x_leaf"],
@@ -173,5 +175,71 @@ def test_the_digest_of_the_files_follows_their_content_and_order(pools, tmp_path
     assert pairs.files_digest(tmp_path, CENTERS) == first
     pairs.build(pools, tmp_path, CENTERS, 0.2)
     assert pairs.files_digest(tmp_path, CENTERS) != first
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ConfigError, match="no pseudo-pairs at .*none; run `exmcr pair`"):
         pairs.files_digest(tmp_path / "none", CENTERS)
+
+
+def test_params_and_code_know_the_same_centers():
+    assert config.CENTERS == tuple(pairs.CENTERS)
+
+
+BITS = [3, 90, 640, 2001, 8003, 15_000]
+
+
+@pytest.mark.parametrize("name", ["leaf.safetensors", "overlap.safetensors", "manifest.json"])
+@pytest.mark.parametrize("bit", BITS)
+def test_a_flipped_bit_is_refused_and_mended_by_building_again(pools, tmp_path, name, bit):
+    pairs.build(pools, tmp_path, CENTERS, 0.1, made_from={"a": "1"})
+    whole = forked.tree(tmp_path)
+    forked.flip(tmp_path / name, bit)
+    with pytest.raises(ConfigError, match=f"{name} .*run `exmcr pair`") as error:
+        pairs.load(tmp_path, CENTERS)
+    assert "\n" not in str(error.value)
+    pairs.build(pools, tmp_path, CENTERS, 0.1, made_from={"a": "1"})
+    assert forked.tree(tmp_path) == whole
+    pairs.load(tmp_path, CENTERS)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"\xff"])
+def test_a_broken_or_missing_manifest_is_one_line(pools, tmp_path, content):
+    pairs.build(pools, tmp_path, CENTERS, 0.1)
+    path = tmp_path / "manifest.json"
+    path.unlink() if content is None else path.write_bytes(content)
+    for read in (pairs.load, pairs.files_digest):
+        with pytest.raises(ConfigError, match="run `exmcr pair`") as error:
+            read(tmp_path, CENTERS)
+        assert "\n" not in str(error.value)
+
+
+def test_exchanged_and_missing_files_are_refused(pools, tmp_path):
+    pairs.build(pools, tmp_path / "a", CENTERS, 0.1)
+    pairs.build(pools, tmp_path / "b", CENTERS, 0.2)
+    (tmp_path / "b/leaf.safetensors").rename(tmp_path / "a/leaf.safetensors")
+    with pytest.raises(ConfigError, match=r"a/leaf.safetensors is damaged or was exchanged"):
+        pairs.load(tmp_path / "a", CENTERS)
+    with pytest.raises(ConfigError, match=r"b/leaf.safetensors cannot be read: No such file"):
+        pairs.load(tmp_path / "b", CENTERS)
+    assert len(pairs.load(tmp_path / "b", ["overlap", "base"])["x_leaf"]) == 90
+
+
+def test_pairs_of_other_banks_or_settings_are_refused(pools, tmp_path):
+    made_from = {"s/audio": "1", "s/text": "2"}
+    pairs.build(pools, tmp_path, CENTERS, 0.1, made_from=made_from)
+    pairs.check(tmp_path, CENTERS, 0.1, made_from)
+    for centers, tau, banks, named in (
+        (CENTERS, 0.2, made_from, r"\(tau1\)"),
+        (CENTERS[:2], 0.1, made_from, r"\(centers\)"),
+        (CENTERS, 0.1, made_from | {"s/text": "3"}, r"\(s/text\)"),
+        (CENTERS, 0.2, {"t/audio": "1"}, r"\(t/audio, tau1\)"),
+    ):
+        with pytest.raises(ConfigError, match=f"of other inputs {named}; run `exmcr pair`"):
+            pairs.check(tmp_path, centers, tau, banks)
+
+
+def test_files_of_other_names_stay(pools, tmp_path):
+    for name in ("mine.safetensors", "notes.txt"):
+        (tmp_path / name).write_text("mine")
+    pairs.build(pools, tmp_path, CENTERS, 0.1)
+    pairs.build(pools, tmp_path, ["base"], 0.1)
+    names = ["base.safetensors", "manifest.json", "mine.safetensors", "notes.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names

@@ -231,6 +231,26 @@ def test_a_safetensors_file_without_a_source_is_used_as_it_is(tmp_path, monkeypa
     )
 
 
+def test_a_loud_sound_is_scaled_before_its_samples_become_16_bit():
+    class Stop(Exception):
+        pass
+
+    class Laion:
+        int16_to_float32 = None
+
+        def float32_to_int16(self, samples):
+            self.samples = samples
+            raise Stop
+
+    space = object.__new__(clap.Clap)
+    space._laion = Laion()
+    tone = np.sin(np.arange(48_000) / 20).astype(np.float32)
+    for gain in (0.5, 1, 8, 30_000):
+        with pytest.raises(Stop):
+            space._features(Sound(gain * tone, 48_000))
+        np.testing.assert_allclose(space._laion.samples, tone * min(gain, 1), rtol=1e-3, atol=1e-5)
+
+
 def test_unusable_sounds_are_refused_and_a_click_is_encoded(space, tmp_path):
     silent, text = tmp_path / "silent.wav", tmp_path / "text.wav"
     soundfile.write(silent, np.zeros(1000), 16_000)
@@ -238,7 +258,8 @@ def test_unusable_sounds_are_refused_and_a_click_is_encoded(space, tmp_path):
     for path in (silent, text, tmp_path / "none.wav"):
         with pytest.raises(BadItem):
             space.encode("audio", [path])
-    click = space.encode(
-        "audio", [(np.ones(1, np.float32), 192_000)]
-    )  # a quarter of a sample at 48 kHz
+    sample = np.ones(1, np.float32)  # a quarter of a sample at 48 kHz
+    with pytest.raises(BadItem, match="too short"):
+        space.encode("audio", [(sample, 192_000)])
+    click = space.encode_loaded("audio", [Sound(sample, 192_000)])
     assert np.isfinite(click).all()

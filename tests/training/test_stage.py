@@ -1,19 +1,21 @@
 """The stage `train` on a synthetic project: what it keeps, what it trains again, what it refuses."""
 
 import json
+import shutil
 
+import forked
 import numpy as np
 import pytest
 import synthetic
 import torch
 import yaml
-from safetensors.torch import load_file, save_file
 
-from exmcr import pipeline
+from exmcr import config, pipeline
 from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import sha256
+from exmcr.pairing import pairs
 from exmcr.project import Project
-from exmcr.training import projectors, stage
+from exmcr.training import objectives, projectors, stage
 
 SHORT = {"steps": 4, "batch": 64, "hidden": 16, "leaves": {"audio": {"steps": 6, "tau2": 0.1}}}
 EVERY = [("audio", 0), ("audio", 1), ("points", 0), ("points", 1)]
@@ -117,10 +119,14 @@ def test_pairs_of_the_same_content_train_nothing_and_other_pairs_their_leaf(proj
     pipeline.pair(project)
     pipeline.train(project)
     assert not runs
-    path = project.pairs_path("points") / "leaf.safetensors"
-    quadruples = load_file(path)
-    quadruples["y_base"] = quadruples["y_base"].flip(0)
-    save_file(quadruples, path)
+    folder = project.bank_path("mini-points", "points", "train")
+    vectors = np.load(folder / "vectors.npy")
+    np.save(folder / "vectors.npy", vectors[::-1])
+    manifest = {"fingerprint": "synthetic", "sha256": sha256(folder / "vectors.npy")}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ConfigError, match=r"other inputs \(mini-points/points\); run `exmcr pair`"):
+        pipeline.train(project)
+    pipeline.pair(project)
     pipeline.train(project)
     assert runs == EVERY[2:]
 
@@ -153,7 +159,20 @@ DAMAGE = {
     ),
     "a note that is a list": ("json", lambda content: b"[1]"),
     "no note": ("json", lambda content: None),
+    "a note with another loss": (
+        "json",
+        lambda content: content.replace(b'"total": ', b'"total": 1'),
+    ),
+    "a note with a flipped bit": ("json", lambda content: content[:40] + b"\x61" + content[41:]),
+    "the note of an older version": ("json", lambda content: older(content)),
 }
+
+
+def older(content):
+    """Without its digest."""
+    note = json.loads(content)
+    del note["digest"]
+    return json.dumps(note, indent=1).encode()
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -236,7 +255,7 @@ def test_settings_of_another_leaf_do_not_matter(project):
         stage.trained(project, project.params.leaf("audio"), 0)
 
 
-@pytest.mark.parametrize("damage", [name for name in DAMAGE if name != "a note without losses"])
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_projector_or_note_is_refused_in_one_line(project, damage):
     pipeline.train(project)
     suffix, edit = DAMAGE[damage]
@@ -254,3 +273,90 @@ def test_an_exchanged_projector_is_refused(project):
     path.write_bytes(other.read_bytes())
     with pytest.raises(ConfigError, match="is not the file that points-seed0.json describes"):
         stage.trained(project, project.params.leaf("points"), 0)
+
+
+def test_params_and_code_know_the_same_terms():
+    assert config.TERMS == objectives.TERMS
+
+
+def test_a_projector_of_other_pseudo_pairs_is_refused(project):
+    pipeline.train(project)
+    folder = project.pairs_path("points")
+    centers = list(project.params.pair.centers)
+    pairs.build(project.pools(project.params.leaf("points")), folder, centers, 0.3)
+    with pytest.raises(ConfigError, match="points-seed0.safetensors was trained on other pseudo-p"):
+        stage.trained(project, project.params.leaf("points"), 0)
+    stage.trained(project, project.params.leaf("audio"), 0)
+    shutil.rmtree(folder)
+    stage.trained(project, project.params.leaf("points"), 0)
+
+
+def test_a_projector_is_opened_without_banks_and_pairs_and_its_note_comes_along(project):
+    pipeline.train(project)
+    for name in ("banks", "pairs"):
+        shutil.rmtree(project.root / name)
+    _, note = stage.checked(project, project.params.leaf("audio"), 1)
+    assert note["seed"] == 1 and note["leaf_fingerprint"] == "synthetic" and note["pairs"]
+
+
+def test_damaged_pairs_stop_training_in_one_line_and_pair_makes_them_again(project):
+    pipeline.train(project)
+    before = forked.tree(project.root)
+    for name in ("audio/leaf.safetensors", "points/manifest.json"):
+        forked.flip(project.root / "pairs" / name, 3001)
+        with pytest.raises(ConfigError, match=f"{name} .*run `exmcr pair`") as error:
+            pipeline.train(project)
+        assert "\n" not in str(error.value)
+        pipeline.pair(project)
+        pipeline.train(project)
+        assert forked.tree(project.root) == before
+
+
+def test_a_damaged_checkpoint_starts_the_training_again(project, runs, monkeypatch, capsys):
+    whole = pipeline.train(project), files(project)
+    path = project.projector_path("audio", 0)
+    for damage in (lambda c: c[:200], lambda c: b"", lambda c: c[:-9] + b"x" + c[-8:]):
+        path.unlink()
+        with monkeypatch.context() as patched:
+            patched.setattr(projectors, "save", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                pipeline.train(project)
+        checkpoint = path.with_suffix(".ckpt")
+        checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+        again = pipeline.train(project)
+        assert again.equals(whole[0]) and files(project) == whole[1]
+        assert "audio-seed0.ckpt is damaged; training starts again" in capsys.readouterr().out
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def one_thread():
+    """Forked children may not use the threads of their parent."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_training_that_is_killed_at_any_moment_ends_with_the_same_projectors(project, one_thread):
+    pipeline.train(project)
+    whole = forked.tree(project.root)
+    models = project.root / "models"
+    statuses = forked.kill_at_random(
+        lambda: pipeline.train(project), lambda: shutil.rmtree(models, ignore_errors=True), 4
+    )
+    assert any(statuses)
+    pipeline.train(project)
+    assert forked.tree(project.root) == whole
+
+
+def test_trainings_at_once_make_the_same_projectors(project, one_thread):
+    pipeline.train(project)
+    whole = forked.tree(project.root)
+    shutil.rmtree(project.root / "models")
+    children = [forked.start(lambda: pipeline.train(project)) for _ in range(2)]
+    assert [forked.result(pid) for pid in children] == [0, 0]
+    assert forked.tree(project.root) == whole

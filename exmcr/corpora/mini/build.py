@@ -1,9 +1,6 @@
 """`corpora: mini`: the item table of all sources, and one file per item."""
 
 import hashlib
-import multiprocessing
-import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,20 +8,25 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from exmcr.common.errors import ConfigError
 from exmcr.common.files import write_json
-from exmcr.common.hashing import stable_uniform
 from exmcr.corpora import items, splits
 from exmcr.corpora.mini import (
+    effects,
     emoji,
     furniture,
-    games,
     gcompris,
     openclipart,
+    opensfx,
+    packages,
     render,
-    samples,
     scratch,
+    shapes,
     soundfonts,
     tuxpaint,
+    wesnoth,
+    wordnet,
+    workers,
 )
 
 BAD_SHARE = 0.05  # a larger share of unusable items means a broken download, not a few odd files
@@ -40,13 +42,14 @@ def build(root: Path, paper: Sequence[dict[str, Any]] = ()) -> Path:
     kept, so an interrupted run continues where it stopped. `paper` is ignored; all corpora are
     built with the same arguments.
 
-    Raises ConfigError if a package is not available, RuntimeError if more than 5 % of the items are
-    unusable.
+    Raises ConfigError if a package is not available, an item ends the process that renders it, or
+    more than 5 % of the items are unusable.
     """
     data = root / "data"
     planned = tqdm(_plan(data / "raw"), desc="listing items", unit="item", smoothing=0)
     tasks = [(item | {"path": _path(item)}, job) for item, job in planned]
-    results = _render([(job, data / item["path"]) for item, job in tasks])
+    names = [item["id"] for item, _ in tasks]
+    results = workers.run([(job, data / item["path"]) for item, job in tasks], names)
     rows, digests, skipped = [], {}, []
     for (item, _), (digest, reason) in zip(tasks, results, strict=True):
         if reason:
@@ -57,60 +60,61 @@ def build(root: Path, paper: Sequence[dict[str, Any]] = ()) -> Path:
     write_json(data / "skipped.json", skipped)
     print(f"{len(rows)} items, {len(skipped)} unusable (listed in data/skipped.json)")
     if len(skipped) > BAD_SHARE * len(tasks):
-        raise RuntimeError(
+        raise ConfigError(
             f"{len(skipped)} of {len(tasks)} items are unusable, more than {BAD_SHARE:.0%}; "
             "see data/skipped.json"
         )
     path = data / "items.parquet"
-    print(items.counts(table(rows, digests, path)))
+    print(items.counts(table(rows, digests, path, wordnet.texts(data / "raw"))))
     return path
 
 
-def table(rows: list[Row], digests: dict[str, str], path: Path) -> pd.DataFrame:
+def table(
+    rows: list[Row], digests: dict[str, str], path: Path, words: Sequence[str] = ()
+) -> pd.DataFrame:
     """Drop duplicates, divide into splits, add texts, and write the item table.
 
-    rows: of every usable item, changed in place; digests: {item id: SHA-256 of its file}.
+    rows: of every usable item, changed in place; digests: {item id: SHA-256 of its file};
+    words: unpaired training texts.
     """
     rows = _without_duplicate_sounds(rows, digests)
     splits.merge_duplicates(rows, digests)
     splits.assign(rows)
-    rows = _without_surplus_sounds(rows)
-    return items.write(rows + _texts(rows), path)
+    rows = splits.without_surplus(rows)
+    return items.write(rows + _texts(rows, words), path)
 
 
 def _path(item: Row) -> str:
     return f"media/{item['id']}{SUFFIX[item['modality']]}"
 
 
-def _render(jobs: list[tuple[render.Job, Path]]) -> list[tuple[str, str]]:
-    """Run `render.make` on every job, in worker processes, in order."""
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        results = pool.imap(render.make, jobs, chunksize=16)
-        return list(tqdm(results, total=len(jobs), desc="rendering items", unit="item"))
-
-
 def _plan(raw: Path) -> Iterator[tuple[Row, render.Job]]:
     """Yield the row of every item and the job that makes its file."""
+    packages.download(raw)
     kind = {"image": "picture", "audio": "sound"}
     for item, path in [
         *openclipart.items(raw),
         *tuxpaint.items(raw),
         *scratch.items(raw),
-        *samples.items(raw),
-        *games.items(raw),
+        *effects.items(raw),
+        *wesnoth.items(raw),
     ]:
         yield item, (kind[item["modality"]], path, path.suffix)
-    for item, drawing in emoji.items(raw):
-        yield item, ("drawing", drawing)
+    for item, svg in emoji.items(raw):
+        yield item, ("picture", svg, ".svg")
+    for item, content in opensfx.items(raw):
+        yield item, ("sound", content, ".wav")
     for item, content, suffix in gcompris.items(raw):
         yield item, (kind[item["modality"]], content, suffix)
     for item, note in soundfonts.items(raw):
         yield item, ("note", *note)
+    for item, mesh in shapes.items(raw):
+        yield item, ("shape", mesh)
     seen = set()
-    for shape, mesh, icon, picture in furniture.items(raw):
+    for shape, model, icon, picture in furniture.items(raw):
         if shape["id"] not in seen:
             seen.add(shape["id"])
-            yield shape, ("cloud", *mesh)
+            yield shape, ("furniture", *model)
             yield icon, ("icon", *picture)
 
 
@@ -126,29 +130,9 @@ def _without_duplicate_sounds(rows: list[Row], digests: dict[str, str]) -> list[
     ]
 
 
-def _without_surplus_sounds(rows: list[Row]) -> list[Row]:
-    """Limit the sounds of val and test, which would otherwise be mostly instruments.
-
-    An instrument is trained at several pitches and tested at one, and no concept has more than a
-    few queries per package. Returns rows in order of ids.
-    """
-    other_pitches = tuple(f"/key-{key}" for key in soundfonts.KEYS[1:])
-    count: Counter[tuple[str, str]] = Counter()
-    kept = []
-    for item in sorted(rows, key=lambda row: stable_uniform(row["id"])):
-        if item["modality"] == "audio" and item["split"] != "train":
-            if "/program-" in item["id"] and item["id"].endswith(other_pitches):
-                continue
-            count[item["concept"], item["source"]] += 1
-            if count[item["concept"], item["source"]] > splits.MAX_HELD_OUT:
-                continue
-        kept.append(item)
-    return sorted(kept, key=lambda row: row["id"])
-
-
-def _texts(rows: list[Row]) -> list[Row]:
-    """One text per split and distinct caption, and the names of ImageNet's classes as unpaired
-    training texts."""
+def _texts(rows: list[Row], words: Sequence[str]) -> list[Row]:
+    """One text per split and distinct caption. The names of ImageNet's classes and `words` are
+    unpaired training texts."""
     from timm.data import ImageNetInfo
 
     info = ImageNetInfo()
@@ -165,6 +149,7 @@ def _texts(rows: list[Row]) -> list[Row]:
         if item["modality"] == "audio"
     ]
     captions += [("train", name, "", "imagenet-names") for name in names]
+    captions += [("train", word, "", wordnet.SOURCE) for word in words]
     texts: dict[tuple[str, str], Row] = {}
     for split, caption, concept, source in captions:
         if caption and (split, caption) not in texts:

@@ -1,6 +1,7 @@
 """From a caption to the noun that items of different sources share (`concept` of the item table).
 
-concepts.yaml lists nouns with their aliases, sounds.yaml what sound files contain.
+concepts.yaml lists nouns with their aliases; sounds.yaml and shapes.yaml name what sound files and
+meshes contain.
 """
 
 import re
@@ -106,10 +107,16 @@ def _aliases() -> dict[tuple[str, ...], str]:
 def named_sounds(section: str) -> dict[Any, tuple[str, str]]:
     """What the sounds of a source are: {file stem, or MIDI number: (concept, caption)}.
 
-    section: key of sounds.yaml. Sounds that are not listed are not used.
+    section: a source, "general-midi" or "general-midi-drums". Sounds that sounds.yaml does not list
+    have no concept and no caption.
     """
-    sounds = _read("sounds.yaml")[section]
-    return {key: (concept, caption) for key, (concept, caption) in sounds.items()}
+    return {key: (a, b) for key, (a, b) in _read("sounds.yaml").get(section, {}).items()}
+
+
+@cache
+def named_shapes(source: str) -> dict[str, tuple[str, str]]:
+    """What the shapes of a source are: {mesh file without its suffix: (concept, caption)}."""
+    return {key: (a, b) for key, (a, b) in _read("shapes.yaml")[source].items()}
 
 
 @cache

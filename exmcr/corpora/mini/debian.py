@@ -1,25 +1,23 @@
-"""Fetch and unpack Debian and Ubuntu data packages, without root, on any system.
+"""Fetch and unpack Debian packages as the data lock pins them, without root, on any system.
 
-`apt-get download` needs no root once package lists exist. Without apt, the user supplies the .deb.
+A .deb that is not in raw/debs comes from apt if apt has exactly that file, else from Debian's
+archive of old packages, which also serves systems without apt.
 """
 
-import io
-import lzma
+import glob
 import os
 import shutil
-import subprocess
-import tarfile
-import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
-
-import zstandard
 
 from exmcr.common.errors import ConfigError
-from exmcr.common.files import write_text
-from exmcr.common.hashing import sha256
+from exmcr.common.files import atomic_write, draft_path
+from exmcr.corpora.mini.fetching import apt, data_lock, store, transfer, versions
+from exmcr.corpora.mini.fetching.data_lock import Package
+from exmcr.corpora.mini.fetching.transfer import Advance
 
-UNREADABLE = (tarfile.TarError, lzma.LZMAError, zstandard.ZstdError, zlib.error, EOFError)
+# Serves every file that Debian has published, by its SHA-1.
+ARCHIVE = "https://snapshot.debian.org/file/"
 
 
 def fetch(package: str, raw: Path, only: tuple[str, ...] | None = None) -> Path:
@@ -27,117 +25,126 @@ def fetch(package: str, raw: Path, only: tuple[str, ...] | None = None) -> Path:
 
     raw: folder of all packages; only: suffixes of the files to unpack, None for all.
 
-    The .deb is kept in raw/debs and its SHA-256 in raw/SHA256SUMS. Unpacked files are read-only.
-    Raises ConfigError if the package is not available, with instructions, or if its .deb changed
-    after the first use.
+    Unpacked files are read-only. The folder is unpacked again if the lock has another .deb, if
+    `only` differs, or if the number or total size of its files is not the recorded one.
+
+    Raises ConfigError if the data lock does not list the package, if it cannot be downloaded (with
+    instructions), or if it is damaged.
     """
-    target = raw / package
+    entry = data_lock.entry(package, "deb")
+    folder = raw / package
+    if not store.intact(folder, entry.sha256, only):
+        with store.locked(raw):
+            if not store.intact(folder, entry.sha256, only):  # another process may have done it
+                if lacking := obtain([entry], raw):
+                    raise ConfigError(lacking[package])
+                store.unpack(path_of(entry, raw), folder, entry.sha256, only)
+    return folder
+
+
+def path_of(entry: Package, raw: Path) -> Path:
+    """Where the .deb is kept."""
+    return raw / "debs" / entry.file
+
+
+def obtain(
+    entries: Sequence[Package], raw: Path, advance: Advance = lambda size: None
+) -> dict[str, str]:
+    """Bring the .deb of every entry into raw/debs. Needs the lock of `raw`.
+
+    advance: called with the number of bytes that arrived.
+
+    Returns {package: why it cannot be had, and what to do}.
+    """
     debs = raw / "debs"
-    if (target / ".complete").exists():
-        return target
     debs.mkdir(parents=True, exist_ok=True)
-    versions = sorted(debs.glob(f"{package}_*.deb"))
-    if not versions:
-        _download(package, debs)
-        versions = sorted(debs.glob(f"{package}_*.deb"))
-    deb = versions[-1]
-    _record(deb, raw / "SHA256SUMS")
-    draft = raw / f".{package}.part"
-    shutil.rmtree(draft, ignore_errors=True)
-    unpack(deb, draft, only)
-    (draft / ".complete").touch()
-    for file in draft.rglob("*"):
-        if file.is_file() and not file.is_symlink():
-            file.chmod(0o444)
-    draft.rename(target)
-    return target
-
-
-def _download(package: str, debs: Path) -> None:
-    page = f"https://packages.debian.org/stable/{package}"
-    if not shutil.which("apt-get"):
-        raise ConfigError(
-            f"this system has no apt-get: download the .deb of '{package}' from {page} "
-            f"into {debs}/ and run again"
+    missing = {entry.name: entry for entry in entries if not _is_there(entry, raw)}
+    _collect(debs, missing)
+    offers = apt.offers(list(missing))
+    problem = _from_apt(debs, missing, offers, advance)
+    requests = {
+        name: transfer.Request(
+            (ARCHIVE + entry.sha1,), path_of(entry, raw), entry.size, entry.sha256
         )
-
-    def apt(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["apt-get", "-q", *words], cwd=debs, capture_output=True, text=True)
-
-    # A plain download needs no sandbox, whose user could not write here.
-    download = ("-o", "APT::Sandbox::User=root", "download", package)
-    result = apt(*download)
-    if result.returncode and os.geteuid() == 0:
-        apt("update")
-        result = apt(*download)
-    if result.returncode:
-        raise ConfigError(
-            f"apt-get could not download '{package}': {result.stderr.strip()[-300:]}\n"
-            "Run 'sudo apt-get update' once (on Ubuntu with 'universe' enabled), "
-            f"or put the .deb from {page} into {debs}/."
-        )
+        for name, entry in missing.items()
+    }
+    failed = transfer.download(list(requests.values()), advance)
+    return {
+        name: "\n  ".join([_instructions(missing[name], debs, offers), problem, failed[it.target]])
+        for name, it in requests.items()
+        if it.target in failed
+    }
 
 
-def _record(deb: Path, sums: Path) -> None:
-    """Add the SHA-256 of a .deb to the list, or compare it with the listed one."""
-    digest = sha256(deb)
-    known: dict[str, str] = {}
-    for line in sums.read_text().splitlines() if sums.exists() else []:
-        listed, name = line.split("  ", 1)
-        known[name] = listed
-    if known.get(deb.name, digest) != digest:
-        raise ConfigError(
-            f"{deb} has changed since it was first used (see {sums}); "
-            "delete it to download it again"
-        )
-    known[deb.name] = digest
-    write_text(sums, "".join(f"{listed}  {name}\n" for name, listed in sorted(known.items())))
+def _is_there(entry: Package, raw: Path) -> bool:
+    """Whether raw/debs has the file, which may bear another name: browsers write no epoch."""
+    path = path_of(entry, raw)
+    if entry.is_at(path):
+        return True
+    for other in others(entry.name, raw):
+        if other != path and entry.is_at(other):
+            os.replace(other, path)
+            return True
+    return False
 
 
-def unpack(deb: Path, target: Path, only: tuple[str, ...] | None = None) -> None:
-    """Unpack the data of a .deb: an `ar` archive around a tar.xz or tar.zst.
+def others(package: str, raw: Path) -> list[Path]:
+    """Every .deb of a package in raw/debs, of any version."""
+    return sorted((raw / "debs").glob(f"{glob.escape(package)}_*.deb"))
 
-    only: suffixes of the files to unpack, None for all. Raises ConfigError if it is damaged.
+
+def _from_apt(
+    debs: Path, missing: dict[str, Package], offers: Sequence[apt.Offer], advance: Advance
+) -> str:
+    """Download what apt has with the right hash; it leaves `missing`. Returns the problem."""
+    exact = [o for o in offers if o.name in missing and o.sha256 == missing[o.name].sha256]
+    if not exact:
+        return "apt: it offers no such file" if offers else "apt: not installed, or it has no lists"
+    draft = draft_path(debs / "apt")
+    draft.mkdir()
+    arrived = 0
+
+    def count(size: int) -> None:
+        nonlocal arrived
+        arrived += size
+        advance(size)
+
+    problem = apt.download(exact, draft, count)
+    advance(_collect(debs, missing) - arrived)
+    return f"apt: {problem or 'it offers no such file'}"
+
+
+def _collect(debs: Path, missing: dict[str, Package]) -> int:
+    """Move what apt downloaded, in this run or in a killed one, to its place, out of `missing`.
+
+    Returns the number of bytes.
     """
-    with deb.open("rb") as file:
-        name, size = _find_data(deb, file)
-        content = file.read(size)
-    if len(content) < size:
-        raise ConfigError(f"{deb} is truncated; delete it to download it again")
-    try:
-        if name.endswith(".zst"):
-            content = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(content)).read()
-        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            # Python before 3.11.4 has no filter and relies on _inside.
-            tar.extraction_filter = getattr(tarfile, "data_filter", None)
-            wanted = (m for m in tar if only is None or m.name.endswith(only))
-            tar.extractall(target, (_inside(member, target) for member in wanted))
-    except UNREADABLE as error:
-        raise ConfigError(f"{deb} is damaged ({error}); delete it to download it again") from error
+    size = 0
+    for draft in debs.glob(".apt.*.part"):
+        for entry in list(missing.values()):
+            if entry.is_at(draft / entry.file):
+                with atomic_write(debs / entry.file) as verified:
+                    (draft / entry.file).rename(verified)
+                size += missing.pop(entry.name).size
+        shutil.rmtree(draft, ignore_errors=True)
+    return size
 
 
-def _find_data(deb: Path, file: BinaryIO) -> tuple[str, int]:
-    """Name and size of the data member of an open .deb. Leaves the file at its content."""
-    if file.read(8) != b"!<arch>\n":
-        raise ConfigError(f"{deb} is not a Debian package; delete it to download it again")
-    while header := file.read(60):
-        if len(header) < 60 or header[58:] != b"`\n":
-            raise ConfigError(f"{deb} is damaged; delete it to download it again")
-        name, size = header[:16].decode().strip().rstrip("/"), int(header[48:58])
-        if name.startswith("data.tar"):
-            return name, size
-        file.seek(size + size % 2, 1)
-    raise ConfigError(f"{deb} has no data; delete it to download it again")
+def _instructions(entry: Package, debs: Path, offers: Sequence[apt.Offer]) -> str:
+    text = (
+        f"{entry.name} {entry.version}: put {entry.file} into {debs}/ (SHA-256 {entry.sha256}, "
+        f"{entry.size} bytes)"
+    )
+    known = {offer.version for offer in offers if offer.name == entry.name}
+    known |= {_version(path) for path in others(entry.name, debs.parent)}
+    if not known:
+        return text
+    return (
+        f"{text}, or use version {' or '.join(sorted(known, key=versions.key))}, which is there, "
+        f"with `exmcr data --accept {entry.name}`"
+    )
 
 
-def _inside(member: tarfile.TarInfo, target: Path) -> tarfile.TarInfo:
-    """The member itself. Raises TarError if it is no file, folder or link, or leaves the target."""
-    root = target.resolve()
-    ends = [root / member.name]
-    is_link = member.issym() or member.islnk()
-    if is_link:
-        ends.append((ends[0].parent if member.issym() else root) / member.linkname)
-    inside = all(end.resolve().is_relative_to(root) for end in ends)
-    if not inside or not (member.isfile() or member.isdir() or is_link):
-        raise tarfile.TarError(f"{member.name} would leave the folder")
-    return member
+def _version(deb: Path) -> str:
+    """The version in the name of a .deb."""
+    return deb.name.split("_")[1].removesuffix(".deb").replace("%3a", ":")

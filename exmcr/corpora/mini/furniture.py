@@ -4,9 +4,9 @@ Debian package sweethome3d-furniture. Licenses by library: BlendSwap-CC-0 is CC0
 CC-BY 3.0 (or the Free Art License), as the package states.
 """
 
-import io
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from exmcr.corpora.items import row
 from exmcr.corpora.mini import debian
 from exmcr.corpora.mini.concepts import concept_of
 from exmcr.corpora.mini.pictures import series
+from exmcr.media import mesh_files
 from exmcr.media.meshes import sample_mesh
 
 SOURCE = "furniture"
@@ -61,13 +62,20 @@ def _catalog(archive: zipfile.ZipFile) -> list[dict[str, str]]:
     ]
 
 
+def read(library: Path, name: str) -> bytes:
+    """The content of a file in a library."""
+    return _opened(library).read(name)
+
+
 def cloud(library: Path, shape: str, size: list[float], n: int, seed: int) -> np.ndarray:
     """n points on the surface of a shape, float32 (n, 3) in meters, y up.
 
     library, shape: archive and name of the mesh in it; size: of the bounding box in meters, 0 if
     unknown. Raises BadItem for a mesh without area.
     """
-    vertices, faces = _read_mesh(library, shape)
+    vertices, faces = mesh_files.read_obj(read(library, shape))
+    if faces is None or len(faces) == 0:
+        raise BadItem("mesh has no faces")
     points = sample_mesh(vertices, faces, n, seed)
     low, high = points.min(0), points.max(0)
     extent = np.where(high > low, high - low, 1)
@@ -76,18 +84,7 @@ def cloud(library: Path, shape: str, size: list[float], n: int, seed: int) -> np
     return ((points - (low + high) / 2) * scale).astype(np.float32)
 
 
-def _read_mesh(library: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    import trimesh
-
-    with zipfile.ZipFile(library) as archive:
-        text = io.StringIO(archive.read(name).decode("latin-1"))
-    try:
-        mesh: Any = trimesh.load(
-            text, file_type="obj", force="mesh", process=False, skip_materials=True
-        )
-        vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
-    except Exception as error:  # trimesh passes on any error of its parser
-        raise BadItem(f"unreadable mesh: {error}") from error
-    if len(faces) == 0:
-        raise BadItem("mesh has no faces")
-    return vertices, faces
+@cache
+def _opened(library: Path) -> zipfile.ZipFile:
+    """An archive, which stays open: reading its list of files takes longer than a small mesh."""
+    return zipfile.ZipFile(library)

@@ -2,7 +2,9 @@
 
 import io
 import re
+from contextlib import suppress
 from pathlib import Path
+from xml.parsers import expat
 
 import numpy as np
 import resvg_py
@@ -13,6 +15,10 @@ from exmcr.common.errors import BadItem
 from exmcr.common.files import atomic_write
 
 SIDE = 256
+MAX_SVG = 16 << 20  # bytes
+MAX_DEPTH = 200  # of nested elements; about a thousand overflow the stack of the renderer
+# A reference to another file. Those inside the file begin with # or data:.
+_REFERENCE = re.compile(r"""[\w:.-]*href\s*=\s*(?:"(?!#|data:)[^"]*"|'(?!#|data:)[^']*')""")
 _NUMBERS = re.compile(r"[\d_]+")
 
 
@@ -21,7 +27,8 @@ def store(source: Path | bytes | Image.Image, target: Path, svg: bool = False) -
 
     source: a file, its content, or an image; svg: whether the content is SVG.
 
-    Raises BadItem if it is unreadable or blank.
+    Files that an SVG refers to are left out of it. Raises BadItem if the picture is unreadable, too
+    large or blank.
     """
     if svg and not isinstance(source, Image.Image):
         source = _rasterized(source)
@@ -34,20 +41,45 @@ def store(source: Path | bytes | Image.Image, target: Path, svg: bool = False) -
 
 
 def _rasterized(source: Path | bytes) -> bytes:
-    text = source.decode("utf-8", "replace") if isinstance(source, bytes) else None
+    """An SVG as PNG that fits into SIDE x SIDE."""
+    content = source if isinstance(source, bytes) else source.read_bytes()
+    if len(content) > MAX_SVG:
+        raise BadItem(f"an SVG of {len(content)} bytes is too large")
+    if _depth(content) > MAX_DEPTH:
+        raise BadItem(f"an SVG with more than {MAX_DEPTH} nested elements")
     try:
         # Sizes in points and millimeters need a resolution. System fonts differ between machines.
-        content = resvg_py.svg_to_bytes(
-            svg_path=str(source) if text is None else None,
-            svg_string=text,
+        rendered = resvg_py.svg_to_bytes(
+            svg_string=_REFERENCE.sub("", content.decode("utf-8", "replace")),
             width=SIDE,
+            height=SIDE,
             dpi=96,
             background="#ffffff",
             skip_system_fonts=True,
         )
     except ValueError as error:
         raise BadItem(f"unreadable SVG: {error}") from error
-    return bytes(content)
+    return bytes(rendered)
+
+
+def _depth(content: bytes) -> int:
+    """Depth of nested elements; of broken XML, of the part before the error."""
+    depth = deepest = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth, deepest
+        depth += 1
+        deepest = max(deepest, depth)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    with suppress(expat.ExpatError):
+        parser.Parse(content, True)
+    return deepest
 
 
 def _opened(source: Path | bytes | Image.Image) -> Image.Image:

@@ -1,19 +1,17 @@
-"""The file of one item, made in a worker process: a picture, a sound or a point cloud."""
+"""The file of one item: a picture, a sound or a point cloud. Made in worker processes."""
 
 import io
-import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from exmcr.common.errors import BadItem
 from exmcr.common.files import atomic_write
 from exmcr.common.hashing import sha256
-from exmcr.corpora.mini import furniture, pictures, soundfonts
+from exmcr.corpora.mini import furniture, pictures, shapes, soundfonts
 from exmcr.media import sounds
 
 POINTS = 10_000  # per cloud
@@ -41,13 +39,8 @@ def _picture(target: Path, source: Path | bytes, suffix: str) -> None:
     pictures.store(source, target, svg=suffix == ".svg")
 
 
-def _drawing(target: Path, image: Image.Image) -> None:
-    pictures.store(image, target)
-
-
 def _icon(target: Path, library: Path, name: str) -> None:
-    with zipfile.ZipFile(library) as archive:
-        pictures.store(archive.read(name), target)
+    pictures.store(furniture.read(library, name), target)
 
 
 def _sound(target: Path, source: Path | bytes, suffix: str) -> None:
@@ -76,17 +69,24 @@ def _note(target: Path, font: Path, bank: int, program: int, keys: list[int]) ->
     sounds.write_wav(target, sound, soundfonts.RATE)
 
 
-def _cloud(target: Path, library: Path, shape: str, size: list[float]) -> None:
-    points = furniture.cloud(library, shape, size, POINTS, seed=0)
+def _furniture(target: Path, library: Path, shape: str, size: list[float]) -> None:
+    _store_cloud(target, furniture.cloud(library, shape, size, POINTS, seed=0))
+
+
+def _shape(target: Path, mesh: Path) -> None:
+    _store_cloud(target, shapes.cloud(mesh, POINTS, seed=0))
+
+
+def _store_cloud(target: Path, points: np.ndarray) -> None:
     with atomic_write(target) as draft, draft.open("wb") as file:
         np.save(file, points)
 
 
 MAKERS: dict[str, Callable[..., None]] = {
     "picture": _picture,
-    "drawing": _drawing,
     "icon": _icon,
     "sound": _sound,
     "note": _note,
-    "cloud": _cloud,
+    "furniture": _furniture,
+    "shape": _shape,
 }

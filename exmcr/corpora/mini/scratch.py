@@ -1,4 +1,4 @@
-"""Costumes and sounds of Scratch 1.4, named by their files.
+"""Costumes of Scratch 1.4, named by their files. Its sounds are in effects.py.
 
 Debian package scratch; GPL-2, media CC-BY-SA 2.0.
 """
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from exmcr.corpora.items import row
-from exmcr.corpora.mini import debian
-from exmcr.corpora.mini.concepts import concept_of, named_sounds
+from exmcr.corpora.mini import contents
+from exmcr.corpora.mini.concepts import concept_of
 from exmcr.corpora.mini.pictures import series, title_of
 
 SOURCE, LICENSE = "scratch", "CC-BY-SA-2.0"
@@ -17,7 +17,7 @@ SOURCE, LICENSE = "scratch", "CC-BY-SA-2.0"
 
 def items(raw: Path) -> Iterator[tuple[dict[str, Any], Path]]:
     """Yield (row, path)."""
-    base = debian.fetch("scratch", raw) / "usr/share/scratch/Media"
+    base = contents.fetch("scratch", raw) / "usr/share/scratch/Media"
     for path in sorted((base / "Costumes").rglob("*")):
         name = path.relative_to(base).with_suffix("").as_posix()
         if path.suffix in (".gif", ".png", ".jpg") and "/Letters" not in f"/{name}":
@@ -27,9 +27,3 @@ def items(raw: Path) -> Iterator[tuple[dict[str, Any], Path]]:
                 id, group = f"{SOURCE}/{name}", f"{SOURCE}:{series(caption)}"
                 concept = concept_of(caption)
                 yield row(id, "image", [caption], concept, SOURCE, LICENSE, group), path
-    known = named_sounds(SOURCE)
-    for path in sorted((base / "Sounds").rglob("*")):
-        if path.stem in known and path.suffix in (".wav", ".mp3"):
-            concept, caption = known[path.stem]
-            id, group = f"{SOURCE}/sound/{path.stem}", f"{SOURCE}:sound:{path.stem}"
-            yield row(id, "audio", [caption], concept, SOURCE, LICENSE, group), path

@@ -1,7 +1,7 @@
-"""Instruments played from three independent General MIDI soundfonts.
+"""Instruments played from four independent General MIDI soundfonts.
 
 Debian packages timgm6mb-soundfont (GPL-2), fluidr3mono-gm-soundfont (MIT), csound-soundfont
-(LGPL-2.1+).
+(LGPL-2.1+), musescore-general-soundfont-small (MIT).
 """
 
 from collections.abc import Iterator
@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 
 from exmcr.corpora.items import row
-from exmcr.corpora.mini import debian
+from exmcr.corpora.mini import contents
 from exmcr.corpora.mini.concepts import named_sounds
 
 FONTS = {
     "timgm6mb": ("timgm6mb-soundfont", "GPL-2"),
     "fluidr3mono": ("fluidr3mono-gm-soundfont", "MIT"),
     "csound": ("csound-soundfont", "LGPL-2.1+"),
+    "musescore": ("musescore-general-soundfont-small", "MIT"),
 }
 RATE = 44100  # Hz
-KEYS = (60, 48, 67, 55, 72)  # MIDI; val and test have only the first, middle C
+KEYS = (60, 48, 67, 55, 72)  # MIDI keys at which named instruments are played
+POOL_KEYS = (60, 48)  # the same for instruments without a name, which are in the training pool only
+PROGRAMS = 128
 HELD, LENGTH = 1.5, 2.4  # seconds
 DRUM_BANK = 128
 
@@ -30,15 +33,18 @@ Note = tuple[Path, int, int, list[int]]  # soundfont, bank, program, keys
 def items(raw: Path) -> Iterator[tuple[dict[str, Any], Note]]:
     """Yield (row, note)."""
     for source, (package, license) in FONTS.items():
-        files = sorted(debian.fetch(package, raw).rglob("*.sf*"))
+        files = sorted(contents.fetch(package, raw).rglob("*.sf*"))
         font = next(path for path in files if path.is_file() and not path.is_symlink())
-        for program, (concept, caption) in named_sounds("general-midi").items():
+        names, drums = named_sounds("general-midi"), named_sounds("general-midi-drums")
+        for program in range(PROGRAMS):
+            concept, caption = names.get(program, ("", ""))
             group = f"{source}:sound:program-{program:03d}"
-            for key in KEYS:
+            captions = [caption] if caption else []
+            for key in KEYS if caption else POOL_KEYS:
                 id = f"{source}/sound/program-{program:03d}/key-{key}"
-                item = row(id, "audio", [caption], concept, source, license, group)
+                item = row(id, "audio", captions, concept, source, license, group)
                 yield item, (font, 0, program, [key])
-        for key, (concept, caption) in named_sounds("general-midi-drums").items():
+        for key, (concept, caption) in drums.items():
             id, group = f"{source}/sound/drums/key-{key}", f"{source}:sound:drums-{key}"
             item = row(id, "audio", [caption], concept, source, license, group)
             yield item, (font, DRUM_BANK, 0, [key, key])

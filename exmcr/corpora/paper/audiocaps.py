@@ -4,14 +4,15 @@ train.csv, val.csv, test.csv (or dataset/...): audiocap_id, youtube_id, start_ti
 train/, val/, test/ or audio/: files named <youtube_id>_<start_time> or <youtube_id>
 """
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from exmcr.corpora.paper.audioset import find
 from exmcr.corpora.paper.layout import Row, files_by_stem, need, one_of, present, row
+from exmcr.corpora.paper.lists import read_table
 
+COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
 LICENSE = "captions MIT; sound: YouTube terms"
 
 
@@ -20,10 +21,9 @@ def rows(root: Path, split: str = "test", texts_only: bool = False) -> Iterator[
     one_of(split, ("train", "val", "test"), "audiocaps")
     clips: dict[tuple[str, float], list[tuple[str, str]]] = defaultdict(list)
     captions = need(root / f"{split}.csv", root / "dataset" / f"{split}.csv")
-    with captions.open(encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            caption = line["audiocap_id"], line["caption"].strip()
-            clips[line["youtube_id"], float(line["start_time"])].append(caption)
+    for line in read_table(captions, COLUMNS, start_time=float):
+        caption = line["audiocap_id"], line["caption"]
+        clips[line["youtube_id"], line["start_time"]].append(caption)
     sounds = {} if texts_only else files_by_stem(need(root / split, root / "audio"), "audio")
 
     def originals():

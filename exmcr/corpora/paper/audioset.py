@@ -6,11 +6,12 @@ class_labels_indices.csv
 <id>, Y<id>, <id>_30, <id>_30_40, <id>_30.000 or <id>_30000_40000
 """
 
-import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from exmcr.common.errors import ConfigError
 from exmcr.corpora.paper.layout import Row, files_by_stem, need, one_of, present, row
+from exmcr.corpora.paper.lists import read_rows, read_table
 
 SPLITS = ("balanced_train", "unbalanced_train", "eval")
 LICENSE = "labels CC-BY 4.0; sound: YouTube terms"
@@ -19,21 +20,32 @@ LICENSE = "labels CC-BY 4.0; sound: YouTube terms"
 def rows(root: Path, split: str = "balanced_train") -> Iterator[Row]:
     """Sound rows; splits balanced_train, unbalanced_train, eval."""
     one_of(split, SPLITS, "audioset")
-    with need(root / "class_labels_indices.csv").open(encoding="utf-8", newline="") as file:
-        names = {line["mid"]: line["display_name"] for line in csv.DictReader(file)}
+    classes = read_table(need(root / "class_labels_indices.csv"), ("mid", "display_name"))
+    names = {line["mid"]: line["display_name"] for line in classes}
     sounds = files_by_stem(need(root / f"{split}_segments", root / split), "audio")
 
     def originals():
-        with need(root / f"{split}_segments.csv").open(encoding="utf-8", newline="") as file:
-            lines = (line for line in file if not line.startswith("#"))
-            for video, start, end, classes in csv.reader(lines, skipinitialspace=True):
-                path = find(sounds, video, float(start), float(end))
-                concept = ", ".join(names.get(mid, mid) for mid in classes.split(","))
-                about: Row = {"path": path, "concept": concept, "license": LICENSE}
-                clip = f"{video}_{float(start):g}"
-                yield path, [row("audioset", split, clip, "audio", **about)]
+        for video, start, end, mids in _segments(need(root / f"{split}_segments.csv")):
+            path = find(sounds, video, start, end)
+            concept = ", ".join(names.get(mid, mid) for mid in mids)
+            about: Row = {"path": path, "concept": concept, "license": LICENSE}
+            yield path, [row("audioset", split, f"{video}_{start:g}", "audio", **about)]
 
     return present(originals(), f"audioset {split}")
+
+
+def _segments(path: Path) -> Iterator[tuple[str, float, float, list[str]]]:
+    """(video, start, end, classes) of each clip; the classes may be quoted together or not."""
+    for line in read_rows(path, comment="#", skipinitialspace=True):
+        try:
+            video, start, end, *classes = line
+            begin, stop = float(start), float(end)
+        except ValueError as error:
+            raise ConfigError(
+                f"{path}: not `YTID, start_seconds, end_seconds, positive_labels`: {line}"
+            ) from error
+        mids = [mid.strip() for entry in classes for mid in entry.split(",")]
+        yield video, begin, stop, [mid for mid in mids if mid]
 
 
 def find(

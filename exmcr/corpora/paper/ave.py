@@ -10,6 +10,7 @@ from pathlib import Path
 
 from exmcr.common.errors import ConfigError
 from exmcr.corpora.paper.layout import Row, need, one_of, sound_and_frame
+from exmcr.corpora.paper.lists import read_lines
 
 FILES = {
     "train": "trainSet.txt",
@@ -23,9 +24,9 @@ def rows(root: Path, split: str = "test") -> Iterator[Row]:
     """Sound and image rows; splits train, val, test, all."""
     path = need(root / FILES[one_of(split, FILES, "ave")])
     events: dict[str, tuple[str, str, float, float | None]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        parts = line.strip().split("&")
-        if line.strip() and parts[0] != "Category":
+    for line in read_lines(path):
+        parts = line.split("&")
+        if parts[0] != "Category":
             try:
                 concept, video, _, start, end = parts
                 begin, seconds = float(start), float(end) - float(start)

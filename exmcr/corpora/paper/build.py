@@ -19,13 +19,14 @@ from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import stable_uniform
 from exmcr.corpora import items
 from exmcr.corpora.paper import modelnet40, paper_corpora
-from exmcr.corpora.paper.layout import Row
+from exmcr.corpora.paper.layout import LeftOut, Row
 from exmcr.media import MODALITIES, modality
-from exmcr.media.tars import open_tar
+from exmcr.media.tars import open_tar, shard_and_member
 
 CHUNK = 100_000  # rows per data frame: millions of dicts would not fit into memory
 # Corpora with clips of the same videos, which are named by their 11 characters.
 YOUTUBE = ("audioset", "audiocaps", "ave", "vggss")
+NAMES = ("id", "group", "path", "concept")  # columns that hold names of files and folders
 
 Entry = dict[str, Any]  # one line of the block `paper`
 
@@ -79,15 +80,16 @@ def _in_reading_order(table: pd.DataFrame, data: Path) -> pd.DataFrame:
 
     Extraction then reads every tar once, from beginning to end.
     """
-    in_tar = table.path.str.contains("::", regex=False)
-    if not in_tar.any():
+    candidates = table.path[table.path.str.contains("::", regex=False)]
+    parts = {row: shard_and_member(str(data / path)) for row, path in candidates.items()}
+    places: list[tuple[str, int, Any]] = []
+    for row, (shard, member) in parts.items():
+        if member:
+            places.append((shard, open_tar(shard).members[member].begin, row))
+    if not places:
         return table
-    places = table[in_tar].path.str.partition("::").set_axis(["shard", "mark", "member"], axis=1)
-    for shard, names in places.groupby("shard").member:
-        members = open_tar(str(data / str(shard))).members
-        places.loc[names.index, "begin"] = [members[name][0] for name in names]
-    order = places.sort_values(["shard", "begin"]).index
-    return pd.concat([table[~in_tar], table.loc[order]], ignore_index=True)
+    order = [row for _, _, row in sorted(places)]
+    return pd.concat([table.drop(index=order), table.loc[order]], ignore_index=True)
 
 
 def _part(
@@ -95,8 +97,9 @@ def _part(
 ) -> Iterator[pd.DataFrame]:
     """The item table of one line of the block, CHUNK rows at a time."""
     name, split = f"{entry['corpus']} {entry['split']}", entry["as"]
+    left_out, count = LeftOut(name), 0
     try:
-        groups: Iterable[list[Row]] = _groups(entry, folder)
+        groups: Iterable[list[Row]] = _groups(entry, folder, left_out)
         groups = _not_held_out(groups, name, split, held_out, dropped)
         prompts: Iterable[Row] = ()
         if entry.get("prompts"):
@@ -105,15 +108,21 @@ def _part(
         rows = (row for group in groups for row in _as_items(group, split, data))
         chunks = iter(tqdm(itertools.chain(rows, prompts), desc=f"listing {name}", unit="row"))
         while chunk := list(itertools.islice(chunks, CHUNK)):
+            count += len(chunk)
             yield pd.DataFrame(chunk, columns=items.COLUMNS)
+        left_out.warn()
+        if count == 0:
+            kind = f"of modality '{entry['keep']}' " if entry.get("keep") else ""
+            raise ConfigError(f"no items {kind}in {folder} that are not held out elsewhere")
     except ConfigError as error:
         raise ConfigError(f"corpora: paper, {name}: {error}") from error
 
 
-def _groups(entry: Entry, folder: Path) -> Iterable[list[Row]]:
+def _groups(entry: Entry, folder: Path, left_out: LeftOut) -> Iterable[list[Row]]:
     """The rows of each original of a corpus, after `keep` and `most`."""
     keep = entry.get("keep")
     rows = paper_corpora(entry["corpus"], folder, entry["split"], texts_only=keep == "text")
+    rows = _storable(rows, left_out)
     if keep:
         rows = (row for row in rows if row["modality"] == keep)
     groups = (list(group) for _, group in itertools.groupby(rows, key=lambda row: row["group"]))
@@ -121,6 +130,21 @@ def _groups(entry: Entry, folder: Path) -> Iterable[list[Row]]:
         return groups
     # A fixed random sample.
     return heapq.nsmallest(entry["most"], groups, key=lambda rows: stable_uniform(rows[0]["group"]))
+
+
+def _storable(rows: Iterable[Row], left_out: LeftOut) -> Iterator[Row]:
+    """The rows that a table can hold: those of files whose names are UTF-8."""
+    for row in rows:
+        row = row | {"caption": _with_replacements(row["caption"])}
+        if any(_with_replacements(row[key] or "") != (row[key] or "") for key in NAMES):
+            left_out.add("items whose name is not UTF-8: rename their files", row["id"])
+        else:
+            yield row
+
+
+def _with_replacements(text: str) -> str:
+    """Text with U+FFFD for surrogates without a partner, which UTF-8 cannot hold."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _not_held_out(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exmcr.corpora.paper.layout import Row, need, one_of, row
+from exmcr.corpora.paper.lists import text_lines
 
 FILES = {"train": "Train_GCC-training.tsv", "validation": "Validation_GCC-1.1.0-Validation.tsv"}
 LICENSE = "free use, as stated by Google"
@@ -15,9 +16,8 @@ LICENSE = "free use, as stated by Google"
 def rows(root: Path, split: str = "train") -> Iterator[Row]:
     """Text rows; splits train, validation."""
     path = need(root / FILES[one_of(split, FILES, "cc3m")])
-    with path.open(encoding="utf-8") as file:
-        for k, line in enumerate(file):
-            caption = line.rstrip("\n").split("\t")[0].strip()
-            # The instructions of img2dataset add a header line to the file.
-            if caption and not (k == 0 and caption == "caption"):
-                yield row("cc3m", split, f"{split}/{k}", "text", caption=caption, license=LICENSE)
+    for k, line in enumerate(text_lines(path)):
+        caption = line.split("\t")[0].strip()
+        # The instructions of img2dataset add a header line to the file.
+        if caption and not (k == 0 and caption == "caption"):
+            yield row("cc3m", split, f"{split}/{k}", "text", caption=caption, license=LICENSE)

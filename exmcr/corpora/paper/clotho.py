@@ -5,11 +5,11 @@ clotho_metadata_development.csv (optional): the license of each clip
 development/: the clips
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 from exmcr.corpora.paper.layout import Row, need, one_of, present, row
+from exmcr.corpora.paper.lists import read_table
 
 SPLITS = ("development", "validation", "evaluation")
 
@@ -21,18 +21,18 @@ def rows(root: Path, split: str = "evaluation", texts_only: bool = False) -> Ite
     licenses = _licenses(root / f"clotho_metadata_{split}.csv")
 
     def originals():
-        with need(root / f"clotho_captions_{split}.csv").open(encoding="utf-8", newline="") as file:
-            for line in csv.DictReader(file):
-                name = line["file_name"]
-                path, clip = folder / name, f"{split}/{name}"
-                shared: Row = {"group": clip, "license": licenses.get(name, "see Freesound")}
-                captions = [(line.get(f"caption_{k}") or "").strip() for k in range(1, 6)]
-                texts = [
-                    row("clotho", split, f"{clip}/{k}", "text", caption=caption, **shared)
-                    for k, caption in enumerate(filter(None, captions), 1)
-                ]
-                sound = row("clotho", split, clip, "audio", path=path, **shared)
-                yield (path if path.is_file() else None), [sound, *texts]
+        captions_file = need(root / f"clotho_captions_{split}.csv")
+        for line in read_table(captions_file, ("file_name", "caption_1")):
+            name = line["file_name"]
+            path, clip = folder / name, f"{split}/{name}"
+            shared: Row = {"group": clip, "license": licenses.get(name, "see Freesound")}
+            captions = [line.get(f"caption_{k}", "") for k in range(1, 6)]
+            texts = [
+                row("clotho", split, f"{clip}/{k}", "text", caption=caption, **shared)
+                for k, caption in enumerate(filter(None, captions), 1)
+            ]
+            sound = row("clotho", split, clip, "audio", path=path, **shared)
+            yield (path if path.is_file() else None), [sound, *texts]
 
     return present(originals(), f"clotho {split}", texts_only)
 
@@ -42,5 +42,5 @@ def _licenses(metadata: Path) -> dict[str, str]:
     if not metadata.is_file():
         return {}
     # Clip names in this file are not UTF-8.
-    with metadata.open(encoding="latin-1", newline="") as file:
-        return {line["file_name"]: line["license"] for line in csv.DictReader(file)}
+    lines = read_table(metadata, ("file_name", "license"), encoding="latin-1")
+    return {line["file_name"]: line["license"] for line in lines}

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from exmcr.corpora.paper.layout import Row, need, one_of, present, read_json, row
+from exmcr.corpora.paper.layout import Row, laid_out, need, one_of, present, row
+from exmcr.corpora.paper.lists import read_json
 
 LICENSE = "captions CC-BY 4.0; images: Flickr terms"
 OFFICIAL = ("train2014", "val2014", "train2017", "val2017")
@@ -39,17 +40,22 @@ def rows(root: Path, split: str = "val2017", texts_only: bool = False) -> Iterat
 
 
 def _official(root: Path, split: str) -> Iterator[Image]:
-    content = read_json(need(root / "annotations" / f"captions_{split}.json"))
+    path = need(root / "annotations" / f"captions_{split}.json")
+    content = read_json(path)
     captions = defaultdict(list)
-    for note in content["annotations"]:
-        captions[note["image_id"]].append((note["id"], note["caption"].strip()))
-    for image in content["images"]:
-        yield image["id"], root / split / image["file_name"], captions[image["id"]]
+    with laid_out(path, "`images` and `annotations` of COCO"):
+        for note in content["annotations"]:
+            captions[note["image_id"]].append((note["id"], note["caption"].strip()))
+        images = [(image["id"], image["file_name"]) for image in content["images"]]
+    for id, name in images:
+        yield id, root / split / name, captions[id]
 
 
 def _karpathy(root: Path, split: str) -> Iterator[Image]:
     path = need(root / "dataset_coco.json", root / "annotations" / "dataset_coco.json")
-    for image in read_json(path)["images"]:
-        if image["split"] == split:
-            captions = [(text["sentid"], text["raw"].strip()) for text in image["sentences"]]
-            yield image["cocoid"], root / image["filepath"] / image["filename"], captions
+    content = read_json(path)
+    with laid_out(path, "`images` with `sentences`, as in Karpathy's file"):
+        for image in content["images"]:
+            if image["split"] == split:
+                captions = [(text["sentid"], text["raw"].strip()) for text in image["sentences"]]
+                yield image["cocoid"], root / image["filepath"] / image["filename"], captions

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from exmcr import media
 from exmcr.corpora.paper.layout import Row, need, one_of, present, row
+from exmcr.corpora.paper.lists import read_lines
 
 LICENSE = "research only, ImageNet terms"
 
@@ -31,7 +32,7 @@ def rows(root: Path, split: str = "train") -> Iterator[Row]:
 
 def _class_names(mapping: Path) -> dict[str, str]:
     """{class number: its first name}; empty if there is no such file."""
-    lines = mapping.read_text(encoding="utf-8").splitlines() if mapping.is_file() else []
+    lines = read_lines(mapping) if mapping.is_file() else []
     pairs = (line.split(" ", 1) for line in lines if " " in line)
     return {number: names.split(",")[0] for number, names in pairs}
 

@@ -13,9 +13,10 @@ license    as stated by the corpus or the item
 group      shared by the rows of one original (an image and its captions)
 """
 
-import json
+import contextlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,10 @@ from exmcr.media.tars import open_tar
 Row = dict[str, Any]
 
 log = logging.getLogger(__name__)
+
+# Sounds that downloaders of videos leave behind and libsndfile does not read.
+UNREADABLE = (".m4a", ".mp4", ".aac", ".webm", ".mka", ".mkv", ".wma", ".ac3")
+CONVERT = "convert them, e.g. with `ffmpeg -i a.m4a a.wav`"
 
 
 def row(
@@ -75,14 +80,6 @@ def need(*candidates: Path) -> Path:
     raise ConfigError(f"not found: {' or '.join(map(str, candidates))}")
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises ConfigError if it is not JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from error
-
-
 def one_of(split: str, known: Iterable[str], corpus: str) -> str:
     """The split itself. Raises ConfigError if the corpus has no such split."""
     if split not in known:
@@ -94,21 +91,74 @@ def files_by_stem(folder: Path, modality: str) -> dict[str, Path | str]:
     """Every file of a modality below a folder, by its name without suffix.
 
     A file inside a tar is `shard.tar::member`. One walk replaces up to two million look-ups on
-    disk. Raises ConfigError for a missing folder or an unreadable tar.
+    disk. Warns of files that are left out because their format cannot be read, and of names that
+    occur twice. Raises ConfigError for a missing folder or an unreadable tar.
     """
     if not folder.is_dir():
         raise ConfigError(f"not found: {folder}")
-    suffixes = media.modality(modality).suffixes
     files: dict[str, Path | str] = {}
+    repeated: Counter[str] = Counter()
+    left_out = LeftOut(str(folder))
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in suffixes:
-            files[path.stem] = path
-        elif path.suffix == ".tar":
-            for member in open_tar(str(path)).members:
-                stem, suffix = os.path.splitext(os.path.basename(member))
-                if suffix.lower() in suffixes:
-                    files[stem] = f"{path}::{member}"
+        for file, name in _files_of(path):
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in media.modality(modality).suffixes:
+                repeated[stem] += stem in files
+                files[stem] = file
+            elif suffix.lower() in UNREADABLE and modality == "audio":
+                left_out.add(f"{suffix} files, which libsndfile cannot read: {CONVERT}", name)
+    for stem, times in repeated.items():
+        if times:
+            left_out.add("files of a name that occurs before", stem, times)
+    left_out.warn()
     return files
+
+
+def _files_of(path: Path) -> Iterator[tuple[Path | str, str]]:
+    """(path, name) of a file, or of every member of a tar."""
+    if path.suffix.lower() != ".tar":
+        yield path, path.name
+    elif path.is_file():
+        for member in open_tar(str(path)).members:
+            yield f"{path}::{member}", os.path.basename(member)
+
+
+class LeftOut:
+    """Counts what a reader leaves out, with one example of each kind, to say it in one warning."""
+
+    def __init__(self, where: str):
+        self.where, self.counts, self.examples = where, Counter[str](), dict[str, str]()
+
+    def add(self, kind: str, example: str, times: int = 1) -> None:
+        self.counts[kind] += times
+        self.examples.setdefault(kind, printable(example))
+
+    def warn(self) -> None:
+        """Log one line if anything was left out."""
+        if self.counts:
+            parts = [f"{n} {kind} (e.g. {self.examples[kind]})" for kind, n in self.counts.items()]
+            log.warning("%s: left out: %s", printable(self.where), "; ".join(parts))
+
+
+def printable(text: str) -> str:
+    """Text that any terminal and file can hold: bytes of names that are not UTF-8 are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+@contextlib.contextmanager
+def laid_out(path: Path, content: str) -> Iterator[None]:
+    """Turn errors of a block that reads the structure of a file into a ConfigError.
+
+    path: the file; content: what it must hold, for the message.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except KeyError as error:
+        raise ConfigError(f"{path}: no {error} where it must hold {content}") from error
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise ConfigError(f"{path}: {error}; it must hold {content}") from error
 
 
 def present(
@@ -149,7 +199,12 @@ def sound_and_frame(
     two rows of a video share a group.
     """
     sounds, frames = files_by_stem(root / "audio", "audio"), need(root / "frames")
-    frame = {path.stem: path for path in frames.iterdir()}
+    suffixes = media.modality("image").suffixes
+    frame = {
+        path.name if path.is_dir() else path.stem: path
+        for path in sorted(frames.iterdir())
+        if path.is_dir() or path.suffix.lower() in suffixes
+    }
 
     def originals() -> Iterator[tuple[object, list[Row]]]:
         for id, concept, start, seconds in videos:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from exmcr.corpora.paper.layout import Row, need, one_of, present, row
+from exmcr.corpora.paper.lists import read_lines
 
 LICENSE = "research only, Princeton ModelNet terms"
 
@@ -31,7 +32,7 @@ def rows(root: Path, split: str = "test") -> Iterator[Row]:
 def _files(root: Path, split: str) -> list[Path]:
     listed = root / f"modelnet40_{split}.txt"
     if listed.is_file():
-        names = listed.read_text().split()
+        names = read_lines(listed)
         paths = [root / name.rsplit("_", 1)[0] / f"{name}.txt" for name in names]
         return [path if path.is_file() else path.with_suffix(".npy") for path in paths]
     folder = root if any(root.glob(f"*/{split}/*.off")) else need(root / "ModelNet40")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from exmcr.common.errors import ConfigError
-from exmcr.corpora.paper.layout import Row, files_by_stem, need, present, read_json, row
+from exmcr.corpora.paper.layout import Row, files_by_stem, laid_out, need, present, row
+from exmcr.corpora.paper.lists import read_json
 from exmcr.media.tars import open_tar
 
 LICENSE = "ODC-BY; each shape its own"
@@ -24,12 +25,14 @@ def rows(root: Path, split: str = "lvis") -> Iterator[Row]:
     pictures = files_by_stem(root / "images", "image") if (root / "images").is_dir() else {}
     listed = need(root / "meta_data" / "split" / name, root / "split" / name, root / name)
     entries = read_json(listed)
+    with laid_out(listed, "a list of shapes with `uid` (or `id`) and `group`"):
+        shapes = [_shape(entry) for entry in entries]
 
     def originals():
-        for entry in sorted(entries, key=_tar_of):  # to open each tar once
-            uid, (dataset, group) = entry.get("uid") or entry["id"], _tar_of(entry)
+        # Sorted to open each tar once.
+        for dataset, group, uid, category in sorted(shapes, key=lambda shape: shape[:2]):
             path = _find(root / dataset, group, uid)
-            concept = entry.get("category", "").replace("_", " ")
+            concept = category.replace("_", " ")
             shared: Row = {"group": uid, "concept": concept, "license": LICENSE}
             item = [row("objaverse", split, uid, "points", path=path, **shared)]
             if picture := pictures.get(uid):
@@ -41,8 +44,13 @@ def rows(root: Path, split: str = "lvis") -> Iterator[Row]:
     return present(originals(), f"objaverse {split}")
 
 
-def _tar_of(entry: dict[str, Any]) -> tuple[str, str]:
-    return entry.get("dataset", "Objaverse"), entry["group"]
+def _shape(entry: dict[str, Any]) -> tuple[str, str, str, str]:
+    """(dataset, group, uid, category) of an entry of the list."""
+    uid = entry.get("uid") or entry["id"]
+    values = entry.get("dataset", "Objaverse"), entry["group"], uid, entry.get("category") or ""
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError(f"an entry with values that are no texts: {values}")
+    return values
 
 
 def _find(folder: Path, group: str, uid: str) -> str | None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from exmcr.common.errors import ConfigError
-from exmcr.corpora.paper.layout import Row, need, one_of, read_json, sound_and_frame
+from exmcr.corpora.paper.layout import Row, laid_out, need, one_of, sound_and_frame
+from exmcr.corpora.paper.lists import read_json
 
 LICENSE = "annotations CC-BY 4.0; sound and image: YouTube terms"
 
@@ -55,4 +56,9 @@ def _clipped(left: float, top: float, right: float, bottom: float) -> Box:
 
 
 def _notes(root: Path) -> list[dict[str, Any]]:
-    return read_json(need(root / "vggss.json", root / "metadata" / "vggss.json"))
+    path = need(root / "vggss.json", root / "metadata" / "vggss.json")
+    notes = read_json(path)
+    with laid_out(path, "a list of clips with `file`"):
+        if not all(isinstance(note["file"], str) for note in notes):
+            raise TypeError("a `file` that is no text")
+    return notes

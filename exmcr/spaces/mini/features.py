@@ -34,8 +34,7 @@ class Cached:
         self.folder = Path(folder) / f"{type(backbone).__name__}-{backbone.fingerprint[:12]}"
         self._rows: dict[bytes, np.ndarray] = {}
         for path in sorted(self.folder.glob("*.npz")):
-            with np.load(path) as piece:
-                self._rows.update(zip(map(bytes, piece["keys"]), piece["features"], strict=True))
+            self._rows |= _read(path)
 
     def __call__(
         self, items: list, batch: int = 32, progress: Callable[[int], object] | None = None
@@ -64,6 +63,17 @@ class Cached:
         path = self.folder / f"{uuid.uuid4().hex}.npz"
         with atomic_write(path) as draft, draft.open("wb") as file:
             np.savez(file, keys=stacked, features=features)
+
+
+def _read(path: Path) -> dict[bytes, np.ndarray]:
+    """{key: features} of one file. A damaged one is deleted, and its items are encoded again."""
+    try:
+        with np.load(path) as piece:  # checks the CRC-32 of each part
+            return dict(zip(map(bytes, piece["keys"]), piece["features"], strict=True))
+    except Exception as error:  # zipfile and numpy raise errors of many kinds
+        print(f"{path} is damaged ({type(error).__name__}); its items are encoded again")
+        path.unlink(missing_ok=True)
+        return {}
 
 
 def content_key(item) -> bytes:

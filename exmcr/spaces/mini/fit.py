@@ -1,6 +1,8 @@
-"""The training items and pairs of each mini space. Called by stage.py."""
+"""The training items of each mini space. Called by stage.py."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,83 +12,66 @@ from tqdm import tqdm
 
 from exmcr.common.errors import BadItem, ConfigError
 from exmcr.corpora.items import load_item
-from exmcr.media.sounds import Sound
+from exmcr.spaces.mini import towers
 from exmcr.spaces.mini.audio_text import MiniAudioText
 from exmcr.spaces.mini.image_text import MiniImageText
 from exmcr.spaces.mini.points import MiniPoints
-from exmcr.spaces.mini.space import MiniSpace
-from exmcr.spaces.mini.towers import Pairs
+from exmcr.spaces.mini.space import Captioned, MiniSpace
 
-SPEEDS = (1.0, 0.84, 1.19)  # augmentation: a sound as it is, and three semitones lower and higher
 BATCH = 128  # items per write of the feature cache
 
 
 def fit_image_text(
     items: pd.DataFrame, root: Path, settings: dict[str, Any], sources: list[str]
 ) -> list[dict]:
-    """Train the base on captioned images of these sources.
+    """Fit the base on captioned images of these sources.
 
-    items: the item table. root: project folder. settings: see MiniSpace.fit. Returns the losses,
-    one record per epoch.
+    items: the item table. root: project folder. settings: see MiniSpace.fit. Returns its records,
+    one per modality.
     """
     space = MiniImageText.untrained(root)
     train = _training_items(items, "image")
-    train = train[train.source.isin(sources)]
-    images, ids = _features(space, train, root / "data")
-    texts = _Texts()
-    captions = [texts.rows(c) for c in train.set_index("id").captions[ids]]
-    rows = np.arange(len(ids))
-    pairs = [Pairs("image", "text", rows, captions, rows)]
-    return space.fit({"image": images, "text": texts.features(space)}, pairs, settings)
+    images, rows = _features(space, train[train.source.isin(sources)], root / "data")
+    texts = _Texts(space, rows.captions)
+    return space.fit(texts.vectors, {"image": Captioned(images, texts.means(rows))}, settings)
 
 
 def fit_audio_text(items: pd.DataFrame, root: Path, settings: dict[str, Any]) -> list[dict]:
-    """Train the audio leaf on captioned sounds at three speeds. See `fit_image_text`."""
+    """Fit the audio leaf on captioned sounds. See `fit_image_text`.
+
+    The noun is one more caption. A sound counts less if there are many of its noun.
+    """
     space = MiniAudioText.untrained(root)
-    train = _training_items(items, "audio")
-    texts = _Texts()
-    parts, captions, concepts = [], [], []
-    for speed in SPEEDS:
-        change = lambda s, speed=speed: Sound(s.samples, int(s.rate * speed))
-        features, ids = _features(space, train, root / "data", change)
-        parts.append(features)
-        rows = train.set_index("id").loc[ids]
-        captions += [texts.rows([*row.captions, row.concept]) for row in rows.itertuples()]
-        concepts += rows.concept.tolist()
-    sounds = np.concatenate(parts)
-    same_concept = pd.factorize(np.array(concepts))[0]
-    pairs = [Pairs("audio", "text", np.arange(len(sounds)), captions, same_concept)]
-    return space.fit({"audio": sounds, "text": texts.features(space)}, pairs, settings)
+    sounds, rows = _features(space, _training_items(items, "audio"), root / "data")
+    captions = [[*row.captions, row.concept] for row in rows.itertuples()]
+    rows = rows.assign(captions=pd.Series(captions, index=rows.index))
+    texts = _Texts(space, rows.captions)
+    number = rows.groupby("concept").id.transform("count").to_numpy(np.float64)
+    number[(rows.concept == "").to_numpy()] = 1
+    weights = number**-0.5
+    sounds_with_texts = Captioned(sounds, texts.means(rows), weights / weights.mean())
+    return space.fit(texts.vectors, {"audio": sounds_with_texts}, settings)
 
 
 def fit_points(
     items: pd.DataFrame, root: Path, settings: dict[str, Any], sources: list[str]
 ) -> list[dict]:
-    """Train the 3D leaf on shapes with icon and name, and on captioned images of `sources` for its
-    image side. See `fit_image_text`."""
+    """Fit the 3D leaf on named shapes with an icon, and on captioned images of `sources` and the
+    icons for its image side. See `fit_image_text`."""
     space = MiniPoints.untrained(root)
-    shapes, images = _training_items(items, "points"), _training_items(items, "image")
+    images = _training_items(items, "image")
     images = images[(images["of"] != "") | images.source.isin(sources)]
-    cloud_features, shape_ids = _features(space, shapes, root / "data")
-    image_features, image_ids = _features(space, images, root / "data")
-    texts = _Texts()
-    captions = items[items.split == "train"].set_index("id").captions
-    shape_of = images.set_index("id")["of"]
-    icon_row = {shape_of[id]: row for row, id in enumerate(image_ids) if shape_of[id]}
-    with_icon = [(row, icon_row[id]) for row, id in enumerate(shape_ids) if id in icon_row]
-    same_name = pd.factorize(captions[shape_ids].str[0].to_numpy())[0]
-    shape_texts = [texts.rows(captions[id]) for id in shape_ids]
-    image_texts = [texts.rows(captions[id]) for id in image_ids]
-    shape_rows = np.array([row for row, _ in with_icon])
-    icon_rows = [np.array([row]) for _, row in with_icon]
-    each_image, each_pair = np.arange(len(image_ids)), np.arange(len(with_icon))
-    pairs = [
-        Pairs("points", "text", np.arange(len(shape_ids)), shape_texts, same_name),
-        Pairs("points", "image", shape_rows, icon_rows, each_pair),
-        Pairs("image", "text", each_image, image_texts, each_image),
-    ]
-    features = {"points": cloud_features, "image": image_features, "text": texts.features(space)}
-    return space.fit(features, pairs, settings)
+    clouds, shapes = _features(space, _training_items(items, "points"), root / "data")
+    pictures, images = _features(space, images, root / "data")
+    texts = _Texts(space, [*shapes.captions, *images.captions])
+    icon = {of: row for row, of in enumerate(images["of"]) if of}
+    with_icon = [(row, icon[id]) for row, id in enumerate(shapes.id) if id in icon]
+    own, other = np.array(with_icon, int).reshape(-1, 2).T
+    training = {
+        "image": Captioned(pictures, texts.means(images)),
+        "points": Captioned(clouds, texts.means(shapes)),
+    }
+    return space.fit(texts.vectors, training, settings, ("points", "image", own, other))
 
 
 def overlap_of_training_items(items: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
@@ -108,45 +93,57 @@ def overlap_of_training_items(items: pd.DataFrame, settings: dict[str, Any]) -> 
 
 
 def _training_items(items: pd.DataFrame, modality: str) -> pd.DataFrame:
-    return items[(items.modality == modality) & (items.split == "train")]
+    """The captioned ones; items without a caption are in the pools of Ex-MCR only."""
+    return items[(items.modality == modality) & (items.split == "train") & (items.caption != "")]
 
 
-def _features(
-    space: MiniSpace, items: pd.DataFrame, data: Path, change: Callable | None = None
-) -> tuple[np.ndarray, list[str]]:
-    """Features of the usable items of one modality, and their ids.
+def _features(space: MiniSpace, items: pd.DataFrame, data: Path) -> tuple[np.ndarray, pd.DataFrame]:
+    """Features of the usable items of one modality, and their rows.
 
-    change: applied to each loaded item. Raises ConfigError if no item is usable.
+    Raises ConfigError if no item is usable.
     """
-    modality, rows, ids = "".join(items.modality.unique()), [], []
+    modality, parts, ids = "".join(items.modality.unique()), [], []
     starts = range(0, len(items), BATCH)
-    for start in tqdm(starts, desc=f"{space.name} {modality} features", unit="batch"):
-        loaded = []
-        for item in items.iloc[start : start + BATCH].itertuples():
-            try:
-                raw = load_item(item, data)
-            except BadItem:
-                continue  # extraction counts and names them
-            loaded.append(change(raw) if change else raw)
-            ids.append(item.id)
+    batches = tqdm(
+        _loaded(items, data), f"{space.name} {modality} features", len(starts), unit="batch"
+    )
+    for loaded in batches:
         if loaded:
-            rows.append(space.features(modality, loaded))
-    if not rows:
+            ids += [id for id, _ in loaded]
+            parts.append(space.features(modality, [item for _, item in loaded]))
+    if not parts:
         raise ConfigError(
             f"space '{space.name}' has no usable training items: check `corpora` and `fit_spaces`"
         )
-    return np.concatenate(rows), ids
+    return np.concatenate(parts), items[items.id.isin(ids)]
+
+
+def _loaded(items: pd.DataFrame, data: Path) -> Iterator[list[tuple[str, Any]]]:
+    """(id, loaded item) of the usable items of each batch; the next batch is loaded meanwhile."""
+
+    def load(start: int) -> list[tuple[str, Any]]:
+        loaded = []
+        for item in items.iloc[start : start + BATCH].itertuples():
+            with suppress(BadItem):  # extraction counts and names them
+                loaded.append((item.id, load_item(item, data)))
+        return loaded
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(load, 0)
+        for start in range(0, len(items), BATCH):
+            loaded, ahead = ahead.result(), pool.submit(load, start + BATCH)
+            yield loaded
 
 
 class _Texts:
-    """Distinct captions as rows of one feature matrix."""
+    """The distinct captions of training items, and their sentence vectors (n, 384)."""
 
-    def __init__(self) -> None:
-        self.row: dict[str, int] = {}
+    def __init__(self, space: MiniSpace, captions: Iterable[list[str]]):
+        distinct = sorted({caption for own in captions for caption in own if caption})
+        self.row = {caption: n for n, caption in enumerate(distinct)}
+        self.vectors = space.features("text", distinct)
 
-    def rows(self, captions: Iterable[str]) -> np.ndarray:
-        """Row numbers of the captions that are not empty."""
-        return np.array([self.row.setdefault(c, len(self.row)) for c in captions if c])
-
-    def features(self, space: MiniSpace) -> np.ndarray:
-        return space.features("text", list(self.row))
+    def means(self, rows: pd.DataFrame) -> np.ndarray:
+        """The mean of the distinct captions of each item, (n, 384), unit rows."""
+        distinct = [[self.row[c] for c in sorted(set(own)) if c] for own in rows.captions]
+        return towers.unit(np.stack([self.vectors[own].mean(axis=0) for own in distinct]))

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exmcr.spaces.mini.space import IMAGE, IMAGE_WORDS, MiniSpace, image_features
+from exmcr.spaces.mini import images
+from exmcr.spaces.mini.space import MiniSpace
 
 
 class MiniImageText(MiniSpace):
@@ -11,8 +12,12 @@ class MiniImageText(MiniSpace):
     name = "mini-image-text"
     modalities = ("image", "text")
     backbone_names = ("image", "text")
-    sizes = {"image": IMAGE, "text": 384}
-    semantic = {"image": IMAGE_WORDS, "text": slice(0, 384)}
+    parts = {"image": images.PARTS}
 
     def features(self, modality: str, items: list) -> np.ndarray:
-        return image_features(self, items) if modality == "image" else self.backbone("text")(items)
+        if modality == "text":
+            return self.backbone("text")(items)
+        return images.from_outputs(self.backbone("image")(items))
+
+    def classes(self, modality: str) -> list[str]:
+        return images.class_names()

@@ -4,8 +4,13 @@ import numpy as np
 
 from exmcr.common.hashing import digest
 from exmcr.media import rendering
+from exmcr.spaces.mini import images
+from exmcr.spaces.mini.backbones.runtime import in_threads
 from exmcr.spaces.mini.features import Backbone, Cached
-from exmcr.spaces.mini.space import IMAGE, IMAGE_WORDS, MiniSpace, from_outputs, image_features
+from exmcr.spaces.mini.space import MiniSpace
+from exmcr.spaces.mini.towers import Parts
+
+EXTENTS = images.LOOKS + 3  # end of the pooled features and of the three extents
 
 
 class _Views:
@@ -22,11 +27,16 @@ class _Views:
         self.fingerprint = digest(image.fingerprint, settings)
 
     def __call__(self, clouds: list[np.ndarray]) -> np.ndarray:
-        views = [view for cloud in clouds for view in rendering.render(cloud)]
-        features = self.image(views).reshape(len(clouds), len(rendering.AZIMUTHS), -1).mean(axis=1)
-        extent = np.stack([np.ptp(cloud, axis=0) for cloud in clouds])
-        log_extent = np.log(np.maximum(extent, 1e-3))
-        return np.concatenate([features, log_extent], axis=1).astype(np.float32)
+        first = self._encode(clouds[:1])  # opens the networks, before the threads start
+        if len(clouds) == 1:
+            return first
+        return np.concatenate([first, in_threads(self._encode, clouds[1:], 1)])
+
+    def _encode(self, clouds: list[np.ndarray]) -> np.ndarray:
+        (cloud,) = clouds
+        features = self.image(rendering.render(cloud)).mean(axis=0)
+        log_extent = np.log(np.maximum(np.ptp(cloud, axis=0), 1e-3))
+        return np.concatenate([features, log_extent]).astype(np.float32)[None]
 
 
 class MiniPoints(MiniSpace):
@@ -38,17 +48,23 @@ class MiniPoints(MiniSpace):
     name = "mini-points"
     modalities = ("points", "image", "text")
     backbone_names = ("image", "text")
-    sizes = {"points": IMAGE + 3, "image": IMAGE, "text": 384}
-    semantic = {"points": IMAGE_WORDS, "image": IMAGE_WORDS, "text": slice(0, 384)}
+    parts = {
+        # The looks of a shape are learned from its icon.
+        "points": Parts(scores=slice(EXTENTS, None), appearance=slice(0, EXTENTS)),
+        "image": images.PARTS,
+    }
 
     def features(self, modality: str, items: list) -> np.ndarray:
         if modality == "text":
             return self.backbone("text")(items)
         if modality == "image":
-            return image_features(self, items)
+            return images.from_outputs(self.backbone("image")(items))
         raw = self._views()(items)
-        parts = [from_outputs(raw[:, :-3], self), 0.1 * raw[:, -3:]]
-        return np.concatenate(parts, axis=1).astype(np.float32)
+        parts = np.split(images.from_outputs(raw), [images.LOOKS], axis=1)
+        return np.concatenate([parts[0], 0.3 * raw[:, -3:], parts[1]], axis=1).astype(np.float32)
+
+    def classes(self, modality: str) -> list[str]:
+        return images.class_names()
 
     def _views(self) -> Cached:
         if "views" not in self._backbones:

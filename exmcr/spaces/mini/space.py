@@ -1,15 +1,13 @@
-"""The base class of the mini spaces: cached backbones, then towers with one file of weights."""
+"""The base class of the mini spaces: cached backbones, then one map per modality, in one file."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.numpy import load_file, save_file
 
 from exmcr.common.errors import ConfigError
 from exmcr.common.files import atomic_write, write_json
@@ -18,24 +16,39 @@ from exmcr.common.paths import project_root
 from exmcr.spaces.base import Space
 from exmcr.spaces.mini import backbones, towers
 from exmcr.spaces.mini.features import Backbone, Cached
+from exmcr.spaces.mini.towers import Arrays, Named, Parts
 
 BACKBONES: dict[str, Callable[[], Backbone]] = {
     "image": backbones.ImageBackbone,
     "text": backbones.TextBackbone,
     "audio": backbones.AudioBackbone,
 }
-POOLED = backbones.ImageBackbone.pooled
-IMAGE = 2 * POOLED + towers.TEXT  # length of image features
-IMAGE_WORDS = slice(2 * POOLED, IMAGE)  # their sentence features
+_NAMES: dict[tuple[str, ...], np.ndarray] = {}  # sentence vectors of class names
+VERSION = "mini towers v3"  # of towers.py and of the features of each space
+
+
+class Captioned(NamedTuple):
+    """Training items of one modality.
+
+    features  float32 (n, size)
+    texts     sentence vectors of their captions, (n, 384): a mean, if there are several
+    weights   in the regression (n,), or None for equal ones
+    """
+
+    features: np.ndarray
+    texts: np.ndarray
+    weights: np.ndarray | None = None
 
 
 class MiniSpace(Space):
-    """A subclass sets modalities, backbone_names, sizes and semantic, and defines `features`."""
+    """A subclass sets modalities, backbone_names and parts, and defines `features` and `classes`.
+
+    parts: modality -> the parts of its feature vector, for all modalities but text.
+    """
 
     dim = towers.DIM
     backbone_names: tuple[str, ...] = ()
-    sizes: dict[str, int] = {}  # modality -> length of its feature vector
-    semantic: dict[str, slice] = {}  # modality -> its sentence features, a part of the vector
+    parts: dict[str, Parts] = {}
 
     def __init__(self, root: Path | None = None):
         """Load the trained space of a project. Raises ConfigError for missing or foreign weights.
@@ -60,36 +73,29 @@ class MiniSpace(Space):
         self._backbones: dict[str, Cached] = {}
 
     def _load(self) -> None:
-        settings = self.file.with_suffix(".json")
-        for path in (self.file, settings):
-            if not path.is_file():
+        path = self.file.with_suffix(".json")
+        for file in (self.file, path):
+            if not file.is_file():
                 raise ConfigError(
-                    f"space '{self.name}' is not trained yet ({path} is missing); "
+                    f"space '{self.name}' is not trained yet ({file} is missing); "
                     "run `exmcr spaces` or `dvc repro fit_spaces`"
                 )
         try:
-            self._build(json.loads(settings.read_text()))
-            self.towers.load_state_dict(load_file(self.file))
-        except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            settings = json.loads(path.read_text())
+            arrays: dict[str, Arrays] = {m: {} for m in self.modalities}
+            for name, values in load_file(self.file).items():
+                modality, part = name.split(".")
+                arrays[modality][part] = values
+            self._text = {part: arrays["text"][part] for part in ("center", "map")}
+            self._named = {
+                m: Named.from_arrays(arrays[m], self.parts[m], settings) for m in self.parts
+            }
+        except (ValueError, KeyError, TypeError, SafetensorError) as error:
             raise ConfigError(
                 f"{self.file} or the .json beside it is damaged; run `exmcr spaces` again: {error}"
             ) from error
-        self.towers.eval()
-        self.fingerprint = digest(
-            self.file, *(self.backbone(name).fingerprint for name in self.backbone_names)
-        )
-
-    def _build(self, settings: dict[str, Any]) -> None:
-        torch.manual_seed(settings["seed"])
-        dropout = settings["dropout"]
-        # Text is mapped linearly: there are too few captions to bend the sentence space.
-        hidden = {m: 0 if m == "text" else settings["hidden"] for m in self.modalities}
-        self.towers = nn.ModuleDict(
-            {
-                m: towers.Tower(self.sizes[m], hidden[m], dropout, self.semantic.get(m))
-                for m in self.modalities
-            }
-        )
+        known = (self.backbone(name).fingerprint for name in self.backbone_names)
+        self.fingerprint = digest(self.file, path, VERSION, *known)
 
     def backbone(self, name: str) -> Cached:
         """The cached frozen encoder of "image", "text" or "audio", loaded at first use."""
@@ -98,75 +104,80 @@ class MiniSpace(Space):
         return self._backbones[name]
 
     def features(self, modality: str, items: list) -> np.ndarray:
-        """Loaded items -> float32 (n, sizes[modality]), the input of the modality's tower."""
+        """Loaded items -> float32 (n, size), the input of the modality's tower."""
+        raise NotImplementedError
+
+    def classes(self, modality: str) -> list[str]:
+        """The names of the classes whose probabilities are in the features of a modality."""
         raise NotImplementedError
 
     def encode_batch(self, modality: str, items: list) -> np.ndarray:
         """Loaded items -> float32 (n, 512), unit rows."""
-        with torch.no_grad():
-            return self.towers[modality](torch.from_numpy(self.features(modality, items))).numpy()
+        features = self.features(modality, items)
+        if modality == "text":
+            return towers.map_text(self._text, features)
+        return self._named[modality](features)
 
     def fit(
         self,
-        features: dict[str, np.ndarray],
-        pairs: list[towers.Pairs],
+        captions: np.ndarray,
+        items: dict[str, Captioned],
         settings: dict[str, Any],
-        progress: bool = True,
+        same: tuple[str, str, np.ndarray, np.ndarray] | None = None,
     ) -> list[dict]:
-        """Train the towers on paired rows of features, freeze and store them.
+        """Fit the towers in closed form and store them.
 
-        features: modality -> float32 (n, sizes[modality]). settings: epochs, batch, lr,
-        weight_decay, noise, temperature, hidden, dropout, seed. Returns the losses, one record per
-        epoch (see `towers.train`). Raises ConfigError for a kind of pair without any pair.
+        captions: sentence vectors of the distinct training texts (n, 384). items: modality ->
+        captioned items. settings: a block of `fit_spaces` in params.yaml. same: (modality, another,
+        rows of the first, rows of the other) that show the same thing: the first learns the looks
+        of the other.
+
+        Returns records {"step", "pair", "loss"}, two per modality: see `stage.fit_spaces`. Raises
+        ConfigError for a modality without training items or pairs.
         """
-        for p in pairs:
-            if not len(p.a):
-                raise ConfigError(
-                    f"space '{self.name}' has no training pairs {p.modality_a}-{p.modality_b}: "
-                    "check `corpora` and `fit_spaces` in params.yaml"
-                )
-        self._build(settings)
-        learning = {k: v for k, v in settings.items() if k not in ("hidden", "dropout")}
-        tensors = {m: torch.from_numpy(rows) for m, rows in features.items()}
-        history = towers.train(self.towers, tensors, pairs, **learning, progress=progress)
-        state = {k: v.contiguous() for k, v in self.towers.state_dict().items()}
+        self._text = towers.fit_text(captions, settings["whiten"], settings["seed"])
+        self._named, records = {}, []
+        for modality, training in items.items():
+            looks = None
+            if same and same[0] == modality and settings["looks"]:
+                _, other, own_rows, other_rows = same
+                if not len(own_rows):
+                    raise ConfigError(
+                        f"space '{self.name}' has no training pairs {modality}-{other}: "
+                        "check `corpora` and `fit_spaces` in params.yaml"
+                    )
+                training = Captioned(training.features[own_rows], training.texts[own_rows])
+                looks = self._named[other].look(items[other].features[other_rows])
+            targets = towers.map_text(self._text, training.texts)
+            tower = Named.fit(
+                training.features,
+                targets,
+                self._names(modality),
+                self._text,
+                self.parts[modality],
+                settings,
+                training.weights,
+                looks,
+            )
+            self._named[modality] = tower
+            for step, encode in (("names", tower.start), ("fitted", tower.meaning)):
+                cosines = (encode(training.features) * targets).sum(axis=1)
+                loss = float(1 - cosines.mean())
+                records.append({"step": step, "pair": f"{modality}-text", "loss": loss})
+        self._store(settings)
+        return records
+
+    def _names(self, modality: str) -> np.ndarray:
+        """Sentence vectors of the classes (c, 384), computed once per process."""
+        classes = tuple(self.classes(modality))
+        if classes not in _NAMES:
+            _NAMES[classes] = self.backbone("text")(list(classes))
+        return _NAMES[classes]
+
+    def _store(self, settings: dict[str, Any]) -> None:
+        state = {f"text.{part}": values for part, values in self._text.items()}
+        for modality, tower in self._named.items():
+            state |= {f"{modality}.{part}": values for part, values in tower.arrays.items()}
         with atomic_write(self.file) as draft:
             save_file(state, draft)
         write_json(self.file.with_suffix(".json"), settings)
-        return history
-
-
-def class_names() -> list[str]:
-    """The 1000 ImageNet classes in words, at most two names each."""
-    from timm.data import ImageNetInfo
-
-    info = ImageNetInfo()
-    return [", ".join(info.index_to_description(i).split(", ")[:2]) for i in range(1000)]
-
-
-def semantic_of_logits(logits: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """Mean sentence feature of the ImageNet classes, weighted by their predicted probability.
-
-    Logits (n, 1000), sentence features of the class names (1000, 384) -> (n, 384), unit rows.
-    """
-    odds = np.exp(logits - logits.max(1, keepdims=True))
-    mean = (odds / odds.sum(1, keepdims=True)) @ names
-    return mean / np.linalg.norm(mean, axis=1, keepdims=True)
-
-
-def image_features(space: MiniSpace, images: list) -> np.ndarray:
-    """uint8 images (H, W, 3) -> float32 (n, 2944): see `from_outputs`."""
-    return from_outputs(space.backbone("image")(images), space)
-
-
-def from_outputs(raw: np.ndarray, space: MiniSpace) -> np.ndarray:
-    """Outputs of the image backbone (n, 3560) -> features (n, 2944).
-
-    Two times 1280 pooled features and 384 sentence features of the content, each part of unit norm.
-    """
-    pooled = [
-        part / np.linalg.norm(part, axis=1, keepdims=True)
-        for part in (raw[:, :POOLED], raw[:, POOLED : 2 * POOLED])
-    ]
-    names = space.backbone("text")(class_names())
-    return np.concatenate([*pooled, semantic_of_logits(raw[:, 2 * POOLED :], names)], axis=1)

@@ -1,4 +1,4 @@
-"""Train the mini spaces of a project; each is kept until its items, settings or code change."""
+"""Fit the mini spaces of a project; each is kept until its items, settings or code change."""
 
 import json
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from exmcr.common.files import write_json
+from exmcr.common.files import read_note, write_note
 from exmcr.common.hashing import code_digest, digest
-from exmcr.spaces.mini import fit
+from exmcr.spaces.mini import fit, speech
 
 if TYPE_CHECKING:
     from exmcr.project import Project
@@ -18,39 +18,48 @@ CODE = ("common", "corpora", "media", "spaces/mini")  # folders whose code deter
 
 
 def fit_spaces(project: "Project") -> pd.DataFrame:
-    """Train the mini spaces that the project uses. Returns losses: space, epoch, pair, loss.
+    """Fit the mini spaces that the project uses. Returns losses: space, step, pair, loss.
 
-    A space is kept, with the losses of its training, if its item table, settings and code are
-    unchanged and its files are intact.
+    A loss is the mean distance, 1 - cosine, of training items and their captions; at the step
+    "names" for the names alone, at "fitted" for the fitted tower.
+
+    A space is kept, with these records, if its item table, settings and code are unchanged and its
+    files are intact.
     """
     jobs, rows = _jobs(project.params.fit_spaces), []
     for name in [name for name in project.spaces if name in jobs]:
-        train, settings, sources = jobs[name]
+        fit_space, settings, sources = jobs[name]
         items = project.items
         decisive = json.dumps([settings, sources], sort_keys=True)
-        key = digest(project.items_path, decisive, code_digest(*CODE))
+        key = digest(project.items_path, *_media(project), decisive, code_digest(*CODE))
         weights = project.root / "models/spaces" / f"{name}.safetensors"
-        history = _kept(weights, key)
-        if history is None:
-            history = train(items, project.root, settings, *sources)
-            record = {"key": key, "files": _files_digest(weights), "losses": history}
-            write_json(_losses(weights), record)
-        for record in history:
-            epoch = record["epoch"]
-            rows += [(name, epoch, pair, loss) for pair, loss in record.items() if pair != "epoch"]
-    return pd.DataFrame(rows, columns=["space", "epoch", "pair", "loss"])
+        records = _kept(weights, key)
+        if records is None:
+            records = fit_space(items, project.root, settings, *sources)
+            note = {"key": key, "files": _files_digest(weights), "losses": records}
+            write_note(_losses(weights), note)
+        rows += [{"space": name, **record} for record in records]
+    return pd.DataFrame(rows, columns=["space", "step", "pair", "loss"])
 
 
 def _jobs(settings: Any) -> dict[str, tuple[Callable[..., list[dict]], dict[str, Any], list]]:
-    """{space: (function, settings of training, sources of items)} from `fit_spaces`."""
+    """{space: (function, settings, sources of items)} from `fit_spaces`."""
     image_text, audio_text, points = (
         tower.model_dump() for tower in (settings.image_text, settings.audio_text, settings.points)
     )
+    speech_text = settings.speech_text.model_dump() if settings.speech_text else {}
     return {
         "mini-image-text": (fit.fit_image_text, image_text, [settings.base_sources]),
         "mini-audio-text": (fit.fit_audio_text, audio_text, []),
         "mini-points": (fit.fit_points, points, [settings.points_sources]),
+        "mini-speech-text": (speech.fit_speech_text, speech_text, []),
     }
+
+
+def _media(project: "Project") -> list[Path]:
+    """The record of the hashes of rendered files, if there is one."""
+    note = project.data / "media.json"
+    return [note] if note.is_file() else []
 
 
 def _losses(weights: Path) -> Path:
@@ -63,9 +72,9 @@ def _files_digest(weights: Path) -> str:
 
 
 def _kept(weights: Path, key: str) -> list[dict] | None:
-    """The losses of a space that need not be trained, else None."""
+    """The records of a space that need not be fitted, else None."""
     try:
-        record = json.loads(_losses(weights).read_text())
+        record = read_note(_losses(weights))
         same = record["key"] == key and record["files"] == _files_digest(weights)
         return record["losses"] if same else None
     except (OSError, ValueError, KeyError, TypeError):

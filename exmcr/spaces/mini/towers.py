@@ -1,176 +1,200 @@
-"""The trained part of a mini space: one small network per modality, from backbone features onto
-the unit sphere."""
+"""The fitted part of a mini space: one map per modality, from backbone features onto the sphere.
 
-from collections.abc import Iterator
-from typing import NamedTuple
+Text is mapped linearly. The vector of an image, a sound or a shape starts from names: a frozen
+classifier names the item, and the sentence vectors of these names say where it belongs among the
+texts. A kernel regression of the remaining error, fitted on captioned items, corrects it. Far from
+all training items the correction fades, and the names alone decide: so things that the training
+never showed keep the place of their name.
+
+Everything is fitted in closed form, in float64, and is the same every time.
+"""
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from tqdm import trange
+from scipy.linalg import solve
 
 DIM = 512
-TEXT = 384  # length of the sentence features from which a tower can start
-FIRST_CAPTION = 0.6  # probability of the first caption, the title; the others are keywords
+TEXT = 384  # length of sentence vectors; the other axes of the sphere hold looks
+LOOKS = DIM - TEXT
+ROWS = 1000  # training items whose distances set the width of the kernel
+Arrays = dict[str, np.ndarray]
 
 
-class Tower(nn.Module):
-    """normalize(W s + MLP(z)), where s are the sentence features in x, and z is x standardized.
+@dataclass(frozen=True)
+class Parts:
+    """The parts of the feature vector of an item.
 
-    W is a fixed rotation at the start of training, so that the similarity of sentence features is
-    there from the start; the MLP learns the rest. x (n, size) -> (n, 512).
-
-    semantic: slice of x with the sentence features; None leaves W out. hidden: width of the MLP; 0
-    leaves it out.
+    scores    class probabilities; None for text, whose features are sentence vectors
+    appearance  what the kernel compares
+    looks     a part of `appearance` that two modalities share; None if there is none
     """
 
-    mean: Tensor
-    spread: Tensor
-
-    def __init__(self, size: int, hidden: int, dropout: float, semantic: slice | None = None):
-        super().__init__()
-        self.semantic, self.drop = semantic, dropout / 2
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("spread", torch.ones(size))
-        self.linear = nn.Linear(TEXT, DIM, bias=False) if semantic else None
-        self.mlp = None
-        if hidden:
-            self.mlp = nn.Sequential(
-                nn.Linear(size, hidden),
-                nn.LayerNorm(hidden),
-                nn.GELU(),
-                nn.Dropout(dropout),
-                nn.Linear(hidden, DIM),
-            )
-
-    def start(self, rotation: Tensor, features: Tensor) -> None:
-        """Initialize from the training features (n, size) and a rotation of sentence features onto
-        the sphere, (512, 384) with orthonormal columns."""
-        with torch.no_grad():
-            self.mean.copy_(features.mean(0))
-            spread = features.std(0)
-            # The constant keeps features of almost no variance small.
-            self.spread.copy_(spread + 0.05 * spread.mean())
-            if self.linear is not None:
-                self.linear.weight.copy_(rotation)
-            if self.mlp is not None and self.linear is not None:
-                last = self.mlp[-1]
-                last.get_parameter("weight").mul_(0.1)
-                last.get_parameter("bias").zero_()
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = x.new_zeros(())
-        if self.linear is not None:
-            out = out + self.linear(x[:, self.semantic])
-        if self.mlp is not None:
-            z = (x - self.mean) / self.spread
-            if self.training:
-                z = nn.functional.dropout(z, self.drop)
-            out = out + self.mlp(z)
-        return nn.functional.normalize(out, dim=1)
+    scores: slice
+    appearance: slice
+    looks: slice | None = None
 
 
-class Pairs(NamedTuple):
-    """Matching rows of two modalities: row a[i] matches any of the rows b[i].
+def fit_text(captions: np.ndarray, whiten: float, seed: int) -> Arrays:
+    """The map of sentence vectors: normalize((t - mean) C^-whiten R).
 
-    Pairs of the same `group` are not negatives of each other (every bark is a bark).
+    captions: training texts (n, 384). C is their covariance plus a tenth of its mean variance, R a
+    random rotation into the first 384 axes of the sphere. whiten: 0 to 0.5; 0 keeps similarities.
+    """
+    mean = captions.mean(axis=0, dtype=np.float64)
+    variance, axes = np.linalg.eigh((captions - mean).T @ (captions - mean) / len(captions))
+    variance = np.maximum(variance, 0) + 0.1 * variance.mean() + 1e-9
+    whitened = (axes * (variance / variance.mean()) ** -whiten) @ axes.T
+    return {"center": _single(mean), "map": _single(whitened @ rotation(seed)[:TEXT])}
+
+
+def map_text(arrays: Arrays, features: np.ndarray) -> np.ndarray:
+    """Sentence vectors (n, 384) -> float32 (n, 512), unit rows."""
+    return unit((features - arrays["center"]) @ arrays["map"])
+
+
+class Named:
+    """The map of a modality whose items have class names.
+
+    normalize(start + k(x, anchors) B), where `start` maps the sentence vector of the names and k is
+    a Gaussian kernel on the appearance. With looks, a second part of norm `looks` is added on the
+    128 axes that texts leave empty: a projection of the appearance, or a regression onto it.
     """
 
-    modality_a: str
-    modality_b: str
-    a: np.ndarray  # int (n,)
-    b: list[np.ndarray]  # n arrays of row numbers, the preferred one first
-    group: np.ndarray  # int (n,)
+    def __init__(self, arrays: Arrays, parts: Parts, settings: dict[str, Any]):
+        self.arrays, self.parts, self.settings = arrays, parts, settings
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, parts: Parts, settings: dict[str, Any]) -> "Named":
+        """A stored tower. Raises KeyError if an array or a setting is missing."""
+        needed = ["names", "prior", "map", "center", "anchors", "width", "correction"]
+        if settings["looks"]:
+            needed += ["free", *(["look_center", "look_axes"] if parts.looks else [])]
+            needed += [] if parts.looks else ["look_correction"]
+        for key in needed:
+            arrays[key]
+        for key in ("names", "prior", "power"):
+            settings[key]
+        return cls(arrays, parts, settings)
+
+    @classmethod
+    def fit(
+        cls,
+        features: np.ndarray,
+        targets: np.ndarray,
+        names: np.ndarray,
+        text: Arrays,
+        parts: Parts,
+        settings: dict[str, Any],
+        weights: np.ndarray | None = None,
+        looks: np.ndarray | None = None,
+    ) -> "Named":
+        """Fit on training items.
+
+        features: (n, size). targets: vectors of their captions on the sphere (n, 512). names:
+        sentence vectors of the classes (c, 384). text: the arrays of `fit_text`. weights: of the
+        items in the regression (n,); default 1. looks: what the looks of the items shall be
+        (n, 128), as `look` of another modality returns it; None takes the principal axes of
+        parts.looks.
+        """
+        appearance = features[:, parts.appearance]
+        arrays: Arrays = {
+            "names": _single(names),
+            "prior": _single(features[:, parts.scores].mean(axis=0)),
+            "map": text["map"],
+            "anchors": _single(appearance),
+        }
+        tower = cls(arrays, parts, settings)
+        arrays["center"] = _single(tower._sentences(features).mean(axis=0))
+        every = max(1, len(features) // ROWS)
+        distances = _squared_distances(appearance[::every], appearance)
+        arrays["width"] = _single(settings["width"] * max(float(np.median(distances)), 1e-6))
+        goals = [targets - tower.start(features)]
+        if settings["looks"]:
+            arrays["free"] = _single(rotation(settings["seed"])[TEXT:])
+        if settings["looks"] and looks is None:
+            shown = features[:, parts.looks]
+            arrays["look_center"] = _single(shown.mean(axis=0))
+            axes = np.linalg.svd(shown - arrays["look_center"], full_matrices=False)[2][:LOOKS]
+            arrays["look_axes"] = _single(_padded(axes))
+        elif settings["looks"]:
+            goals.append(looks)
+        kernel = tower._kernel(features).astype(np.float64)
+        ridge = settings["ridge"] / (np.ones(len(features)) if weights is None else weights)
+        kernel[np.diag_indices_from(kernel)] += ridge
+        goal = np.concatenate(goals, axis=1)
+        solved = solve(kernel, goal, assume_a="pos", overwrite_a=True, check_finite=False)
+        arrays["correction"] = _single(solved[:, :DIM])
+        if len(goals) == 2:
+            arrays["look_correction"] = _single(solved[:, DIM:])
+        return tower
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """(n, size) -> float32 (n, 512), unit rows."""
+        meaning = self.meaning(features)
+        if not self.settings["looks"]:
+            return meaning
+        return unit(meaning + self.settings["looks"] * (self.look(features) @ self.arrays["free"]))
+
+    def meaning(self, features: np.ndarray) -> np.ndarray:
+        """The part on the axes of the texts: (n, size) -> float32 (n, 512), unit rows."""
+        return unit(self.start(features) + self._kernel(features) @ self.arrays["correction"])
+
+    def start(self, features: np.ndarray) -> np.ndarray:
+        """The place of the names: (n, size) -> float32 (n, 512), unit rows."""
+        return unit((self._sentences(features) - self.arrays["center"]) @ self.arrays["map"])
+
+    def look(self, features: np.ndarray) -> np.ndarray:
+        """The looks of items: (n, size) -> float32 (n, 128), unit rows."""
+        if "look_axes" in self.arrays:
+            shown = features[:, self.parts.looks] - self.arrays["look_center"]
+            return unit(shown @ self.arrays["look_axes"].T)
+        return unit(self._kernel(features) @ self.arrays["look_correction"])
+
+    def _sentences(self, features: np.ndarray) -> np.ndarray:
+        """Mean sentence vector of the likeliest names, (n, 384), unit rows.
+
+        A class counts by how much likelier it is than for an average training item. Without this,
+        classes that fit nearly everything ("Music") would speak for every item.
+        """
+        settings, scores = self.settings, features[:, self.parts.scores]
+        ratio = scores / (self.arrays["prior"] + np.float32(settings["prior"]))
+        few = min(settings["names"], ratio.shape[1])
+        top = np.argpartition(-ratio, few - 1, axis=1)[:, :few]
+        strength = np.take_along_axis(ratio, top, axis=1) ** np.float32(settings["power"])
+        weight = np.zeros_like(ratio)
+        np.put_along_axis(weight, top, strength, axis=1)
+        return unit(weight @ self.arrays["names"])
+
+    def _kernel(self, features: np.ndarray) -> np.ndarray:
+        """Similarity to the training items: (n, size) -> float32 (n, anchors)."""
+        appearance = features[:, self.parts.appearance]
+        distances = _squared_distances(appearance, self.arrays["anchors"])
+        return np.exp(-distances / self.arrays["width"])
 
 
-def train(
-    towers: nn.ModuleDict,
-    features: dict[str, Tensor],
-    pairs: list[Pairs],
-    *,
-    epochs: int,
-    batch: int,
-    lr: float,
-    weight_decay: float,
-    noise: float,
-    temperature: float,
-    seed: int,
-    progress: bool = True,
-) -> list[dict]:
-    """Train by symmetric InfoNCE over every kind of pair. Deterministic for a seed.
-
-    features: modality -> float32 (n, size). noise: norm of Gaussian noise added to text features,
-    against memorizing captions. temperature: its initial value; it is learned. lr: the maximum of
-    a one-cycle schedule. Returns one record per epoch: {"epoch", "<a>-<b>": loss}.
-    """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    rotation = torch.linalg.qr(torch.randn(DIM, TEXT))[0]
-    for modality, tower in towers.items():
-        assert isinstance(tower, Tower)
-        tower.start(rotation, features[modality])
-    log_scale = nn.Parameter(torch.tensor(float(np.log(1 / temperature))))
-    optimizer = torch.optim.AdamW(
-        [*towers.parameters(), log_scale], lr=lr, weight_decay=weight_decay
-    )
-    sizes = [min(batch, len(p.a)) for p in pairs]
-    steps = max(1, max(len(p.a) // s for p, s in zip(pairs, sizes, strict=True)))
-    total = epochs * steps
-    # OneCycleLR divides by zero if its first phase, a tenth of the steps, is exactly one step.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, lr, total_steps=total, pct_start=0.2 if total == 10 else 0.1
-    )
-    history = []
-    towers.train()
-    for epoch in trange(epochs, desc="towers", disable=not progress):
-        sums = np.zeros(len(pairs))
-        orders = [_endless(len(p.a), rng) for p in pairs]
-        for _ in range(steps):
-            losses = []
-            for p, size, order in zip(pairs, sizes, orders, strict=True):
-                rows = np.array([next(order) for _ in range(size)])
-                losses.append(_contrast(towers, features, p, rows, log_scale, noise, rng))
-            optimizer.zero_grad()
-            sum(losses, torch.zeros(())).backward()
-            optimizer.step()
-            schedule.step()
-            sums += [loss.item() for loss in losses]
-        names = [f"{p.modality_a}-{p.modality_b}" for p in pairs]
-        history.append({"epoch": epoch, **dict(zip(names, (sums / steps).tolist()))})
-    towers.eval()
-    return history
+def rotation(seed: int) -> np.ndarray:
+    """A random rotation of the sphere (512, 512). Spaces of different seeds share no axes."""
+    return np.linalg.qr(np.random.default_rng(seed).normal(size=(DIM, DIM)))[0]
 
 
-def _endless(n: int, rng: np.random.Generator) -> Iterator[int]:
-    while True:
-        yield from rng.permutation(n).tolist()
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Rows of unit norm, float32; a row of zeros stays."""
+    norm = np.linalg.norm(rows, axis=1, keepdims=True)
+    return (rows / np.maximum(norm, 1e-12)).astype(np.float32)
 
 
-def _contrast(
-    towers: nn.ModuleDict,
-    features: dict[str, Tensor],
-    p: Pairs,
-    rows: np.ndarray,
-    log_scale: Tensor,
-    noise: float,
-    rng: np.random.Generator,
-) -> Tensor:
-    """Symmetric InfoNCE of a batch of pairs, with a uniform target over all matching rows."""
-    chosen = np.array([_one_of(p.b[row], rng) for row in rows])
-    a = features[p.modality_a][torch.from_numpy(p.a[rows])]
-    b = features[p.modality_b][torch.from_numpy(chosen)]
-    if p.modality_b == "text" and noise:
-        b = b + noise * torch.randn_like(b) / b.shape[1] ** 0.5
-    group = p.group[rows]
-    same = (chosen[:, None] == chosen[None, :]) | (group[:, None] == group[None, :])
-    target = torch.from_numpy(same).float()
-    target = target / target.sum(1, keepdim=True)
-    logits = towers[p.modality_a](a) @ towers[p.modality_b](b).T * log_scale.exp().clamp(max=100)
-    both = (target * logits.log_softmax(1)).sum(1) + (target * logits.T.log_softmax(1)).sum(1)
-    return -both.mean() / 2
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)
+    return np.maximum(squares - 2 * (a @ b.T), 0)
 
 
-def _one_of(matches: np.ndarray, rng: np.random.Generator) -> int:
-    if rng.random() < FIRST_CAPTION:
-        return matches[0]
-    return matches[rng.integers(len(matches))]
+def _padded(axes: np.ndarray) -> np.ndarray:
+    """Principal axes (k, d) with rows of zeros up to 128, for fewer than 128 training items."""
+    return np.pad(axes, ((0, LOOKS - len(axes)), (0, 0)))
+
+
+def _single(values: Any) -> np.ndarray:
+    """float32, contiguous: safetensors stores the memory of an array as it lies there."""
+    return np.ascontiguousarray(values, np.float32)

@@ -1,5 +1,7 @@
-"""The mini corpus from a few planned items: rendering in workers, what is skipped, dropped or limited."""
+"""The mini corpus from a few planned items: rendering, what is skipped, dropped or limited."""
 
+import base64
+import io
 import json
 
 import numpy as np
@@ -8,10 +10,11 @@ import pytest
 import soundfile
 from PIL import Image
 
+from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import sha256
-from exmcr.corpora import items, splits
+from exmcr.corpora import items
 from exmcr.corpora.mini import build as mini
-from exmcr.corpora.mini import pictures, render, soundfonts
+from exmcr.corpora.mini import pictures, render, wordnet, workers
 
 
 def planned(n, modality, source, group, job):
@@ -25,19 +28,20 @@ def plan(tmp_path, monkeypatch):
     good, bad = tmp_path / "a.wav", tmp_path / "b.wav"
     soundfile.write(good, 0.5 * np.sin(np.arange(8000) * 0.3), 8000)
     bad.write_bytes(b"nonsense")
-    drawings = [Image.new("RGBA", (400, 40 + k), (0, 0, 0, 0)) for k in range(30)]
-    for k, drawing in enumerate(drawings):
+    tasks = []
+    for k in range(30):
+        drawing, file = Image.new("RGBA", (400, 40 + k), (0, 0, 0, 0)), io.BytesIO()
         drawing.paste((5 * k, 0, 0, 255), (10, 10, 100, 30))
-    tasks = [
-        planned(k, "image", "drawings", f"thing {k}", ("drawing", drawing))
-        for k, drawing in enumerate(drawings)
-    ]
+        drawing.save(file, "PNG")
+        job = ("picture", file.getvalue(), ".png")
+        tasks.append(planned(k, "image", "drawings", f"thing {k}", job))
     tasks += [
         planned(1, "audio", "sounds", "ram", ("sound", good, ".wav")),
         planned(2, "audio", "sounds", "goat", ("sound", good, ".wav")),
         planned(3, "audio", "sounds", "mule", ("sound", bad, ".wav")),
     ]
     monkeypatch.setattr(mini, "_plan", lambda raw: iter(tasks))
+    monkeypatch.setattr(wordnet, "texts", lambda raw: ["thing 3", "fir tree"])
 
 
 def test_a_build_renders_every_item_and_lists_the_unusable_ones(tmp_path, plan, capsys):
@@ -53,7 +57,8 @@ def test_a_build_renders_every_item_and_lists_the_unusable_ones(tmp_path, plan, 
     assert "32 items, 1 unusable" in capsys.readouterr().out
     assert not list((tmp_path / "data").rglob("*.part"))
     texts = table[table.modality == "text"]
-    assert {"thing 3", "ram", "tench"} <= set(texts.caption)
+    assert {"thing 3", "ram", "tench", "fir tree"} <= set(texts.caption)
+    assert texts[texts.caption == "fir tree"].split.tolist() == ["train"]
 
     # A second run keeps what is rendered.
     first = tmp_path / "data" / own.path.iloc[0]
@@ -64,35 +69,15 @@ def test_a_build_renders_every_item_and_lists_the_unusable_ones(tmp_path, plan, 
 
 
 def test_too_many_unusable_items_are_an_error(tmp_path, plan, monkeypatch):
-    monkeypatch.setattr(mini, "_render", lambda jobs: [("", "no reason")] * len(jobs))
-    with pytest.raises(RuntimeError, match="33 of 33 items are unusable, more than 5%"):
+    monkeypatch.setattr(workers, "run", lambda jobs, names: [("", "no reason")] * len(jobs))
+    with pytest.raises(ConfigError, match="33 of 33 items are unusable, more than 5%"):
         mini.build(tmp_path)
 
 
-def test_val_and_test_have_one_pitch_and_few_sounds_per_concept_and_package():
-    rows = []
-    for split in ("train", "test"):
-        for key in soundfonts.KEYS:
-            id = f"font/sound/program-{split}/key-{key}"
-            rows.append(items.row(id, "audio", ["x"], split, "font", "free", id, split=split))
-        for k in range(9):
-            for package in ("a", "b"):
-                id = f"{package}/{split}/{k}"
-                rows.append(items.row(id, "audio", ["x"], "dog", package, "free", id, split=split))
-    kept = mini._without_surplus_sounds(rows)
-    assert [row["id"] for row in kept] == sorted(row["id"] for row in kept)
-    count = pd.DataFrame(kept).groupby(["split", "source"]).size().to_dict()
-    limit = splits.MAX_HELD_OUT
-    assert count == {
-        ("train", "font"): 5,
-        ("train", "a"): 9,
-        ("train", "b"): 9,
-        ("test", "font"): 1,
-        ("test", "a"): limit,
-        ("test", "b"): limit,
-    }
-    played = [row["id"] for row in kept if row["source"] == "font" and row["split"] == "test"]
-    assert played == [f"font/sound/program-test/key-{soundfonts.KEYS[0]}"]
+def _png(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
 
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"><rect width="9" height="9"/></svg>'
@@ -121,15 +106,21 @@ def test_pictures_of_any_kind_become_png(tmp_path, kind):
 @pytest.mark.parametrize(
     "source, svg, reason",
     [
-        (Image.new("RGB", (9, 9), "gray"), False, "blank image"),
+        (_png(Image.new("RGB", (9, 9), "gray")), False, "blank image"),
         (b"nonsense", False, "unreadable image"),
         (b"<svg", True, "unreadable SVG"),
+        (SVG.replace(b"<rect", b"<g>" * 5000 + b"<rect"), True, "an SVG with more than 200 nested"),
+        (
+            SVG.replace(b"</svg>", b"<g>" * 300 + b"</g>" * 300 + b"</svg>"),
+            True,
+            "an SVG with more",
+        ),
+        (SVG + b" " * pictures.MAX_SVG, True, "an SVG of 16777"),
     ],
 )
 def test_a_picture_that_cannot_be_used_is_given_a_reason_and_no_file(tmp_path, source, svg, reason):
     kind = ("picture", source, ".svg" if svg else ".png")
-    job = ("drawing", source) if isinstance(source, Image.Image) else kind
-    digest, said = render.make((job, tmp_path / "a.png"))
+    digest, said = render.make((kind, tmp_path / "a.png"))
     assert digest == "" and said.startswith(reason)
     assert not list(tmp_path.iterdir())
 
@@ -144,3 +135,47 @@ def test_a_long_sound_is_cut(tmp_path):
         assert (digest, reason) == (sha256(target), "")
         info = soundfile.info(target)
         assert (info.frames, info.format, info.subtype) == (80_000, "WAV", "PCM_16")
+
+
+@pytest.mark.parametrize("size", [(1, 100_000), (5000, 100), (30, 90)])
+def test_an_svg_of_any_proportions_fits_into_the_limit(tmp_path, size):
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d">' % size
+    pictures.store(svg + b'<rect width="100%" height="50%"/></svg>', tmp_path / "a.png", svg=True)
+    with Image.open(tmp_path / "a.png") as stored:
+        assert max(stored.size) == pictures.SIDE
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        '<image width="20" height="10" href="{}"/>',
+        "<image width='20' height='10' xlink:href = '{}'/>",
+        '<image width="20" height="10" x:href="{}"/>',
+        '<image width="20" height="10" href="&#x2f;{}"/>',
+        '<image width="20" height="10" href="&file;"/>',
+        '<filter id="f"><feImage href="{}"/></filter><rect x="9" width="9" filter="url(#f)"/>',
+    ],
+)
+def test_an_svg_draws_no_file_of_the_disk(tmp_path, reference):
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "secret.png")
+    secret = str(tmp_path / "secret.png")
+    link = 'xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:x="http://www.w3.org/1999/xlink"'
+    entity = f'<!DOCTYPE svg [<!ENTITY file "{secret}">]>'
+    svg = SVG.decode().replace("<svg", f"{entity}<svg {link}")
+    svg = svg.replace("</svg>", reference.format(secret) + "</svg>").encode()
+    pictures.store(svg, tmp_path / "b.png", svg=True)
+    with Image.open(tmp_path / "b.png") as stored:
+        red, green, blue = np.asarray(stored).astype(int).transpose(2, 0, 1)
+    assert np.abs(red - green).max() < 30 and np.abs(red - blue).max() < 30
+
+
+def test_references_inside_an_svg_are_kept(tmp_path):
+    picture = base64.b64encode(_png(Image.new("RGB", (8, 8), "red"))).decode()
+    parts = (
+        '<defs><rect id="r" x="9" width="9" height="9" fill="blue"/></defs><use href="#r"/>'
+        f'<image width="9" height="9" href="data:image/png;base64,{picture}"/></svg>'
+    )
+    pictures.store(SVG.replace(b"</svg>", parts.encode()), tmp_path / "a.png", svg=True)
+    with Image.open(tmp_path / "a.png") as stored:
+        assert stored.getpixel((50, 50)) == (255, 0, 0)
+        assert stored.getpixel((180, 50)) == (0, 0, 255)

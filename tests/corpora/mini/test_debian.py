@@ -1,46 +1,21 @@
-"""Debian packages made here: an ar archive around a tar, as dpkg writes it."""
+"""Debian packages made here, on systems with a made-up apt, archive, or neither."""
 
-import io
-import lzma
+import hashlib
 import os
-import tarfile
+import shutil
+import signal
+import time
 
 import pytest
-import zstandard
+from debs import FILES, deb, tar, tree
 
 from exmcr.common.errors import ConfigError
 from exmcr.corpora.mini import debian
+from exmcr.corpora.mini.fetching import store, transfer
 
-FILES = {"./usr/share/demo/dog.txt": b"woof", "./usr/share/demo/deep/odd.bin": b"\x00" * 10_001}
-
-
-def tar(files=FILES):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return out.getvalue()
-
-
-def member(name, content):
-    head = f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode()
-    assert len(head) == 60
-    return head + content + b"\n" * (len(content) % 2)
-
-
-def deb(kind="xz", payload=None):
-    pack = {"xz": lzma.compress, "zst": lambda b: zstandard.ZstdCompressor().compress(b)}[kind]
-    body = pack(tar() if payload is None else payload)
-    control = member("control.tar.xz", lzma.compress(b"x" * 3))
-    return (
-        b"!<arch>\n"
-        + member("debian-binary", b"2.0\n")
-        + control
-        + member("odd", b"123")
-        + member(f"data.tar.{kind}", body)
-    )
+BLOB = deb()
+CONTENT = {name[2:]: content for name, content in FILES.items()}
+OTHER = deb(tar({"./other": b"x"}), version="1.1")
 
 
 def put(raw, blob, name="demo_1.0_all.deb"):
@@ -50,133 +25,281 @@ def put(raw, blob, name="demo_1.0_all.deb"):
 
 
 @pytest.fixture
-def no_apt(monkeypatch, tmp_path):
-    """A system without apt, and so without a network."""
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+def raw(tmp_path, pin):
+    """The folder of all packages, while the lock holds `demo` 1.0."""
+    pin(BLOB)
+    return tmp_path / "raw"
 
 
-@pytest.mark.parametrize("kind", ["xz", "zst"])
-def test_every_file_is_unpacked(tmp_path, kind):
-    (tmp_path / "a.deb").write_bytes(deb(kind))
-    debian.unpack(tmp_path / "a.deb", tmp_path / "out")
-    for name, content in FILES.items():
-        assert (tmp_path / "out" / name).read_bytes() == content
+# a .deb that is there
 
 
-def test_only_files_with_the_given_suffixes_are_unpacked(tmp_path):
-    payload = tar(
-        {
-            "./usr/share/a.ogg": b"sound",
-            "./usr/share/b.png": b"picture",
-            "./usr/deep/c.ogg": b"other",
-        }
-    )
-    (tmp_path / "a.deb").write_bytes(deb(payload=payload))
-    debian.unpack(tmp_path / "a.deb", tmp_path / "out", (".ogg",))
-    assert sorted(f.name for f in (tmp_path / "out").rglob("*") if f.is_file()) == [
-        "a.ogg",
-        "c.ogg",
-    ]
-
-
-def test_fetch_unpacks_a_package_that_the_user_supplied(tmp_path, no_apt):
-    put(tmp_path, deb())
-    folder = debian.fetch("demo", tmp_path)
+def test_fetch_unpacks_a_package_that_the_user_supplied(raw, no_programs):
+    put(raw, BLOB)
+    folder = debian.fetch("demo", raw)
+    assert folder == raw / "demo" and tree(folder) == CONTENT
     file = folder / "usr/share/demo/dog.txt"
-    assert file.read_bytes() == b"woof"
     assert file.stat().st_mode & 0o777 == 0o444, "raw data is read-only"
-    assert (tmp_path / "SHA256SUMS").read_text().endswith("  demo_1.0_all.deb\n")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["SHA256SUMS", "debs", "demo"]
+    assert sorted(path.name for path in raw.iterdir()) == ["debs", "demo"]
 
 
-def test_fetch_unpacks_once(tmp_path, no_apt):
-    path = put(tmp_path, deb())
-    debian.fetch("demo", tmp_path)
+def test_a_package_under_another_file_name_is_recognized_by_its_hash(raw, no_programs):
+    put(raw, BLOB, "demo_1.0_all (1).deb")
+    assert tree(debian.fetch("demo", raw)) == CONTENT
+    assert [path.name for path in (raw / "debs").iterdir()] == ["demo_1.0_all.deb"]
+
+
+def test_fetch_unpacks_once(raw, no_programs):
+    path = put(raw, BLOB)
+    debian.fetch("demo", raw)
     path.unlink()
-    assert (debian.fetch("demo", tmp_path) / "usr/share/demo/dog.txt").is_file()
+    assert tree(debian.fetch("demo", raw)) == CONTENT
 
 
-def test_a_half_unpacked_package_is_unpacked_again(tmp_path, no_apt):
-    put(tmp_path, deb())
-    (tmp_path / ".demo.part").mkdir()
-    (tmp_path / ".demo.part/rest").write_text("of a killed run")
-    assert not (debian.fetch("demo", tmp_path) / "rest").exists()
+def test_a_package_in_a_read_only_folder_is_used(raw, no_programs, monkeypatch):
+    put(raw, BLOB)
+    debian.fetch("demo", raw)
+    monkeypatch.setattr(store, "locked", None)
+    assert tree(debian.fetch("demo", raw)) == CONTENT
 
 
-def test_without_apt_the_error_says_where_to_put_the_package(tmp_path, no_apt):
-    with pytest.raises(ConfigError, match="download the .deb of 'demo' from .* into .*debs"):
-        debian.fetch("demo", tmp_path)
+def test_a_half_unpacked_package_is_unpacked_again(raw, no_programs):
+    put(raw, BLOB)
+    (raw / ".demo.part").mkdir()
+    (raw / ".demo.part/rest").write_text("of a killed run")
+    assert tree(debian.fetch("demo", raw)) == CONTENT
+    assert not (raw / ".demo.part").exists()
 
 
-def test_a_package_whose_name_starts_alike_is_not_used(tmp_path, no_apt):
-    put(tmp_path, deb(), "demo-extra_1.0_all.deb")
-    with pytest.raises(ConfigError, match="'demo'"):
-        debian.fetch("demo", tmp_path)
+def test_another_filter_unpacks_the_package_again(raw, no_programs):
+    put(raw, BLOB)
+    assert list(tree(debian.fetch("demo", raw, (".txt",)))) == ["usr/share/demo/dog.txt"]
+    assert tree(debian.fetch("demo", raw, (".txt", ".bin"))) == CONTENT
+    assert list(tree(debian.fetch("demo", raw, (".bin",)))) == ["usr/share/demo/deep/odd.bin"]
 
 
-def test_a_package_that_changed_after_its_first_use_is_refused(tmp_path, no_apt):
-    put(tmp_path, deb())
-    folder = debian.fetch("demo", tmp_path)
-    os.rename(folder, tmp_path / "elsewhere")
-    put(tmp_path, deb("xz", tar({"./other": b"x"})))
-    with pytest.raises(ConfigError, match="has changed"):
-        debian.fetch("demo", tmp_path)
+def test_another_version_in_the_lock_unpacks_the_package_again(raw, no_programs, pin):
+    put(raw, BLOB)
+    debian.fetch("demo", raw)
+    pin(OTHER, version="1.1")
+    put(raw, OTHER, "demo_1.1_all.deb")
+    assert tree(debian.fetch("demo", raw)) == {"other": b"x"}
 
 
-@pytest.mark.parametrize(
-    "damage", ["not ar", "empty", "no data", "cut", "cut in a header", "xz", "zst", "tar"]
-)
-def test_a_damaged_package_is_an_error_that_names_it(tmp_path, damage):
-    whole = deb()
-    blob = {
-        "not ar": b"PK" + whole,
-        "empty": b"",
-        "no data": b"!<arch>\n" + member("debian-binary", b"2.0\n"),
-        "cut": whole[:-20],
-        "cut in a header": whole[:100],
-        "xz": whole[:-60] + bytes(b ^ 255 for b in whole[-60:-20]) + whole[-20:],
-        "zst": deb("zst")[:-40] + bytes(b ^ 255 for b in deb("zst")[-40:]),
-        "tar": deb("xz", b"nothing like a tar" * 100),
-    }[damage]
-    (tmp_path / "a.deb").write_bytes(blob)
-    with pytest.raises(ConfigError, match="a.deb"):
-        debian.unpack(tmp_path / "a.deb", tmp_path / "out")
+def test_a_folder_of_a_release_without_records_is_unpacked_again(raw, no_programs):
+    put(raw, BLOB)
+    (raw / "demo").mkdir()
+    (raw / "demo/.complete").touch()
+    (raw / "demo/old").touch()
+    assert tree(debian.fetch("demo", raw)) == CONTENT
 
 
-def link(name, target, kind):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        entry = tarfile.TarInfo(name)
-        entry.type, entry.linkname = kind, target
-        archive.addfile(entry)
-    return out.getvalue()
+def test_a_package_that_the_lock_lacks_is_an_error(raw, no_programs):
+    with pytest.raises(ConfigError, match="'unknown' is not in .*exmcr data --accept unknown"):
+        debian.fetch("unknown", raw)
 
 
-LEAVING = [
-    tar({"../outside": b"x"}),
-    link("in", "../outside", tarfile.SYMTYPE),
-    link("in", "/etc/passwd", tarfile.SYMTYPE),
-    link("in", "../outside", tarfile.LNKTYPE),
-    link("null", "", tarfile.CHRTYPE),
-]
+# where a .deb comes from
 
 
-@pytest.mark.parametrize(
-    "payload", LEAVING, ids=["file", "link", "absolute link", "hard link", "device"]
-)
-@pytest.mark.parametrize("python", ["3.11.2", "later"])
-def test_a_file_that_would_leave_the_folder_is_not_written(tmp_path, monkeypatch, payload, python):
-    """Debian 12 has Python 3.11.2, whose tarfile has no filter."""
-    if python == "3.11.2":
-        monkeypatch.delattr(tarfile, "data_filter", raising=False)
-    (tmp_path / "a.deb").write_bytes(deb("xz", payload))
-    with pytest.raises(ConfigError, match="damaged"):
-        debian.unpack(tmp_path / "a.deb", tmp_path / "out")
-    assert not (tmp_path / "outside").exists() and not list((tmp_path / "out").glob("*"))
+def test_apt_is_used_first(raw, apt, archive):
+    log = apt(BLOB) / "log"
+    assert tree(debian.fetch("demo", raw)) == CONTENT
+    assert "download demo=1.0" in log.read_text() and archive.requests == []
+    assert [path.name for path in (raw / "debs").iterdir()] == ["demo_1.0_all.deb"]
 
 
-def test_a_link_within_the_package_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.delattr(tarfile, "data_filter", raising=False)
-    (tmp_path / "a.deb").write_bytes(deb("xz", link("usr/share/b", "a", tarfile.SYMTYPE)))
-    debian.unpack(tmp_path / "a.deb", tmp_path / "out")
-    assert (tmp_path / "out/usr/share/b").is_symlink()
+def test_several_packages_need_one_call_of_apt(raw, apt, pin):
+    blobs = {name: deb(tar({name: b"x"}), name=name) for name in ("a", "b", "c")}
+    entries = [pin(blob, name) for name, blob in blobs.items()]
+    for name, blob in blobs.items():
+        log = apt(blob, name) / "log"
+    arrived = []
+    with store.locked(raw):
+        assert debian.obtain(entries, raw, arrived.append) == {}
+    downloads = [line for line in log.read_text().splitlines() if " download " in line]
+    assert len(downloads) == 1 and sum(arrived) == sum(map(len, blobs.values()))
+
+
+SYSTEMS = {
+    "no apt": lambda apt, program: None,
+    "empty lists": lambda apt, program: program("apt-cache", "exit 100"),
+    "another version": lambda apt, program: apt(OTHER, version="1.1"),
+    # Ubuntu builds the packages of Debian again, under the same version.
+    "another build of the version": lambda apt, program: apt(deb(tar({"./x": b"1"}))),
+    "a mirror with another content": lambda apt, program: apt(BLOB, content=BLOB[:-1] + b"x"),
+    "a mirror that cuts files": lambda apt, program: apt(BLOB, content=BLOB[:-100]),
+    "a mirror that fails": lambda apt, program: (
+        apt(BLOB),
+        program("apt-get", "echo E: no route to host >&2; exit 100"),
+    ),
+    "apt is killed": lambda apt, program: (
+        apt(BLOB),
+        program("apt-get", "printf half > demo_1.0_all.deb; kill -9 $$"),
+    ),
+}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_archive_is_used_where_apt_does_not_have_the_file(
+    raw, request, program, archive, system, monkeypatch
+):
+    if system != "no apt":
+        SYSTEMS[system](request.getfixturevalue("apt"), program)
+    monkeypatch.setattr(debian, "ARCHIVE", archive.url)
+    archive.blobs["/" + hashlib.sha1(BLOB).hexdigest()] = BLOB
+    assert tree(debian.fetch("demo", raw)) == CONTENT
+    assert len(archive.requests) == 1
+    assert sorted(path.name for path in (raw / "debs").iterdir()) == ["demo_1.0_all.deb"]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_without_a_source_the_error_says_what_to_put_where(raw, request, program, system):
+    if system != "no apt":
+        SYSTEMS[system](request.getfixturevalue("apt"), program)
+    with pytest.raises(ConfigError) as failure:
+        debian.fetch("demo", raw)
+    text = str(failure.value)
+    assert f"put demo_1.0_all.deb into {raw}/debs/" in text
+    assert hashlib.sha256(BLOB).hexdigest() in text and debian.ARCHIVE in text
+    if system == "another version":
+        assert "demo 1.0: " in text and "use version 1.1" in text
+        assert "`exmcr data --accept demo`" in text
+    if system == "a mirror that fails":
+        assert "no route to host" in text
+    assert list((raw / "debs").iterdir()) == []
+
+
+def test_root_updates_empty_lists_once(raw, apt, program, archive, monkeypatch):
+    log = apt(deb(name="unrelated"), "unrelated") / "log"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(ConfigError):
+        debian.fetch("demo", raw)
+    assert log.read_text().splitlines() == ["-q update"]
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(ConfigError):
+        debian.fetch("demo", raw)
+    assert log.read_text().splitlines() == ["-q update"]
+
+
+# another file than that of the lock
+
+
+def test_another_version_is_an_error_that_names_both_and_the_command(raw, no_programs):
+    put(raw, OTHER, "demo_1%3a1.1_all.deb")
+    with pytest.raises(
+        ConfigError, match="demo 1.0: .*version 1:1.1, .*`exmcr data --accept demo`"
+    ):
+        debian.fetch("demo", raw)
+    assert (raw / "debs/demo_1%3a1.1_all.deb").read_bytes() == OTHER
+
+
+def test_versions_are_listed_in_the_order_of_debian(raw, no_programs):
+    for version in ("10.0", "9.0", "9.0~rc1"):
+        put(raw, OTHER, f"demo_{version}_all.deb")
+    with pytest.raises(ConfigError, match="version 9.0~rc1 or 9.0 or 10.0, "):
+        debian.fetch("demo", raw)
+
+
+def test_a_package_with_another_hash_is_an_error(raw, no_programs):
+    """The test that fails if the content of a data package differs from the lock."""
+    put(raw, deb(tar({"./usr/share/demo/dog.txt": b"meow"})))
+    with pytest.raises(ConfigError, match=hashlib.sha256(BLOB).hexdigest()):
+        debian.fetch("demo", raw)
+    assert not (raw / "demo").exists()
+
+
+@pytest.mark.parametrize("present", [b"", BLOB[:100], BLOB[:-1], BLOB + b"x", BLOB[:-1] + b"x"])
+def test_a_damaged_download_is_replaced(raw, archive, present):
+    """As an interrupted `apt-get download` leaves it, under the final name."""
+    put(raw, present)
+    archive.blobs["/" + hashlib.sha1(BLOB).hexdigest()] = BLOB
+    assert tree(debian.fetch("demo", raw)) == CONTENT
+    assert (raw / "debs/demo_1.0_all.deb").read_bytes() == BLOB
+
+
+def test_a_package_whose_name_starts_alike_is_not_used(raw, no_programs):
+    put(raw, BLOB, "demo-extra_1.0_all.deb")
+    with pytest.raises(ConfigError, match="put demo_1.0_all.deb"):
+        debian.fetch("demo", raw)
+
+
+# interruptions
+
+
+def wait_until(condition):
+    for _ in range(2000):
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_run_takes_apt_along_and_the_next_one_starts_again(
+    raw, apt, program, archive, child, number
+):
+    repository = apt(BLOB)
+    program(
+        "apt-get",
+        'printf half > demo_1.0_all.deb; echo $$ > "$APT/pid.part"\n'
+        'mv "$APT/pid.part" "$APT/pid"; exec sleep 60',
+    )
+    run = child(f"debian.fetch('demo', Path({str(raw)!r}))")
+    assert wait_until((repository / "pid").exists)
+    pid = int((repository / "pid").read_text())
+    os.kill(run.process.pid, number)
+    assert run.status() == -number
+    if number != signal.SIGKILL or shutil.which("setpriv"):
+        assert wait_until(lambda: not is_running(pid))
+    else:
+        os.kill(pid, signal.SIGKILL)
+    archive.blobs["/" + hashlib.sha1(BLOB).hexdigest()] = BLOB
+    program("apt-get", "exit 100")
+    assert tree(debian.fetch("demo", raw)) == CONTENT
+    assert sorted(path.name for path in raw.iterdir()) == ["debs", "demo"]
+    assert [path.name for path in (raw / "debs").iterdir()] == ["demo_1.0_all.deb"]
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_what_apt_completed_in_a_killed_run_is_kept(raw, no_programs):
+    draft = raw / "debs/.apt.0123abcd-1-1-0123abcd.part"
+    draft.mkdir(parents=True)
+    (draft / "demo_1.0_all.deb").write_bytes(BLOB)
+    (draft / "other_1.0_all.deb").write_bytes(BLOB[:50])
+    assert tree(debian.fetch("demo", raw)) == CONTENT
+    assert [path.name for path in (raw / "debs").iterdir()] == ["demo_1.0_all.deb"]
+
+
+def test_an_interrupted_download_from_the_archive_is_continued(raw, archive):
+    archive.blobs["/" + hashlib.sha1(BLOB).hexdigest()] = BLOB
+    path = put(raw, b"")
+    path.unlink()
+    transfer.draft_of(path).write_bytes(BLOB[:200])
+    assert tree(debian.fetch("demo", raw)) == CONTENT
+    assert archive.requests[0][1] == "bytes=200-"
+
+
+def test_two_processes_at_once_unpack_once(raw, no_programs, child, tmp_path):
+    put(raw, BLOB)
+    code = f"""
+unpack = archives.unpack
+def slow(*arguments):
+    with open({str(tmp_path / "log")!r}, "a") as file:
+        file.write("x")
+    time.sleep(0.2)
+    return unpack(*arguments)
+archives.unpack = slow
+debian.fetch("demo", Path({str(raw)!r}))
+"""
+    children = [child(code) for _ in range(3)]
+    assert [each.status() for each in children] == [0, 0, 0]
+    assert (tmp_path / "log").read_text() == "x" and tree(raw / "demo") == CONTENT
+    assert sorted(path.name for path in raw.iterdir()) == ["debs", "demo"]

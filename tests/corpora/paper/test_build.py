@@ -1,5 +1,7 @@
 """The item table of the paper's corpora: unpaired pools, held-out items with partners, and tasks."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from paper_trees import PAPER, make_trees, shard, text
 
 from exmcr import config, corpora
 from exmcr.common.errors import ConfigError
+from exmcr.common.hashing import sha256
 from exmcr.common.paths import project_root
 from exmcr.common.vectors import unit
 from exmcr.corpora import items as item_table
@@ -113,7 +116,8 @@ def test_the_vector_of_a_class_is_the_mean_of_its_prompts(built, tmp_path):
     folder.mkdir(parents=True)
     np.save(folder / "vectors.npy", vectors)
     texts[["id"]].to_parquet(folder / "ids.parquet")
-    text(folder / "manifest.json", "{}")
+    manifest = {"fingerprint": "f", "sha256": sha256(folder / "vectors.npy")}
+    text(folder / "manifest.json", json.dumps(manifest))
     embeddings = Embeddings(project)
     expected = vectors[(texts.concept == "night stand").to_numpy()].mean(axis=0)
     expected /= np.linalg.norm(expected)
@@ -145,7 +149,7 @@ def test_missing_folders_and_files_are_named(tmp_path):
         ({"as": "dev"}, "paper.0.as: must be 'train', 'val' or 'test'"),
         ({"most": 0}, "paper.0.most: must be greater than 0"),
         ({"mots": 1}, "paper.0.mots: unknown key"),
-        ({"split": 1}, "paper.0.split: must be a valid string"),
+        ({"split": 1}, "paper.0.split: must be text, is 1"),
     ],
 )
 def test_a_wrong_line_of_the_block_is_named(wrong, message):

@@ -111,3 +111,20 @@ def test_keys_tell_contents_apart():
         "layout in memory is not content"
     )
     assert all(len(content_key(i)) == 16 for i in items)
+
+
+def flipped(content):
+    place = content.index(b"NUMPY") + 130  # in the first array
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[:-20], lambda c: b"", flipped])
+def test_a_damaged_file_is_deleted_and_its_items_are_computed_again(tmp_path, capsys, damage):
+    Cached(Lengths(), tmp_path)(["a", "bb"])
+    (path,) = tmp_path.rglob("*.npz")
+    Cached(Lengths(), tmp_path)(["ccc"])
+    path.write_bytes(damage(path.read_bytes()))
+    backbone = Lengths()
+    got = Cached(backbone, tmp_path)(["a", "bb", "ccc"])
+    assert np.array_equal(got, expected(["a", "bb", "ccc"])) and backbone.count == 2
+    assert not path.exists() and f"{path} is damaged" in capsys.readouterr().out

@@ -1,115 +1,173 @@
-"""The towers of the mini spaces: their start, their loss against loops, and a training on known pairs."""
-
-import math
+"""The towers of the mini spaces: each formula against loops, and what the fit promises."""
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from exmcr.spaces.mini import towers
-from exmcr.spaces.mini.towers import TEXT, Pairs, Tower, train
+from exmcr.spaces.mini.towers import DIM, LOOKS, TEXT, Named, Parts
 
 SETTINGS = {
-    "epochs": 15,
-    "batch": 32,
-    "lr": 3e-3,
-    "weight_decay": 0.01,
-    "noise": 0.1,
-    "temperature": 0.1,
-    "seed": 0,
+    "names": 3,
+    "power": 0.5,
+    "prior": 0.01,
+    "width": 0.5,
+    "ridge": 0.1,
+    "whiten": 0.25,
+    "looks": 0.0,
+    "seed": 3,
 }
+CLASSES, SIZE = 7, 12
+PARTS = Parts(scores=slice(SIZE, SIZE + CLASSES), appearance=slice(0, SIZE), looks=slice(0, SIZE))
 
 
-def unit(rows):
-    return rows / rows.norm(dim=1, keepdim=True)
+def norm(rows):
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
-def two_towers(size=40):
-    torch.manual_seed(0)
-    return nn.ModuleDict(
-        {"image": Tower(size, 32, 0.1, None), "text": Tower(TEXT, 0, 0.1, slice(0, TEXT))}
-    )
-
-
-def known_pairs(n=96, size=40):
-    """Images that are a linear image of eight numbers, and texts that are another; row i matches row i."""
+@pytest.fixture(scope="module")
+def data():
+    """Forty items in eight clusters, their class probabilities and the texts of the clusters."""
     rng = np.random.default_rng(0)
-    things = rng.normal(size=(n, 8))
-    features = {
-        "image": torch.tensor(things @ rng.normal(size=(8, size)), dtype=torch.float32),
-        "text": unit(torch.tensor(things @ rng.normal(size=(8, TEXT)), dtype=torch.float32)),
-    }
-    rows = np.arange(n)
-    return features, [Pairs("image", "text", rows, [np.array([row]) for row in rows], rows)]
+    things = np.repeat(np.arange(8), 5)
+    looks = norm(rng.normal(size=(8, SIZE))[things] + 0.2 * rng.normal(size=(40, SIZE)))
+    scores = rng.dirichlet(np.ones(CLASSES), 8)[things]
+    texts = norm(rng.normal(size=(8, TEXT)) + 0.5 * rng.normal(size=TEXT)).astype(np.float32)
+    names = norm(rng.normal(size=(CLASSES, TEXT)))
+    return np.concatenate([looks, scores], 1).astype(np.float32), things, texts, names
 
 
-def test_a_linear_tower_starts_as_a_rotation():
-    features = torch.randn(50, TEXT)
-    tower = Tower(TEXT, 0, 0.1, slice(0, TEXT))
-    tower.start(torch.linalg.qr(torch.randn(towers.DIM, TEXT))[0], features)
-    with torch.no_grad():
-        out = tower(features)
-    torch.testing.assert_close(out @ out.T, unit(features) @ unit(features).T, atol=1e-5, rtol=0)
+def fitted(data, **changes):
+    features, things, texts, names = data
+    settings = SETTINGS | {k: v for k, v in changes.items() if k in SETTINGS}
+    text = towers.fit_text(texts, settings["whiten"], settings["seed"])
+    targets = towers.map_text(text, texts[things])
+    more = {k: v for k, v in changes.items() if k not in SETTINGS}
+    return Named.fit(features, targets, names, text, PARTS, settings, **more), text, targets
 
 
-def test_a_tower_is_a_linear_map_plus_a_perceptron_on_standardized_features():
-    x = torch.randn(6, 10 + TEXT)
-    tower = Tower(10 + TEXT, 16, 0.3, slice(10, 10 + TEXT)).eval()
-    tower.start(torch.linalg.qr(torch.randn(towers.DIM, TEXT))[0], x)
-    spread = x.std(0) + 0.05 * x.std(0).mean()
-    with torch.no_grad():
-        expected = tower.linear.weight @ x[2, 10:] + tower.mlp((x[2] - x.mean(0)) / spread)
-        torch.testing.assert_close(tower(x)[2], expected / expected.norm(), atol=1e-6, rtol=1e-5)
+def test_without_whitening_texts_are_centered_and_rotated(data):
+    texts = data[2]
+    out = towers.map_text(towers.fit_text(texts, 0.0, 5), texts)
+    centered = norm(texts - texts.mean(0))
+    assert out.shape == (8, DIM) and out.dtype == np.float32
+    np.testing.assert_allclose(out @ out.T, centered @ centered.T, atol=1e-5)
 
 
-def test_the_loss_equals_the_formula():
-    """Over loops: each row's target is uniform over the rows of the same text or group."""
-    modules, (features, _) = two_towers().eval(), known_pairs()
-    a, b = np.array([3, 0, 5, 7]), [np.array([k]) for k in (1, 1, 4, 2)]
-    pairs = Pairs(
-        "image", "text", a, b, np.array([0, 1, 2, 0])
-    )  # rows 0, 1 share a text; 0, 3 a group
-    positives = [{0, 1, 3}, {0, 1}, {2}, {0, 3}]
-    scale = math.log(10)
-    loss = towers._contrast(
-        modules, features, pairs, np.arange(4), torch.tensor(scale), 0.0, np.random.default_rng(0)
+def test_whitening_divides_by_a_power_of_the_variance(data):
+    texts = data[2].astype(np.float64)
+    covariance = np.cov(texts, rowvar=False, bias=True)
+    covariance += 0.1 * np.trace(covariance) / TEXT * np.eye(TEXT)
+    for power in (0.25, 0.5):
+        values, axes = np.linalg.eigh(covariance)
+        expected = norm((texts - texts.mean(0)) @ axes * values**-power)
+        out = towers.map_text(towers.fit_text(data[2], power, 0), data[2])
+        np.testing.assert_allclose(out @ out.T, expected @ expected.T, atol=1e-4)
+
+
+def test_spaces_of_different_seeds_share_no_axes(data):
+    a, b = (towers.map_text(towers.fit_text(data[2], 0.25, seed), data[2]) for seed in (0, 1))
+    np.testing.assert_allclose(a @ a.T, b @ b.T, atol=1e-5)
+    assert np.abs((a * b).sum(1)).max() < 0.2
+
+
+def test_a_single_caption_and_a_single_item_can_be_fitted(data):
+    features, _, texts, names = data
+    text = towers.fit_text(texts[:1], 0.25, 0)
+    targets = np.zeros((1, DIM), np.float32)
+    tower = Named.fit(features[:1], targets, names, text, PARTS, SETTINGS | {"looks": 1.0})
+    assert np.isfinite(tower(features)).all()
+
+
+def test_the_names_count_by_how_much_likelier_they_are_than_usual(data):
+    features, _, _, names = data
+    tower, _, _ = fitted(data)
+    scores = features[:, SIZE:].astype(np.float64)
+    for row in (0, 17):
+        ratio = [scores[row, c] / (scores[:, c].mean() + 0.01) for c in range(CLASSES)]
+        total = np.zeros(TEXT)
+        for c in sorted(range(CLASSES), key=lambda c: -ratio[c])[:3]:
+            total += ratio[c] ** 0.5 * names[c]
+        np.testing.assert_allclose(tower._sentences(features)[row], norm(total), atol=1e-5)
+
+
+def test_a_start_is_the_place_of_the_mean_sentence_on_the_map_of_the_texts(data):
+    features = data[0]
+    tower, text, _ = fitted(data)
+    sentences = tower._sentences(features)
+    expected = norm((sentences - sentences.mean(0)) @ text["map"])
+    np.testing.assert_allclose(tower.start(features), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_correction_is_a_kernel_ridge_regression_of_the_remaining_error(data, weighted):
+    features = data[0].astype(np.float64)
+    weights = np.linspace(0.5, 2, 40) if weighted else None
+    tower, _, targets = fitted(data, weights=weights)
+    looks, new = features[:, :SIZE], data[0][:5] + np.float32(0.1)
+    distances = np.array([[((a - b) ** 2).sum() for b in looks] for a in looks])
+    width = 0.5 * np.median(distances)
+    kernel = np.exp(-distances / width) + 0.1 * np.diag(
+        1 / (np.ones(40) if weights is None else weights)
     )
-    with torch.no_grad():
-        x = modules["image"](features["image"][a])
-        y = modules["text"](features["text"][[1, 1, 4, 2]])
-    total = 0.0
-    for i in range(4):
-        row = [10 * float(x[i] @ y[j]) for j in range(4)]
-        column = [10 * float(x[j] @ y[i]) for j in range(4)]
-        for logits in (row, column):
-            norm = math.log(sum(map(math.exp, logits)))
-            total -= sum(logits[j] - norm for j in positives[i]) / len(positives[i])
-    assert float(loss.detach()) == pytest.approx(total / 8, abs=1e-5)
+    solved = np.linalg.solve(kernel, targets - tower.start(data[0]))
+    near = np.exp(-((new[:, None, :SIZE] - looks[None]) ** 2).sum(2) / width)
+    expected = norm(tower.start(new) + near @ solved)
+    np.testing.assert_allclose(tower(new), expected, atol=1e-4)
 
 
-def test_training_aligns_known_pairs_and_repeats_itself():
-    features, pairs = known_pairs()
-    runs = []
-    for _ in range(2):
-        modules = two_towers()
-        history = train(modules, features, pairs, **SETTINGS, progress=False)
-        with torch.no_grad():
-            similarity = modules["image"](features["image"]) @ modules["text"](features["text"]).T
-        runs.append((history, similarity))
-        assert not modules.training
-    (history, similarity), again = runs
-    assert [set(record) for record in history] == 15 * [{"epoch", "image-text"}]
-    assert history[-1]["image-text"] < history[0]["image-text"] / 2
-    assert (similarity.argmax(1) == torch.arange(96)).float().mean() > 0.9  # chance is 0.01
-    assert history == again[0] and torch.equal(similarity, again[1])
+def test_the_fit_brings_training_items_to_their_captions_and_leaves_far_items_at_their_names(data):
+    features, things, texts, _ = data
+    tower, text, targets = fitted(data)
+    before, after = ((step(features) * targets).sum(1).mean() for step in (tower.start, tower))
+    assert after > 0.9 > 0.5 > before
+    similarity = tower(features) @ towers.map_text(text, texts).T
+    assert (similarity.argmax(1) == things).all()
+    far = features.copy()
+    far[:, :SIZE] += 10
+    np.testing.assert_allclose(tower(far), tower.start(far), atol=1e-5)
 
 
-@pytest.mark.parametrize("epochs", [1, 3, 10, 11, 20])
-def test_any_number_of_steps_has_a_schedule(epochs):
-    """Three steps per epoch at batch 32, one at batch 96: 10 steps have a warm-up of exactly one."""
-    features, pairs = known_pairs()
-    for batch in (32, 96):
-        settings = SETTINGS | {"epochs": epochs, "batch": batch}
-        history = train(two_towers(), features, pairs, **settings, progress=False)
-        assert np.isfinite([record["image-text"] for record in history]).all()
+def test_looks_lie_on_axes_that_texts_leave_empty(data):
+    features, things, texts, _ = data
+    plain, text, _ = fitted(data)
+    with_looks, _, _ = fitted(data, looks=0.5)
+    vectors, words = with_looks(features), towers.map_text(text, texts)
+    # A part of norm 0.5 at a right angle to the part that texts share.
+    np.testing.assert_allclose(vectors @ words.T, plain(features) @ words.T / 1.25**0.5, atol=1e-5)
+    look = with_looks.look(features)
+    assert look.shape == (40, LOOKS)
+    expected = plain(features) @ plain(features).T + 0.25 * look @ look.T
+    np.testing.assert_allclose(vectors @ vectors.T, expected / 1.25, atol=1e-5)
+    centered = features[:, :SIZE] - features[:, :SIZE].mean(0)
+    np.testing.assert_allclose(look @ look.T, norm(centered) @ norm(centered).T, atol=1e-4)
+
+
+def test_a_modality_learns_the_looks_of_another(data):
+    """Shapes with another appearance, whose looks are given by their icons."""
+    features, things, texts, names = data
+    icons, text, targets = fitted(data, looks=1.0)
+    shown = icons.look(features)
+    turned = features.copy()
+    turned[:, :SIZE] = (
+        features[:, SIZE - 1 :: -1] if SIZE == features.shape[1] else features[:, :SIZE][:, ::-1]
+    )
+    parts = Parts(scores=PARTS.scores, appearance=PARTS.appearance)
+    shapes = Named.fit(turned, targets, names, text, parts, SETTINGS | {"looks": 1.0}, looks=shown)
+    assert (shapes.look(turned) * shown).sum(1).mean() > 0.8
+    assert ((shapes(turned) @ icons(features).T).argmax(1) // 5 == things).mean() > 0.95
+
+
+def test_a_fit_is_the_same_every_time(data):
+    first, second = (fitted(data, looks=1.0)[0] for _ in range(2))
+    assert first.arrays.keys() == second.arrays.keys()
+    for name, array in first.arrays.items():
+        assert np.array_equal(array, second.arrays[name]) and array.dtype == np.float32
+        assert array.flags.c_contiguous, "safetensors stores memory as it lies"
+
+
+def test_a_stored_tower_lacks_nothing_silently(data):
+    tower, _, _ = fitted(data, looks=1.0)
+    for name in tower.arrays:
+        arrays = {k: v for k, v in tower.arrays.items() if k != name}
+        with pytest.raises(KeyError, match=name):
+            Named.from_arrays(arrays, PARTS, SETTINGS | {"looks": 1.0})

