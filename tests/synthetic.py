@@ -142,16 +142,21 @@ def project(root, concepts: int = 40, seed: int = 0):
 
 
 def _write_bank(folder, ids, vectors) -> None:
-    import json
-
     import pandas as pd
-
-    from exmcr.common.hashing import sha256
 
     folder.mkdir(parents=True)
     np.save(folder / "vectors.npy", vectors.astype(np.float32))
     pd.DataFrame({"id": ids.to_numpy()}).to_parquet(folder / "ids.parquet")
+    sign(folder)
+
+
+def sign(folder, fingerprint: str = "synthetic") -> None:
+    """Write the manifest of a bank as it is now."""
+    import json
+
+    from exmcr.common.hashing import sha256
+
     space, modality = folder.parts[-3:-1]
-    meta = {"space": space, "modality": modality, "fingerprint": "synthetic"}
+    meta = {"space": space, "modality": modality, "fingerprint": fingerprint}
     meta["sha256"] = sha256(folder / "vectors.npy")
     (folder / "manifest.json").write_text(json.dumps(meta))

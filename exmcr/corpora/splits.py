@@ -29,10 +29,10 @@ HELD_OUT = {
 # Soundfonts made of the recordings of another one: the two are held out together, and this one has
 # no queries. Found by comparing spectrograms.
 COPIES = {"csound": "timgm6mb", "musescore": "fluidr3mono"}
-MAX_HELD_OUT = 8  # test (val) recordings of one concept and package; the others are not used
+MAX_HELD_OUT = 10  # test (val) recordings of one concept and package; the others are not used
 MAX_NOTES = 4  # the same for the notes of a soundfont, which would be half of all queries
 NOTE_KEY = 60  # MIDI key at which instruments are held out, middle C
-SHAPES_VAL = 0.2  # share of the names of these packages that are val; the others are test
+SHAPES_VAL = 0.12  # share of the names of these packages that are val; the others are test
 HELD_OUT_SHAPES = ("megaglest", "flightgear", "scorched3d")
 NAME_TEST, NAME_VAL = 0.30, 0.10  # share of furniture names
 IMAGE_TEST, IMAGE_VAL = 0.06, 0.05  # share of picture groups, besides those chosen by concept

@@ -105,12 +105,12 @@ def test_the_command_refuses_what_cannot_be_and_says_which_leaves_override(tmp_p
     from exmcr.commands.main import main
 
     path = tmp_path / "params.yaml"
-    path.write_text(TEXT)
+    path.write_text(TEXT.replace("audio: {steps: 150}", "audio: {tau2: 0.2}"))
     where = ["--project", str(tmp_path)]
     assert main(["set", "train.tau2=0.07", "seeds=[0]", *where]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "train.tau2: 0.07",
-        "train.leaves.audio.tau2 stays 0.1: it overrides train.tau2",
+        "train.leaves.audio.tau2 stays 0.2: it overrides train.tau2",
         "seeds: [0]",
     ]
     params = config.load(path)

@@ -246,7 +246,11 @@ def test_a_mistake_is_named_with_its_path(content, path, value, message):
 
 
 NAMES = [
-    ("corpora", "nothing", "corpora: unknown corpus 'nothing'; known: mini, toy, paper"),
+    (
+        "corpora",
+        "nothing",
+        "corpora: unknown corpus 'nothing'; known: mini, mini.speech, toy, paper",
+    ),
     ("base.mini", "bert", "base.mini: unknown space 'bert'; known: .*clip"),
     ("leaves.1.mini", "bert", "leaves.1.mini: unknown space 'bert'; known: .*clip"),
     ("leaves.0.overlap", "points", "leaves.0.overlap: unknown modality of its space 'points'"),

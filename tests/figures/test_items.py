@@ -62,6 +62,7 @@ RAW = {
     "text": "a word",
     "image": np.zeros((4, 4, 3), np.uint8),
     "audio": Sound(np.ones(100, np.float32), 100),
+    "speech": Sound(np.ones(100, np.float32), 100),
     "points": np.eye(3, dtype=np.float32),
 }
 
@@ -79,7 +80,7 @@ def test_every_registered_modality_is_drawn_in_its_color(smell):
         assert answer.get_title() == ("" if row.modality == "text" else row.caption), (
             "a text is its own caption"
         )
-        if row.modality in ("audio", "smell"):
+        if row.modality in ("audio", "speech", "smell"):
             assert {line.get_color() for axis in (query, answer) for line in axis.lines} == {
                 MODALITIES[row.modality].color
             }

@@ -32,7 +32,7 @@ def project(tmp_path_factory, random_weights):
         & items.concept.isin(THINGS)
         & ~items.caption.str.contains("green|blue|orange|purple|brown|gold")
     )
-    items[words | items.id.str.contains(KEPT)].to_parquet(path, index=False)
+    corpora.items.write(items[words | items.id.str.contains(KEPT)], path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EXMCR_WEIGHTS", str(random_weights))
         patch.setenv("HF_HUB_OFFLINE", "1")

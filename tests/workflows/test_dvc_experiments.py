@@ -46,7 +46,7 @@ def repo(folder):
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": chosen}, sort_keys=False))
     text = (folder / "params.yaml").read_text()
     (folder / "params.yaml").write_text(
-        "# a comment\n" + text.replace("\n  tau2: 0.05\n", "\n  tau2: 0.05 # why\n")
+        "# a comment\n" + text.replace("\n  tau2: 0.1\n", "\n  tau2: 0.05 # why\n")
     )
     params = load(folder / "params.yaml")
     assert params.train.tau2 == 0.05

@@ -25,32 +25,34 @@ class Collection:
 
 
 COLLECTIONS = {
-    "scratch": Collection("scratch", "CC-BY-SA-2.0"),
-    "sonic-pi": Collection("sonic-pi-samples", "CC0-1.0"),
+    "scratch": Collection("scratch", "CC-BY-SA-3.0"),
+    "sonic-pi": Collection("sonic-pi-samples", "CC0-1.0, MIT"),
     # Single periods of a waveform are too short to be heard as anything.
-    "lmms": Collection(
-        "lmms-common", "GPL-2, samples as listed in the package", ("/waveforms/", "/shapes/")
-    ),
-    "widelands": Collection("widelands-data", "GPL-2.0-or-later"),
+    "lmms": Collection("lmms-common", "GPL-2.0-or-later", ("/waveforms/", "/shapes/")),
+    "widelands": Collection("widelands-data", "GPL-2.0-or-later, CC-BY-SA-3.0"),
     "megaglest": Collection("megaglest-data", "CC-BY-SA-3.0"),
     # 900 short cries by 14 voices would be a fifth of the pool.
     # `homerun` is the cheering crowd of tuxmath.
-    "hedgewars": Collection("hedgewars-data", "GPL-2.0-only", ("/voices/", "/homerun/")),
+    "hedgewars": Collection(
+        "hedgewars-data", "GFDL-1.3, GPL-2.0-only, CC-BY-SA-3.0", ("/voices/", "/homerun/")
+    ),
     "wesnoth": Collection("wesnoth-1.16-data", "GPL-2.0-or-later"),
-    "scorched3d": Collection("scorched3d-data", "GPL-2"),
-    "lincity": Collection("lincity-ng-data", "GPL-2"),
-    "lugaru": Collection("lugaru-data", "GPL-2, CC-BY-SA-3.0"),
-    "planetblupi": Collection("planetblupi-common", "GPL-3"),
-    "simutrans": Collection("simutrans-pak64", "Artistic"),
-    "bzflag": Collection("bzflag-data", "LGPL-2.1"),
-    "freedroid": Collection("freedroid-data", "GPL-2"),
-    "lbreakout2": Collection("lbreakout2-data", "GPL-2"),
-    "tuxmath": Collection("tuxmath-data", "GPL-3"),
-    "gnome-audio": Collection("gnome-audio", "GPL-2"),
-    "oxygen": Collection("oxygen-sounds", "LGPL-3"),
-    "deepin": Collection("deepin-sound-theme", "GPL-3"),
-    "freedesktop": Collection("sound-theme-freedesktop", "GPL-2, CC-BY-SA, CC-BY"),
-    "sound-icons": Collection("sound-icons", "GPL-2"),
+    "scorched3d": Collection("scorched3d-data", "GPL-2.0-or-later, CC-BY-SA-3.0"),
+    "lincity": Collection("lincity-ng-data", "GPL-2.0-or-later"),
+    "lugaru": Collection("lugaru-data", "CC-BY-SA-3.0"),
+    "planetblupi": Collection("planetblupi-common", "GPL-3.0-or-later"),
+    "simutrans": Collection("simutrans-pak64", "Artistic-1.0"),
+    "bzflag": Collection("bzflag-data", "LGPL-2.1 or MPL-2.0"),
+    "freedroid": Collection("freedroid-data", "GPL-2.0-or-later"),
+    "lbreakout2": Collection("lbreakout2-data", "GPL"),
+    "tuxmath": Collection("tuxmath-data", "public domain, CC-BY-SA-3.0"),
+    "gnome-audio": Collection("gnome-audio", "CC-BY-SA-2.0, CC-BY-3.0"),
+    "oxygen": Collection("oxygen-sounds", "LGPL-3.0-or-later"),
+    "deepin": Collection("deepin-sound-theme", "GPL-3.0-only"),
+    "freedesktop": Collection(
+        "sound-theme-freedesktop", "CC-BY-SA-3.0, CC-BY-3.0, GPL-2.0-or-later, GPL-2.0-only"
+    ),
+    "sound-icons": Collection("sound-icons", "GPL-2.0-or-later"),
 }
 _COUNT = re.compile(r"[_-]?\d+$")  # the number of a take: sheep_02, bee4
 

@@ -1,7 +1,7 @@
 """Sweet Home 3D furniture: textured shapes with a name, an icon and their real size.
 
-Debian package sweethome3d-furniture. Licenses by library: BlendSwap-CC-0 is CC0, the others are
-CC-BY 3.0 (or the Free Art License), as the package states.
+Debian package sweethome3d-furniture. Licenses by library, as the package states: CC0, CC-BY 3.0 US,
+CC-BY 3.0.
 """
 
 import zipfile
@@ -21,7 +21,11 @@ from exmcr.media import mesh_files
 from exmcr.media.meshes import sample_mesh
 
 SOURCE = "furniture"
-LICENSES = {"BlendSwap-CC-0": "CC0-1.0"}
+LICENSES = {
+    "BlendSwap-CC-0": "CC0-1.0",
+    "KatorLegaz": "CC-BY-3.0-US",
+    "Reallusion": "CC-BY-3.0-US",
+}
 
 Mesh = tuple[Path, str, list[float]]  # library, name in it, (width, height, depth) in meters
 Icon = tuple[Path, str]  # library, name in it

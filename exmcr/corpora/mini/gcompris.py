@@ -1,7 +1,6 @@
 """GCompris, an educational suite: word pictures, animals and instruments with their sounds.
 
-Debian package gcompris-qt-data. Licenses differ by file (GPL-3, CC-BY-SA, CC0); the package lists
-them.
+Debian package gcompris-qt-data. Licenses differ by file; the package lists them.
 """
 
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from exmcr.corpora.mini import debian, rcc
 from exmcr.corpora.mini.concepts import concept_of, named_sounds
 from exmcr.corpora.mini.pictures import series, title_of
 
-SOURCE, LICENSE = "gcompris", "mixed free licenses (GPL-3, CC-BY-SA, CC0), listed in the package"
+SOURCE, LICENSE = "gcompris", "by file: GPL, CC0, CC-BY, CC-BY-SA, GFDL, others"
 # Bundle -> folders in it whose picture files are named by what they show.
 PICTURES = {
     "lang": ("words/",),

@@ -1,7 +1,7 @@
 """OpenSFX, the sounds of a transport game, with their names: trains, ships, planes, animals.
 
-Debian package openttd-opensfx (CC-BY, CC-BY-SA and CC0, the package lists them). A .cat file begins
-with the position and size of every entry; an entry is a name and the content of a WAV file.
+Debian package openttd-opensfx (CC-BY-SA 3.0 as a whole). A .cat file begins with the position
+and size of every entry; an entry is a name and the content of a WAV file.
 """
 
 import struct
@@ -14,7 +14,7 @@ from exmcr.corpora.items import row
 from exmcr.corpora.mini import contents
 from exmcr.corpora.mini.concepts import named_sounds
 
-SOURCE, LICENSE = "opensfx", "CC-BY-3.0, CC-BY-SA-3.0, CC0-1.0"
+SOURCE, LICENSE = "opensfx", "CC-BY-SA-3.0"
 _POSITION = 0x7FFFFFFF  # the highest bit is a flag
 
 

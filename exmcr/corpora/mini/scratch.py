@@ -1,6 +1,6 @@
 """Costumes of Scratch 1.4, named by their files. Its sounds are in effects.py.
 
-Debian package scratch; GPL-2, media CC-BY-SA 2.0.
+Debian package scratch; GPL-2, media CC-BY-SA 3.0.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from exmcr.corpora.mini import contents
 from exmcr.corpora.mini.concepts import concept_of
 from exmcr.corpora.mini.pictures import series, title_of
 
-SOURCE, LICENSE = "scratch", "CC-BY-SA-2.0"
+SOURCE, LICENSE = "scratch", "CC-BY-SA-3.0"
 
 
 def items(raw: Path) -> Iterator[tuple[dict[str, Any], Path]]:

@@ -1,8 +1,9 @@
 """Shapes of two games and a flight simulator: animals, people, buildings, vehicles.
 
-Debian packages megaglest-data (CC-BY-SA 3.0), flightgear-data-models (GPL-2) and scorched3d-data
-(GPL-2). shapes.yaml names the meshes that are used. They have no icons and are never trained on:
-their names and concepts are what the points leaf is tested with, beside furniture.
+Debian packages megaglest-data (CC-BY-SA 3.0), flightgear-data-models (GPL-2 or later) and
+scorched3d-data (GPL-2 or later, CC-BY-SA 3.0). shapes.yaml names the meshes that are used. They
+have no icons and are never trained on: their names and concepts are what the points leaf is tested
+with, beside furniture.
 """
 
 from collections.abc import Iterator
@@ -45,11 +46,11 @@ COLLECTIONS = {
         ),
     ),
     "flightgear": Collection(
-        "flightgear-data-models", "GPL-2", ".ac", ("usr/share/games/flightgear/Models",)
+        "flightgear-data-models", "GPL-2.0-or-later", ".ac", ("usr/share/games/flightgear/Models",)
     ),
     "scorched3d": Collection(
         "scorched3d-data",
-        "GPL-2",
+        "GPL-2.0-or-later, CC-BY-SA-3.0",
         ".txt",
         (
             "usr/share/games/scorched3d/data/globalmods/none/data/meshes",

@@ -1,7 +1,7 @@
 """Instruments played from four independent General MIDI soundfonts.
 
 Debian packages timgm6mb-soundfont (GPL-2), fluidr3mono-gm-soundfont (MIT), csound-soundfont
-(LGPL-2.1+), musescore-general-soundfont-small (MIT).
+(public domain), musescore-general-soundfont-small (MIT, parts CC0 or public domain).
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from exmcr.corpora.mini import contents
 from exmcr.corpora.mini.concepts import named_sounds
 
 FONTS = {
-    "timgm6mb": ("timgm6mb-soundfont", "GPL-2"),
+    "timgm6mb": ("timgm6mb-soundfont", "GPL-2.0-only"),
     "fluidr3mono": ("fluidr3mono-gm-soundfont", "MIT"),
-    "csound": ("csound-soundfont", "LGPL-2.1+"),
-    "musescore": ("musescore-general-soundfont-small", "MIT"),
+    "csound": ("csound-soundfont", "public domain"),
+    "musescore": ("musescore-general-soundfont-small", "MIT, CC0-1.0, public domain"),
 }
 RATE = 44100  # Hz
 KEYS = (60, 48, 67, 55, 72)  # MIDI keys at which named instruments are played
