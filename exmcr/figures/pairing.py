@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exmcr.config import Leaf
     from exmcr.project import Project
 
-QUERIES = 2000  # at most, per center
+QUERIES = 500  # at most, per center; each holds a weight for every key
 # {center: its aggregations, as (queries, keys)}; all are parts of a quadruple, keys also of Pools.
 AGGREGATIONS = {
     "overlap": (("o_leaf", "x_leaf"), ("o_base", "y_base")),
