@@ -56,31 +56,31 @@ def growth(project: "Project", names: list[str] | None = None) -> pd.DataFrame:
     for name in names:
         method_named(name)
     bench, rows = Bench(project), []
-    jobs = [
-        (part, share, name, seed)
-        for share in reversed(SHARES)
-        for part in (PARTS if share < 1 else ["x"])  # the whole pools are the same for all parts
-        for name in names
-        for seed in seeds_of(project.params, name)
-    ]
+    # The whole pools are the same for all parts. All fits on one cut share its pseudo-pairs.
+    cuts = [(part, share) for share in reversed(SHARES) for part in (PARTS if share < 1 else ["x"])]
+    fits = [(name, seed) for name in names for seed in seeds_of(project.params, name)]
     inputs, folder = bench.inputs(), project.reports / "growth"
     chosen = {task.name for task in bench.emergent}
     expected = float(np.mean([chance(task.positive)["map"] for task in bench.emergent]))
-    for part, share, name, seed in (bar := tqdm(jobs, desc="growth", unit="fit")):
-        bar.set_postfix_str(f"{name}, {share:.0%} of {part}")
+    bar = tqdm(total=len(cuts) * len(fits), desc="growth", unit="fit")
+    for part, share in cuts:
         smaller = bench.with_pools({n: cut(pool, part, share) for n, pool in bench.pools.items()})
-        key = key_of(smaller, name, seed, f"{inputs} {part} {share}")
-        path = folder / f"{part}-{share:.4f}-{name}-seed{seed}.json"
-        record = kept(path, key)
-        if record is None:
-            record = {"key": key, **measure(smaller, name, seed)}
-            write_json(path, record)
-        scores = [float(np.mean(ap)) for task, ap in record["ap"].items() if task in chosen]
-        if len(scores) < len(chosen):
-            continue  # the method cannot serve every emergent task
-        for pool in PARTS if share == 1 else [part]:
-            items = sum(len(getattr(p, PARTS[pool][0])) for p in smaller.pools.values())
-            rows.append((pool, share, items, name, seed, float(np.mean(scores)), expected))
+        for name, seed in fits:
+            bar.set_postfix_str(f"{name}, {share:.0%} of {part}")
+            key = key_of(smaller, name, seed, f"{inputs} {part} {share}")
+            path = folder / f"{part}-{share:.4f}-{name}-seed{seed}.json"
+            record = kept(path, key)
+            if record is None:
+                record = {"key": key, **measure(smaller, name, seed)}
+                write_json(path, record)
+            bar.update()
+            scores = [float(np.mean(ap)) for task, ap in record["ap"].items() if task in chosen]
+            if len(scores) < len(chosen):
+                continue  # the method cannot serve every emergent task
+            for pool in PARTS if share == 1 else [part]:
+                items = sum(len(getattr(p, PARTS[pool][0])) for p in smaller.pools.values())
+                rows.append((pool, share, items, name, seed, float(np.mean(scores)), expected))
+    bar.close()
     table = pd.DataFrame(rows, columns=COLUMNS).sort_values(
         ["pool", "method", "share", "seed"], ignore_index=True
     )
