@@ -1,6 +1,7 @@
 # make repro    environment, data, mini spaces, projectors, evaluation, figures
 # make test     linters, types, import contracts, unit tests, every notebook on the toy corpus; no network
-# make lab      JupyterLab on the notebooks
+# make lab      JupyterLab on copies of the notebooks: nothing that is changed there reaches git or DVC
+# make site     pages of the executed notebooks and of docs/, made offline (build/site/index.html)
 # make compare  every method on frozen embeddings, side by side (reports/compare.md)
 # make ablate   ablations of Ex-MCR on validation concepts, JOBS=2 at a time; resumes where it was stopped
 # make growth   methods against the size of each unpaired pool (reports/growth.md)
@@ -14,7 +15,7 @@ export PYTHONUTF8 = 1
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint unit notebooks lab lock env bench bench-gpu compare growth ablate
+.PHONY: repro test lint unit notebooks lab site lock env bench bench-gpu compare growth ablate
 env: .venv/.ready
 
 # Everything that is installed is pinned by hash, the tools that build packages without wheels too:
@@ -52,7 +53,11 @@ notebooks: env
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 python -m pytest --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 notebooks
 
 lab: env
-	jupyter lab notebooks
+	python -m exmcr.lab $(LAB)
+
+# Notebooks that `make repro` has not executed are executed on the toy corpus.
+site: env
+	HF_HUB_OFFLINE=1 python docs/site/build.py $(SITE)
 
 compare: env
 	dvc repro experiments/dvc.yaml:compare

@@ -41,6 +41,8 @@ def fit_spaces(project: Project) -> pd.DataFrame:
     from exmcr.spaces.mini import stage
 
     with project.running("fit_spaces"):
+        # What dvc.yaml expects, also of imported spaces.
+        (project.root / "models/spaces").mkdir(parents=True, exist_ok=True)
         losses = stage.fit_spaces(project)
         with atomic_write(project.reports / "space_losses.csv") as draft:
             losses.to_csv(draft, index=False)
@@ -78,7 +80,7 @@ def extract(project: Project, group=None) -> pd.DataFrame:
                         extraction.forget(folder)
                     continue
                 bank = extraction.extract(
-                    space, modality, items, folder, project.load_item, shard=shard, group=group
+                    space, modality, items, folder, project.load_raw, shard=shard, group=group
                 )
                 skipped, fingerprint = len(bank.meta["skipped"]), bank.fingerprint[:12]
                 rows.append((name, modality, split, len(bank), skipped, fingerprint))
@@ -91,13 +93,20 @@ def pair(project: Project) -> pd.DataFrame:
     quadruples. Raises ConfigError for banks that are missing, damaged, or of two encoders."""
     from exmcr.pairing import pairs
 
-    rows, tau1 = [], project.params.pair.tau1
-    centers: list[str] = [*project.params.pair.centers]
+    rows, settings = [], project.params.pair
+    centers: list[str] = [*settings.centers]
     with project.running("pair"):
         for leaf in project.leaves:
             pools, folder = project.pools(leaf), project.pairs_path(leaf.name)
-            made_from = project.banks_of(leaf)
-            counts = pairs.build(pools, folder, centers, tau1, made_from=made_from)
+            counts = pairs.build(
+                pools,
+                folder,
+                centers,
+                settings.tau1,
+                made_from=project.banks_of(leaf),
+                normalize_between=settings.normalize_between,
+                subtract_mean=settings.subtract_mean,
+            )
             rows += [(leaf.name, center, n) for center, n in counts.items()]
     return pd.DataFrame(rows, columns=["leaf", "center", "quadruples"])
 
@@ -113,6 +122,7 @@ def train(project: Project, group=None) -> pd.DataFrame:
     """
     from exmcr.common import distributed
     from exmcr.pairing import pairs
+    from exmcr.pairing.cones import cone_warning
     from exmcr.training import stage
 
     records, params = [], project.params
@@ -120,8 +130,19 @@ def train(project: Project, group=None) -> pd.DataFrame:
     with project.running("train", group):
         for leaf in project.leaves:
             folder = project.pairs_path(leaf.name)
-            pairs.check(folder, centers, params.pair.tau1, project.banks_of(leaf))
+            pairs.check(
+                folder,
+                centers,
+                params.pair.tau1,
+                project.banks_of(leaf),
+                normalize_between=params.pair.normalize_between,
+                subtract_mean=params.pair.subtract_mean,
+            )
             pool, made_from = pairs.load(folder, centers), pairs.files_digest(folder, centers)
+            noise = params.train_settings(leaf.name)["noise"]
+            warning = cone_warning(leaf.name, pairs.recorded_norms(folder), noise)
+            if warning and not params.pair.subtract_mean and distributed.rank(group) == 0:
+                print(warning)
             for seed, history in stage.train_leaf(project, leaf, pool, made_from, group):
                 records += [{"leaf": leaf.name, "seed": seed, **record} for record in history]
         losses = pd.DataFrame(records)

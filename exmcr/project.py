@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from exmcr import config
 from exmcr.banks import Bank, common_ids
 from exmcr.banks.bank import read_manifest
+from exmcr.banks.imported import Imported, Lookup
 from exmcr.common import distributed
 from exmcr.common.errors import ConfigError
 from exmcr.common.files import remove_abandoned
@@ -144,14 +145,23 @@ class Project:
         items = self.items[self.items.modality.isin(self.modalities)]
         return items[~items.id.isin(skipped)]
 
-    def load_item(self, item):
-        """Load the raw item of one row of the item table. Raises BadItem."""
+    def load_item(self, item: Any) -> Any:
+        """The raw item of one row of the item table, in memory (types: exmcr.media); of an imported
+        one, words that stand for it. Raises BadItem."""
+        from exmcr.corpora.imported import SOURCE
+
+        if item.source == SOURCE:
+            return Imported(item.id, item.caption)
+        return self.load_raw(item)
+
+    def load_raw(self, item: Any) -> Any:
+        """The raw item of one row of the item table, in memory. Raises BadItem if there is none."""
         from exmcr.corpora.items import load_item
 
         return load_item(item, self.data)
 
-    def load_space(self, name: str, recorded: bool = True) -> "Space":
-        """A space with its options under `encoders`.
+    def load_space(self, name: str, recorded: bool = True) -> "Space | Lookup":
+        """A space with its options under `encoders`; of an imported one, a look-up in its banks.
 
         Raises ConfigError for missing weights and, if `recorded`, for weights or options that are
         not those that the stage `fit_spaces` recorded.
@@ -159,7 +169,7 @@ class Project:
         from exmcr.spaces import load_space, loaded
 
         if name in self.params.imported:
-            raise ConfigError(f"space '{name}' has no encoder here: its embeddings were imported")
+            return Lookup(self, name)
         space = load_space(name, root=self.root, **self.params.encoder_options(name))
         if recorded:
             loaded.check(self, space)

@@ -9,7 +9,14 @@ import shutil
 import pytest
 import random_encoders
 
+from exmcr import corpora
 from exmcr.kernels import layers
+
+
+@pytest.fixture(scope="session")
+def toy_corpus(tmp_path_factory):
+    """A folder with the toy corpus under data/, to be linked and not changed."""
+    return corpora.build("toy", tmp_path_factory.mktemp("toy")).parents[1]
 
 
 @pytest.fixture(scope="session")

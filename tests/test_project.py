@@ -10,7 +10,7 @@ import synthetic
 import toy_spaces
 import yaml
 
-from exmcr import corpora, pipeline
+from exmcr import pipeline
 from exmcr.banks import Bank, storage
 from exmcr.common.errors import ConfigError
 from exmcr.evaluation.bench import Bench
@@ -134,17 +134,9 @@ def test_a_stage_deletes_the_drafts_of_killed_ones_and_waits_for_running_ones(pr
 # With encoders that read a weight file
 
 
-@pytest.fixture(scope="module")
-def items(tmp_path_factory):
-    return corpora.build("toy", tmp_path_factory.mktemp("toy")).parents[1]
-
-
 @pytest.fixture
-def with_spaces(tmp_path, items, monkeypatch):
-    params = toy_spaces.install(tmp_path, monkeypatch)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    (tmp_path / "data").symlink_to(items / "data")
-    project = Project(tmp_path)
+def with_spaces(tmp_path, toy_corpus, monkeypatch):
+    project = toy_spaces.with_corpus(tmp_path, toy_corpus, monkeypatch)
     pipeline.fit_spaces(project)
     return project
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from exmcr import config, toy_project
 from exmcr.common import checkpoints
 from exmcr.common.hashing import digest
 from exmcr.common.paths import project_root
+from exmcr.project import Project
 from exmcr.spaces import SPACES
 from exmcr.spaces.base import Space
 
@@ -75,3 +77,10 @@ def install(folder: Path, monkeypatch) -> dict:
     for cls in ALL:
         monkeypatch.setitem(SPACES, cls.name, "")
     return content(folder)
+
+
+def with_corpus(folder: Path, corpus: Path, monkeypatch) -> Project:
+    """A project in `folder` with the three and the items of the toy corpus below `corpus`."""
+    (folder / "params.yaml").write_text(yaml.safe_dump(install(folder, monkeypatch)))
+    (folder / "data").symlink_to(corpus / "data")
+    return Project(folder)

@@ -1,12 +1,10 @@
 """Encode items into a bank, shard by shard: complete shards survive an interruption."""
 
 import hashlib
-import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,12 +16,14 @@ from exmcr.banks import shards, storage
 from exmcr.banks.bank import Bank, read_manifest
 from exmcr.banks.shards import Shard
 from exmcr.common import distributed
-from exmcr.common.errors import BadItem, ConfigError
+from exmcr.common.errors import ConfigError
 from exmcr.common.files import remove_abandoned
+from exmcr.media.ahead import Loaded, load_ahead
+from exmcr.media.chunks import in_chunks
 
 SHARD = 512  # items; a killed process loses at most one shard
 BAD_SHARE = 0.05
-AHEAD = 2  # shards loaded while one is encoded; their items are in memory, decoded
+AHEAD = 2  # shards loaded while one is encoded, if their items fit into limits.CHUNK bytes
 
 
 class Encoder(Protocol):
@@ -156,12 +156,12 @@ class _Job:
         rank, ranks = distributed.rank(group), distributed.size(group)
         modality, size, bad = self.plan["modality"], self.plan["shard"], 0
         description = f"{space.name} {modality}"
-        quiet = not progress or rank > 0
+        quiet = True if not progress or rank > 0 else None  # None: shown in a terminal only
         total = len(self.items)
         with tqdm(total=total, desc=description, unit="item", disable=quiet) as bar:
             bar.update(total - sum(min(size, total - start) for start in starts))
-            for start, shard, loaded in _loaded(load, self.items, starts[rank::ranks], size):
-                shard.vectors = space.encode_loaded(modality, loaded)
+            own = starts[rank::ranks]
+            for start, shard in _encoded(space, modality, load, self.items, own, size):
                 shards.write(self.folder, start, shard, self.plan)
                 bar.update((len(shard.ids) + len(shard.bad)) * ranks)  # others are about as far
                 bad += len(shard.bad)
@@ -223,37 +223,37 @@ def _items_digest(items: pd.DataFrame) -> str:
     return hashlib.sha256(items[columns].to_csv(index=False).encode()).hexdigest()
 
 
-def _loaded(
-    load: Callable[[Any], Any], items: pd.DataFrame, starts: list[int], size: int
-) -> Iterator[tuple[int, Shard, list]]:
-    """Yield (start, shard without vectors, items in memory) of each shard.
+def _encoded(
+    space: Encoder,
+    modality: str,
+    load: Callable[[Any], Any],
+    items: pd.DataFrame,
+    starts: list[int],
+    size: int,
+) -> Iterator[tuple[int, Shard]]:
+    """Yield (start, shard) of the shards that start at these rows.
 
-    While one shard is encoded, threads load the next AHEAD ones, item by item.
+    While items are encoded, threads load those of the next AHEAD shards. A shard of large items is
+    encoded in several parts, so that neither takes more than limits.CHUNK bytes.
     """
+    parts = [list(items.iloc[start : start + size].itertuples()) for start in starts]
+    stream = load_ahead(load, list(chain.from_iterable(parts)), AHEAD * size)
+    with closing(stream):
+        for start, part in zip(starts, parts, strict=True):
+            shard, vectors = Shard(np.empty((0, space.dim), np.float32), [], []), []
+            for chunk in in_chunks(_usable(islice(stream, len(part)), shard), size):
+                vectors.append(space.encode_loaded(modality, chunk))
+                del chunk  # while the next one is loaded
+            if vectors:
+                shard.vectors = np.concatenate(vectors)
+            yield start, shard
 
-    def attempt(item: Any) -> tuple[Any, str | None]:
-        try:
-            return load(item), None
-        except BadItem as error:
-            return None, str(error)
 
-    def finished(start: int, part: list, futures: list[Future]) -> tuple[int, Shard, list]:
-        results = [(item.id, *future.result()) for item, future in zip(part, futures, strict=True)]
-        good = [(id, loaded) for id, loaded, reason in results if reason is None]
-        bad = [(id, reason) for id, _, reason in results if reason is not None]
-        shard = Shard(np.empty((0, 0), np.float32), [id for id, _ in good], bad)
-        return start, shard, [loaded for _, loaded in good]
-
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of torchrun, on this machine
-    pool = ThreadPoolExecutor(max(2, min(8, (os.cpu_count() or 1) // processes)))
-    waiting: deque[tuple[int, list, list[Future]]] = deque()
-    try:
-        for start in starts:
-            part = list(items.iloc[start : start + size].itertuples())
-            waiting.append((start, part, [pool.submit(attempt, item) for item in part]))
-            if len(waiting) > AHEAD:
-                yield finished(*waiting.popleft())
-        while waiting:
-            yield finished(*waiting.popleft())
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _usable(loaded: Iterable[Loaded], shard: Shard) -> Iterator[Any]:
+    """The usable ones of the items of a shard, in which ids and reasons are noted."""
+    for item, value, reason in loaded:
+        if reason is None:
+            shard.ids.append(item.id)
+            yield value
+        else:
+            shard.bad.append((item.id, reason))

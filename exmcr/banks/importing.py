@@ -32,6 +32,7 @@ def import_bank(
     key: str | None = None,
     ids: str | Path | None = None,
     captions: str | Path | None = None,
+    concepts: str | Path | None = None,
     strict: bool = False,
     replace: bool = False,
     progress: bool = True,
@@ -48,13 +49,15 @@ def import_bank(
     ids          one id per row: .txt (one per line), .csv or .parquet (column `id`), see lists.py;
                  default: those in the file itself, else <file name>/<row>
     captions     one text per row: .txt, .csv or .parquet (column `caption`); stored beside the ids
+    concepts     one noun per row: .txt, .csv or .parquet (column `concept`); items of one concept
+                 match in evaluation. Default: the caption
     strict       refuse rows that are not of unit norm (within 0.001) instead of scaling them
     replace      replace a bank that is already in `folder`
 
     Raises ConfigError, and leaves everything as it was, for a file that is missing, damaged, or a
     pickle of more than tensors; for anything but a matrix of floats; for NaN, infinite or zero
-    rows; for repeated ids; for ids or captions of another length; for a folder that holds anything
-    but a bank; for a full disk.
+    rows; for repeated ids; for ids, captions or concepts of another length; for a folder that holds
+    anything but a bank; for a full disk.
     """
     source, folder = Path(source), Path(folder).resolve()
     if modality not in MODALITIES:
@@ -62,7 +65,7 @@ def import_bank(
     check_name("space", space)
     storage.check_place(folder, replace)
     matrix = matrices.read(source, key)
-    table = _table(source, matrix, ids, captions)
+    table = _table(source, matrix, ids, captions, concepts)
     manifest = {
         "space": space,
         "fingerprint": fingerprint or f"imported:{space}",
@@ -144,9 +147,13 @@ class _Rows:
 
 
 def _table(
-    source: Path, matrix: Matrix, ids: str | Path | None, captions: str | Path | None
+    source: Path,
+    matrix: Matrix,
+    ids: str | Path | None,
+    captions: str | Path | None,
+    concepts: str | Path | None,
 ) -> pd.DataFrame:
-    """Column `id`, and `caption` if captions are given."""
+    """Column `id`, and `caption` and `concept` if they are given."""
     n = len(matrix)
     if ids and matrix.ids:
         raise ConfigError(
@@ -161,4 +168,6 @@ def _table(
     table = pd.DataFrame({"id": lists.unique(names, ids or source)})
     if captions:
         table["caption"] = lists.captions(captions, n)
+    if concepts:
+        table["concept"] = lists.concepts(concepts, n)
     return table

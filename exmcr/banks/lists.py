@@ -1,4 +1,4 @@
-"""Ids and captions of imported vectors, read from .txt, .csv and .parquet.
+"""Ids, captions and concepts of imported vectors, read from .txt, .csv and .parquet.
 
 .txt      one per line, UTF-8 with or without a byte order mark
 .csv      a header with the column; separated by commas, semicolons or tabs; empty cells at the end
@@ -45,6 +45,12 @@ def captions(path: str | Path, n: int) -> list[str]:
     """n captions, one per row of the vectors; "" where there is none. Raises ConfigError as `ids`
     does."""
     return column(path, "caption", n)
+
+
+def concepts(path: str | Path, n: int) -> list[str]:
+    """n concepts, one per row of the vectors, in NFC and without blanks around them; "" where there
+    is none. Raises ConfigError as `ids` does."""
+    return [_clean(name) for name in column(path, "concept", n)]
 
 
 def unique(names: Sequence[str], source: str | Path) -> list[str]:

@@ -1,11 +1,11 @@
 """`exmcr compare`."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 from exmcr.commands.options import SUBSETS, ProjectFolder, Subset, check_choice, open_project
-from exmcr.common.errors import ConfigError
 from exmcr.common.files import write_text
 
 
@@ -22,10 +22,13 @@ def compare(
 ) -> None:
     """Fit and score every method of the comparison, draw them, print the table as Markdown.
 
-    Finished fits are kept. If a method fails, the others are finished, and the exit status is 2.
+    Finished fits are kept. If a method fails, the others are finished, the failed ones are named at
+    the end, and the exit status is 1.
 
     Example: `exmcr compare hop exmcr asif`
     """
+    import pandas as pd
+
     from exmcr.experiments import compare as experiment
     from exmcr.figures import comparison
 
@@ -36,5 +39,10 @@ def compare(
     table = experiment.markdown(results, ranking, subset)
     write_text(opened.reports / "compare.md", table + "\n")
     print(table)
+    paired = pd.read_csv(opened.reports / "compare_differences.csv")
+    if said := experiment.compared(paired):
+        print(f"\nPaired differences, 95 % over queries:\n{said}")
     if failures:
-        raise ConfigError("\n  ".join(["the table is without methods that failed:", *failures]))
+        lines = ["exmcr compare: the table is without methods that failed:", *failures]
+        print("\n  ".join(lines), file=sys.stderr)
+        raise typer.Exit(1)

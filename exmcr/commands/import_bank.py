@@ -37,6 +37,14 @@ def import_bank(
             help="One text per row: .txt, .csv or .parquet (column caption).", show_default=False
         ),
     ] = None,
+    concepts: Annotated[
+        Path | None,
+        typer.Option(
+            help="One noun per row, such as a class (column concept); default: the caption. Items "
+            "of one concept match.",
+            show_default=False,
+        ),
+    ] = None,
     key: Annotated[
         str | None,
         typer.Option(help="Name of the tensor, if the file holds several.", show_default=False),
@@ -74,6 +82,7 @@ def import_bank(
         key=key,
         ids=ids,
         captions=captions,
+        concepts=concepts,
         strict=strict,
         replace=replace,
     )

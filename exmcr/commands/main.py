@@ -9,13 +9,17 @@ import typer
 from exmcr.commands import (
     ablate,
     compare,
+    cones,
     data,
+    demo,
     downstream,
     export,
     failures,
     growth,
     guard,
     import_bank,
+    index,
+    report,
     results,
     search,
     set_values,
@@ -33,7 +37,7 @@ INTERRUPTED = "interrupted; the same command goes on where this one stopped"
 app = typer.Typer(
     name="exmcr",
     help="Extend frozen multi-modal contrastive spaces without paired data: Ex-MCR and C-MCR.",
-    epilog="`dvc repro` (or `make repro`) runs the stages from corpora to visualize in order.",
+    epilog="`dvc repro` (or `make repro`) runs the stages from corpora to examples in order.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -47,6 +51,7 @@ for module in (
     sweep,
     ablate,
     growth,
+    cones,
     downstream,
     speech,
     data,
@@ -56,6 +61,9 @@ for module in (
     verify,
     results,
     search,
+    index,
+    demo,
+    report,
 ):
     module.register(app)
 

@@ -1,5 +1,9 @@
 """Execute a notebook of the project headless."""
 
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from exmcr.commands.failures import one_line
@@ -34,14 +38,15 @@ def execute(name: str, root: Path) -> None:
         raise ConfigError(f"no notebook {source}; copy it from notebooks/ of the repository")
     executed.parent.mkdir(parents=True, exist_ok=True)
     try:
-        papermill.execute_notebook(
-            source,
-            executed,
-            {"project": "."},
-            kernel_name="python3",
-            cwd=root,
-            extra_arguments=QUIET,
-        )
+        with _settings_folder():
+            papermill.execute_notebook(
+                source,
+                executed,
+                {"project": "."},
+                kernel_name="python3",
+                cwd=root,
+                extra_arguments=QUIET,
+            )
     except papermill.PapermillExecutionError as error:
         if error.ename == "KeyboardInterrupt":
             raise KeyboardInterrupt from None
@@ -55,3 +60,22 @@ def execute(name: str, root: Path) -> None:
         ) from None
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source} is damaged: {one_line(str(error))}") from None
+
+
+@contextlib.contextmanager
+def _settings_folder() -> Iterator[None]:
+    """Give IPython, which writes into HOME, a temporary folder if it cannot."""
+    try:
+        (Path.home() / ".ipython").mkdir(exist_ok=True)
+        writable = True
+    except (OSError, RuntimeError):
+        writable = False
+    if writable or "IPYTHONDIR" in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="ipython-") as folder:
+        os.environ["IPYTHONDIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["IPYTHONDIR"]

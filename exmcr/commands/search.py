@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from exmcr.commands.options import ProjectFolder, check_choice
+from exmcr.common.errors import ConfigError
 from exmcr.common.names import SPLITS
 
 
@@ -16,21 +17,42 @@ def register(app: typer.Typer) -> None:
 def search(
     query: Annotated[str, typer.Argument(help="A text, the path of a file, or with --id an item.")],
     modality: Annotated[
-        str, typer.Option("--as", help="Modality of the query: text, image, audio or points.")
-    ] = "text",
-    gallery: Annotated[str, typer.Option("--in", help="Modality to search.")] = "image",
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many items to print.")] = 10,
-    split: Annotated[str, typer.Option(help="Items to search: train, val or test.")] = "test",
+        str | None,
+        typer.Option(
+            "--as",
+            help="Modality of the query (default: that of the file QUERY, else text).",
+            show_default=False,
+        ),
+    ] = None,
+    gallery: Annotated[
+        str, typer.Option("--in", help="Modality of the project, or a folder (`exmcr index`).")
+    ] = "image",
+    only: Annotated[
+        str | None,
+        typer.Option(
+            help="In a folder: the modality to search (default: each).", show_default=False
+        ),
+    ] = None,
+    k: Annotated[
+        int, typer.Option("-k", "--k", min=1, help="How many items of a modality to print.")
+    ] = 10,
+    split: Annotated[
+        str, typer.Option(help="Items of the project to search: train, val or test.")
+    ] = "test",
     seed: Annotated[
-        int | None, typer.Option(help="Which projector (default: the first).", show_default=False)
+        int | None,
+        typer.Option(
+            help="Which projector of the project (default: the first).", show_default=False
+        ),
     ] = None,
     by_id: Annotated[
-        bool, typer.Option("--id", help="The query is the id of an item that has been extracted.")
+        bool, typer.Option("--id", help="The query is the id of an item of the project.")
     ] = False,
     model: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Folder that `exmcr export` wrote (default: the projectors of the project).",
+            help="Folder that `exmcr export` wrote, or user/name on the hub (default: the project, "
+            "or the model of the index).",
             show_default=False,
         ),
     ] = None,
@@ -38,24 +60,77 @@ def search(
 ) -> None:
     """Find the nearest items of any modality for one query of any modality.
 
-    Prints cosine, caption and id of each.
+    Prints cosine, caption and id, or path, of each.
 
     Example: `exmcr search "a dog" --in audio`
 
-    Example: `exmcr search bark.wav --as audio --in points`
+    Example: `exmcr search bark.wav --in my-folder --k 5`
     """
+    from exmcr import media
+
+    if gallery in media.MODALITIES:
+        _in_project(query, modality, gallery, k, split, seed, by_id, model, project)
+        return
+    if by_id or seed is not None or project is not None or split != "test":
+        raise ConfigError("--id, --seed, --split and --project are for searches in a project")
+    _in_folder(query, modality, Path(gallery), only, k, model)
+
+
+def _in_project(
+    query: str,
+    modality: str | None,
+    gallery: str,
+    k: int,
+    split: str,
+    seed: int | None,
+    by_id: bool,
+    model: str | None,
+    project: Path | None,
+) -> None:
     from exmcr.model.exmcr import ExMCR
+    from exmcr.model.inputs import guess
     from exmcr.model.search import nearest, vector_of_item
     from exmcr.project import Project
 
     check_choice("split", split, SPLITS)
     opened = Project(project)
-    extended = ExMCR.load(model) if model else ExMCR.from_project(opened)
-    for name in (modality, gallery):
+    extended = ExMCR.from_pretrained(model) if model else ExMCR.from_project(opened)
+    own = modality or ("text" if by_id else guess(query)) or "text"
+    for name in (own, gallery):
         extended.leaf_of(name)  # an unknown one is an error before an encoder is loaded
     if by_id:
-        vector = vector_of_item(opened, extended, query, modality, seed)
+        vector = vector_of_item(opened, extended, query, own, seed)
     else:
-        vector = extended.encode({modality: [query]}, seed=seed, progress=False)[modality]
+        vector = extended.encode({own: [query]}, seed=seed, progress=False)[own]
     for row in nearest(opened, extended, vector, gallery, k, split, seed).itertuples():
         print(f"{row.score:.3f}  {row.caption}  {row.id}")
+
+
+def _in_folder(
+    query: str, modality: str | None, folder: Path, only: str | None, k: int, model: str | None
+) -> None:
+    """Answers of each modality by themselves: cosines of two modalities are not comparable."""
+    from exmcr.index.source import open_model
+    from exmcr.index.storage import Index
+    from exmcr.model.identity import fingerprint
+    from exmcr.model.inputs import guess
+
+    if not folder.exists():
+        from exmcr.media import MODALITIES
+
+        known = ", ".join(MODALITIES)
+        raise ConfigError(f"no modality '{folder}', only {known}, and no folder of this name")
+    index = Index(folder)
+    names = [only] if only else [*index.parts]
+    check_choice("modality of the index", names[0], index.parts)
+    extended, source = open_model(model or index.source)
+    index.check(fingerprint(extended, index.seed), source)
+    own = modality or guess(query) or "text"
+    vector = extended.encode({own: [query]}, seed=index.seed, progress=False)[own]
+    for name in names:
+        if len(names) > 1:
+            print(f"{name}:")
+        for row in index.nearest(vector, name, k).itertuples():
+            print(
+                f"{row.score:.3f}  {row.caption}  {index.root / row.path if row.path else row.id}"
+            )

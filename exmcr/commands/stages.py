@@ -1,4 +1,5 @@
-"""The stages of a run: `exmcr corpora | spaces | extract | pair | train | evaluate | visualize`."""
+"""The stages of a run: `exmcr corpora | spaces | extract | pair | train | evaluate | visualize |
+examples`."""
 
 import contextlib
 import os
@@ -26,6 +27,7 @@ NOTEBOOKS = {
     "train": "03_train",
     "evaluate": "04_evaluate",
     "visualize": "05_visualize",
+    "examples": "06_search",
 }
 DISTRIBUTED = ("extract", "train")  # stages whose work torchrun can share among processes
 
@@ -39,7 +41,7 @@ AsNotebook = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    for command in (corpora, spaces, extract, pair, train, evaluate, visualize):
+    for command in (corpora, spaces, extract, pair, train, evaluate, visualize, examples):
         app.command(rich_help_panel="Stages of a run")(command)
 
 
@@ -128,6 +130,19 @@ def visualize(
     Example: `exmcr visualize`
     """
     _run("visualize", project)
+
+
+def examples(
+    project: ProjectFolder = None,
+    notebook: Annotated[
+        bool, typer.Option("--notebook", hidden=True, help="Accepted as by the other stages.")
+    ] = False,
+) -> None:
+    """Search the test items with examples of every modality, by the notebook 06_search.
+
+    Example: `exmcr examples`
+    """
+    _run("examples", project)
 
 
 def _run(

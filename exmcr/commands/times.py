@@ -11,7 +11,7 @@ from pathlib import Path
 from exmcr.common.errors import ConfigError
 from exmcr.common.files import write_json
 
-STAGES = ("corpora", "spaces", "extract", "pair", "train", "evaluate", "visualize")
+STAGES = ("corpora", "spaces", "extract", "pair", "train", "evaluate", "visualize", "examples")
 
 
 @contextmanager

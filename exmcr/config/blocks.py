@@ -114,6 +114,8 @@ class Extract(Block):
 class Pair(Block):
     tau1: Temperature
     centers: Centers
+    normalize_between: bool = True
+    subtract_mean: bool = False
 
 
 class TrainOverrides(Block):

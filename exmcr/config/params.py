@@ -87,7 +87,7 @@ class Params(Block):
         return next((leaf for leaf in self.leaves if leaf.modality == modality), None)
 
     def pair_settings(self) -> dict[str, Any]:
-        """{"tau1", "centers"}."""
+        """{"tau1", "centers", "normalize_between", "subtract_mean"}."""
         return self.pair.model_dump()
 
     def train_settings(self, leaf: str) -> dict[str, Any]:
@@ -128,6 +128,9 @@ class Params(Block):
                     wrong.append(f"leaves.{place}.{key}: {what}")
         for name in self.train.leaves.keys() - set(names):
             wrong.append(f"train.leaves.{name}: no leaf of this name; leaves: {', '.join(names)}")
+        depths = {name: self.train_settings(name)["depth_intra"] for name in names}
+        if self.pair.subtract_mean and any(depth != "linear" for depth in depths.values()):
+            wrong.append("pair.subtract_mean: needs train.depth_intra: linear, also under leaves")
         if wrong:
             raise ValueError("\n".join(wrong))
         return self

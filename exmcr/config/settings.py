@@ -26,12 +26,23 @@ RANGES = {
         ("alpha", "noise", "ridge", "regress", "weight", "weight_decay", "lambda", "factor"),
         NOT_NEGATIVE,
     ),
+    **dict.fromkeys(("epsilon", "scale"), POSITIVE),
+    **dict.fromkeys(("penalty", "shape"), NOT_NEGATIVE),
+    **dict.fromkeys(("switch", "same"), SHARE),
     **dict.fromkeys(("rate_query", "rate_gallery"), NOT_NEGATIVE),
     **dict.fromkeys(("shrink", "share", "settle", "share_projector"), SHARE),
 }
 # Settings that count something.
-COUNTS = ("steps", "batch", "hidden", "out", "dims", "anchors", "keep", "per_item")
-CHOICES = {"center": ("own", "overlap"), "form": ("clap-clip", "ulip-clip")}
+COUNTS = (
+    *("steps", "batch", "hidden", "out", "dims", "anchors", "keep", "per_item"),
+    *("words", "codes", "bits", "rounds", "euler"),
+)
+CHOICES = {
+    "center": ("own", "overlap"),
+    "form": ("clap-clip", "ulip-clip"),
+    "target": ("o", "y"),
+    "rule": ("auto", "agreement", "entropy"),
+}
 MOST = 10**9
 # Settings that hold settings, with the names that these may have.
 NESTED = {"settings": tuple(MINI), "member_settings": tuple(METHODS)}

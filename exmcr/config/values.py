@@ -75,7 +75,6 @@ Temperature = Annotated[float, Field(gt=0, le=100), AfterValidator(_not_tiny)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Weight = Annotated[float, Field(ge=0, le=10**6)]
 Variance = Annotated[float, Field(ge=0, le=100)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 Centers = Annotated[list[Center], NotEmpty, Distinct]
 Terms = Annotated[list[Term], NotEmpty, Distinct]
 

@@ -7,6 +7,7 @@ sampling.py  a fixed sample of any corpus
 toy.py       a toy corpus made by code
 mini/        data packages of Linux distributions, for offline runs
 paper/       the corpora of the paper, from folders on this disk
+folder.py    a user's own folder, captions from names, .txt files or metadata
 imported.py  embeddings computed elsewhere, without raw items
 
 `corpora:` in params.yaml names an entry of CORPORA.
@@ -27,6 +28,7 @@ CORPORA = {
     "mini+speech": "exmcr.corpora.mini.speech:build",
     "toy": "exmcr.corpora.toy:build",
     "paper": "exmcr.corpora.paper.build:build",
+    "folder": "exmcr.corpora.folder:build",
     "imported": "exmcr.corpora.imported:build",
 }
 

@@ -97,11 +97,13 @@ def counts(table: pd.DataFrame, by: Sequence[str] = ("modality",)) -> pd.DataFra
 def load_item(item: Any, data: Path) -> Any:
     """Load the raw item of one row, a namedtuple or Series. Types are those of exmcr.media.
 
-    data: folder that relative paths start from. A row without a path is loaded from its caption.
+    data: folder that relative paths start from. A text without a path is loaded from its caption.
 
     Raises BadItem if it cannot be used, ConfigError for an unknown modality, and for a file of
     data/media that has changed since the stage `corpora` made it.
     """
+    if not item.path and item.modality != "text":
+        raise BadItem(f"{item.id} has no file")
     if not item.path:
         return media.load(item.modality, item.caption)
     made.check(item.path, data)

@@ -53,7 +53,8 @@ def _make(thing: str, color: str, split: str, data: Path) -> list[dict[str, Any]
         return items.row(own, modality, [caption], thing, SOURCE, LICENSE, group=own, **where)
 
     _save(_draw(thing, color, rng), data / f"media/{id}.png")
-    rows = [row("image", "image", f"a {color} {thing}", ".png")]
+    article = "an" if color[0] in "aeiou" else "a"
+    rows = [row("image", "image", f"{article} {color} {thing}", ".png")]
     if thing in UNSEEN and split == "train":
         return rows
     write_wav(data / f"media/{id}.wav", _play(number, rng), RATE)

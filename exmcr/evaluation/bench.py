@@ -9,16 +9,16 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import digest
-from exmcr.common.vectors import unit
 from exmcr.evaluation import tables
 from exmcr.evaluation.embeddings import Embeddings
+from exmcr.evaluation.meeting import Rows, both, dense, into_base
 from exmcr.evaluation.metrics import Ranks
 from exmcr.evaluation.ranking import ranks_of_positives, ranks_of_vectors
 from exmcr.evaluation.tasks import Task, emergent, tasks
-from exmcr.kernels.search import topk
 from exmcr.methods.maps import Maps, NotApplicable, identity
 from exmcr.methods.registry import (
     Similarity,
@@ -34,23 +34,9 @@ if TYPE_CHECKING:
     from exmcr.config import Leaf
     from exmcr.project import Project
 
-BRIDGE = 10  # overlap items whose mean stands in for a vector of a space that is not the base
 REPORTED = ("direct", "lstsq", "procrustes", "hop", "exmcr")  # methods of the results table
 
 MapsOfLeaves = dict[str, Maps]  # {leaf name: maps}
-
-
-def into_base(maps: Maps, vectors: np.ndarray, o_base: np.ndarray) -> np.ndarray:
-    """Leaf vectors (n, d_leaf) as vectors of the base (n, d_base), where two leaves can meet.
-
-    A method that extends the base maps them there. A method with a common space per leaf has no
-    map from leaf to leaf: each vector becomes the mean of the BRIDGE overlap items nearest to it
-    in that space. o_base: overlap items in the base, (m, d_base).
-    """
-    if maps.base is identity:
-        return maps.leaf(vectors)
-    nearest = topk(maps.leaf(vectors), maps.base(o_base), min(BRIDGE, len(o_base))).indices
-    return unit(o_base[nearest].mean(axis=1))
 
 
 def _with_concepts(project: "Project", leaf: "Leaf") -> Pools:
@@ -88,6 +74,8 @@ class Bench:
         self.pools = {leaf.name: _with_concepts(project, leaf) for leaf in project.leaves}
         self.trained = trained or {}
         self._fits: dict[str, MapsOfLeaves] = {}
+        # {leaf: (its latest maps, its overlap items in their common space)}
+        self._bridges: dict[str, tuple[Maps, Rows]] = {}
         for leaf in project.leaves:
             if (shown := self.params.leaf_of(leaf.modality)) != leaf and shown:
                 print(
@@ -109,7 +97,7 @@ class Bench:
     def with_pools(self, pools: dict[str, Pools]) -> "Bench":
         """The same tasks and vectors, with nothing fitted yet, and other training pools."""
         other = copy(self)
-        other.pools, other.trained, other._fits = pools, {}, {}
+        other.pools, other.trained, other._fits, other._bridges = pools, {}, {}, {}
         return other
 
     def _select(self, split: str) -> None:
@@ -175,26 +163,36 @@ class Bench:
 
     # scoring
 
-    def common(self, task: Task, maps: MapsOfLeaves) -> tuple[np.ndarray, np.ndarray]:
-        """Queries (n, d) and gallery (m, d) of a task in the space where they meet, unit rows."""
+    def common(self, task: Task, maps: MapsOfLeaves) -> tuple[Rows, Rows]:
+        """Queries (n, d) and gallery (m, d) of a task in the space where they meet, unit rows;
+        sparse if the maps are."""
         own = (self.embeddings.own(rows) for rows in (task.queries, task.gallery))
         return self._meet(task, maps, *own)
 
     def _meet(
         self, task: Task, maps: MapsOfLeaves, from_vectors: np.ndarray, to_vectors: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Rows, Rows]:
         """Vectors of the two modalities of a task, in the space where the modalities meet."""
         reached = self.reached(task)
 
-        def mapped(modality: str, vectors: np.ndarray) -> np.ndarray:
+        def mapped(modality: str, vectors: np.ndarray) -> Rows:
             leaf = self.params.leaf_of(modality)
             if leaf is None:
-                return maps[reached[0]].base(vectors) if reached else vectors
+                return both(maps[reached[0]])[1](vectors) if reached else vectors
             if len(reached) == 2:
-                return into_base(maps[leaf.name], vectors, self.pools[leaf.name].o_base)
-            return maps[leaf.name].leaf(vectors)
+                return self._into_base(leaf.name, maps[leaf.name], vectors)
+            return both(maps[leaf.name])[0](vectors)
 
         return mapped(task.from_modality, from_vectors), mapped(task.to_modality, to_vectors)
+
+    def _into_base(self, leaf: str, maps: Maps, vectors: np.ndarray) -> np.ndarray:
+        """`into_base`, with the overlap items in the common space kept for further tasks."""
+        o_base = self.pools[leaf].o_base
+        if maps.base is identity:
+            return into_base(maps, vectors, o_base)
+        if leaf not in self._bridges or self._bridges[leaf][0] is not maps:
+            self._bridges[leaf] = maps, both(maps)[1](o_base)
+        return into_base(maps, vectors, o_base, self._bridges[leaf][1])
 
     def similarity(
         self, task: Task, maps: MapsOfLeaves, after: Similarity | None = None
@@ -203,7 +201,7 @@ class Bench:
         (exmcr/methods/postprocessing.py)."""
         queries, gallery = self.common(task, maps)
         if after is None:
-            return queries @ gallery.T
+            return dense(queries @ gallery.T)
         banks = [
             np.asarray(self.project.bank(self.embeddings.own_space(m), m, "train").vectors)
             for m in (task.from_modality, task.to_modality)
@@ -212,9 +210,12 @@ class Bench:
 
     def ranks(self, task: Task, maps: MapsOfLeaves, after: Similarity | None = None) -> Ranks:
         """Ranks of the right answers of a task, tile by tile if the task is large."""
-        if after is None:
-            return ranks_of_vectors(*self.common(task, maps), task.positive)
-        return ranks_of_positives(self.similarity(task, maps, after), task.positive)
+        if after is not None:
+            return ranks_of_positives(self.similarity(task, maps, after), task.positive)
+        queries, gallery = self.common(task, maps)
+        if isinstance(queries, csr_array):
+            return ranks_of_positives(dense(queries @ gallery.T), task.positive)
+        return ranks_of_vectors(queries, gallery, task.positive)
 
     def score(self, task: Task, name: str, seed: int) -> list[dict]:
         """Rows of the results table of one method on one task; none if it cannot serve the task."""

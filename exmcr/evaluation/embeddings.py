@@ -35,13 +35,11 @@ class Embeddings:
         A text with several `captions` (a class and its prompts) has the unit vector of their mean.
         Raises ConfigError if an item is in no bank of the space.
         """
-        modality = rows.modality.iloc[0]
-        if modality == "text" and "captions" in rows and (rows.captions.map(len) > 1).any():
+        if _has_several_captions(rows):
             return self._means(space, rows.captions)
-        bank = self._bank(space, modality)
-        ids = [self._text_id.get(c, "") for c in rows.caption] if modality == "text" else rows.id
-        missing = [i for i in ids if i not in bank]
-        if missing:
+        modality = rows.modality.iloc[0]
+        bank, ids = self._bank(space, modality), self._ids(rows)
+        if missing := [i for i in ids if i not in bank]:
             raise ConfigError(
                 f"{len(missing)} {modality} items are in no bank of '{space}', "
                 f"e.g. {missing[0]!r}; run `exmcr extract`"
@@ -50,16 +48,19 @@ class Embeddings:
 
     def complete(self, space: str, rows: pd.DataFrame) -> bool:
         """Whether every one of these rows has a vector in a space."""
-        try:
-            self.vectors(space, rows)
-        except ConfigError:
-            return False
-        return True
+        bank = self._bank(space, rows.modality.iloc[0])
+        texts = _each_caption(rows.captions) if _has_several_captions(rows) else rows
+        return all(id in bank for id in self._ids(texts))
+
+    def _ids(self, rows: pd.DataFrame) -> list[str]:
+        """Ids in banks of rows of one modality; "" for a text that is not in the item table."""
+        if rows.modality.iloc[0] == "text":
+            return [self._text_id.get(caption, "") for caption in rows.caption]
+        return rows.id.tolist()
 
     def _means(self, space: str, captions: pd.Series) -> np.ndarray:
-        texts = pd.DataFrame({"modality": "text", "caption": captions.explode().to_numpy()})
         ends = np.cumsum(captions.map(len))[:-1]
-        parts = np.split(self.vectors(space, texts), ends)
+        parts = np.split(self.vectors(space, _each_caption(captions)), ends)
         return unit(np.stack([part.mean(axis=0) for part in parts]))
 
     def _bank(self, space: str, modality: str) -> dict[str, np.ndarray]:
@@ -85,3 +86,14 @@ class Embeddings:
         """
         leaf = self.params.leaf_of(rows.modality.iloc[0])
         return self.own(rows) if leaf is None else maps[leaf.name].leaf(self.own(rows))
+
+
+def _has_several_captions(rows: pd.DataFrame) -> bool:
+    """Whether these are texts of which one has several captions."""
+    is_text = rows.modality.iloc[0] == "text"
+    return is_text and "captions" in rows and bool((rows.captions.map(len) > 1).any())
+
+
+def _each_caption(captions: pd.Series) -> pd.DataFrame:
+    """A row per caption, from a list of captions per row."""
+    return pd.DataFrame({"modality": "text", "caption": captions.explode().to_numpy()})

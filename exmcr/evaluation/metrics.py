@@ -2,13 +2,15 @@
 
 A metric is one entry of METRICS; it then appears in the results tables, in `exmcr results` and in
 figures. All metrics are functions of the ranks of the right answers (exmcr/evaluation/ranking.py);
-a query has one or more right answers in the gallery.
+a query has one or more right answers in the gallery. `mean_rank_variance` compares the ranks of
+several queries, and so stands beside METRICS; `exmcr compare` has it as a column.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from exmcr.common.errors import ConfigError
 
@@ -89,6 +91,23 @@ def chance(positive) -> dict[str, float]:
     """
     right = np.asarray(positive.sum(axis=1)).ravel().astype(np.int64)
     return {name: float(m.chance(right, positive.shape[1]).mean()) for name, m in METRICS.items()}
+
+
+def mean_rank_variance(ranks: Ranks, groups: Sequence[str], n_gallery: int) -> float:
+    """How much the rank depends on which query of a group is used: 0 if not at all.
+
+    groups: one name per query; queries of a group have the same right answers, such as the sounds
+    of one concept. The variance within each group of (rank of the first right answer) / n_gallery,
+    mean over groups of two or more queries; NaN if there is none. Random orders with one right
+    answer give about 1/12.
+
+    Mean Rank Variance of arXiv:2406.18254, where a group is one text in several languages. Ranks
+    are scaled by the size of the gallery, so that tasks can be averaged [ours].
+    """
+    first = pd.Series([r[0] / n_gallery for r in ranks], dtype=np.float64)
+    names = pd.Series(list(groups))
+    grouped = first.groupby(names.where(names != "").to_numpy())
+    return float(grouped.var(ddof=0)[grouped.size() > 1].mean())
 
 
 def interval(values: np.ndarray, seed: int = 0) -> np.ndarray:

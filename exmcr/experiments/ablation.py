@@ -9,6 +9,7 @@ validation concepts, by which settings may be chosen; test items are never used.
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
@@ -22,6 +23,8 @@ from exmcr.evaluation.embeddings import Embeddings
 from exmcr.evaluation.tasks import Task, tasks
 from exmcr.methods.exmcr import as_maps
 from exmcr.pairing import pairs
+from exmcr.pairing.centering import centered
+from exmcr.training.centering import absorb_mean
 from exmcr.training.fit import fit_projector
 
 if TYPE_CHECKING:
@@ -86,14 +89,17 @@ def ablate(project: "Project", factor: str, progress: bool = True) -> pd.DataFra
     with tqdm(total=count, desc=f"ablate {factor}", unit="value", disable=not progress) as bar:
         for leaf in project.leaves:
             own_tasks, pools = _answerable(project, leaf), project.pools(leaf)
+            x_leaf, pools = pools.x_leaf, centered(pools) if params.pair.subtract_mean else pools
             # Runs of a leaf share the quadruples of a center at one tau1.
-            quadruples = lru_cache(len(CENTERS))(partial(pairs.quadruples, pools))
+            between = params.pair.normalize_between
+            make = partial(pairs.quadruples, pools, normalize_between=between)
+            quadruples = lru_cache(len(CENTERS))(make)
             for value, settings in runs[leaf.name]:
                 chosen = settings.pair
                 pool = pairs.union([quadruples(center, chosen.tau1) for center in chosen.centers])
                 keys: dict[str, Any] = {"factor": factor, "value": value, "leaf": leaf.name}
                 keys["default"] = factor == DEFAULT
-                scores = _scores(embeddings, leaf.name, own_tasks, pool, settings)
+                scores = _scores(embeddings, leaf.name, own_tasks, pool, x_leaf, settings)
                 rows += [keys | row for row in scores]
                 bar.update()
     table = pd.DataFrame(rows, columns=columns())
@@ -116,12 +122,19 @@ def _scores(
     leaf: str,
     chosen: list[Task],
     pool: dict[str, torch.Tensor],
+    x_leaf: np.ndarray,
     params: Params,
 ) -> list[dict]:
-    """Rows of the results table: a projector trained with every seed, on these tasks."""
+    """Rows of the results table: a projector trained with every seed, on these tasks.
+
+    x_leaf: the pool of the leaf's own modality, whose mean the projector absorbs if the quadruples
+    are of centered pools.
+    """
     rows = []
     for seed in params.seeds:
         projector, _ = fit_projector(pool, train_settings(params, leaf), seed, progress=False)
+        if params.pair.subtract_mean:
+            absorb_mean(projector, x_leaf)
         maps = {leaf: as_maps(projector)}
         for task in chosen:
             queries, gallery = (embeddings.common(x, maps) for x in (task.queries, task.gallery))

@@ -20,8 +20,9 @@ from exmcr.common.files import atomic_write, write_json
 from exmcr.common.hashing import code_digest, digest
 from exmcr.evaluation import tables
 from exmcr.evaluation.bench import Bench, MapsOfLeaves
-from exmcr.evaluation.metrics import BOOTSTRAP, METRICS, chance
+from exmcr.evaluation.metrics import BOOTSTRAP, METRICS, chance, mean_rank_variance
 from exmcr.evaluation.stage import trained_maps
+from exmcr.evaluation.tasks import Task
 from exmcr.methods.registry import (
     METHODS,
     after_of,
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 
 # Folders whose code decides what a method scores.
 CODE = ("common", "kernels", "pairing", "training", "methods", "evaluation")
-COLUMNS = ["method", "paper", "seeds", "map", "map_low", "map_high", "chance_map", "seconds"]
+REFERENCES = ("asif", "hop", "exmcr")  # methods to which all others are compared, query by query
+DIFFERENCES = ["method", "reference", "difference", "low", "high"]
+COLUMNS = ["method", "paper", "seeds", "map", "map_low", "map_high", "chance_map", "seconds", "mrv"]
 
 Records = dict[tuple[str, int], dict[str, Any]]  # {(method, seed): what `measure` returns}
 
@@ -46,9 +49,9 @@ def compare(
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Run what is missing of these methods (default: all of METHODS).
 
-    Writes reports/compare.csv and compare_emergent.csv over them and all other methods that are
-    finished and up to date. A method that fails does not stop the others; it is left out, and its
-    traceback is printed.
+    Writes reports/compare.csv, compare_emergent.csv and compare_differences.csv over them and all
+    other methods that are finished and up to date. A method that fails does not stop the others;
+    it is left out, and its traceback is printed.
 
     Returns the results table, the ranking of `emergent`, and one line per failure. Raises
     ConfigError for an unknown method or setting, before any work, and if no method has results on
@@ -64,8 +67,10 @@ def compare(
     rows += bench.reference_rows(bench.tasks)
     results = tables.write(rows, project.reports / "compare.csv")
     ranking = emergent(bench, records)
-    with atomic_write(project.reports / "compare_emergent.csv") as draft:
-        ranking.to_csv(draft, index=False, float_format="%.6f")
+    paired = differences(bench, records)
+    for name, table in (("compare_emergent.csv", ranking), ("compare_differences.csv", paired)):
+        with atomic_write(project.reports / name) as draft:
+            table.to_csv(draft, index=False, float_format="%.6f")
     if ranking.empty:
         reason = f"none of {', '.join(names)} has results on all emergent tasks"
         raise ConfigError("\n  ".join([reason, *failures]))
@@ -127,7 +132,7 @@ def kept(path: Path, key: str) -> dict[str, Any] | None:
         record = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    whole = isinstance(record, dict) and {"key", "rows", "ap", "seconds"} <= record.keys()
+    whole = isinstance(record, dict) and {"key", "rows", "ap", "mrv", "seconds"} <= record.keys()
     return record if whole and record["key"] == key else None
 
 
@@ -135,20 +140,23 @@ def measure(bench: Bench, name: str, seed: int, params=None) -> dict[str, Any]:
     """Fit and score one method; params: used instead of those of the project.
 
     Returns {"rows": rows of the results table, "ap": {task: average precision of each query},
-    "seconds": time to fit all leaves}, without the tasks that the method cannot serve.
+    "mrv": {task: mean rank variance, None without two queries of a concept}, "seconds": time to
+    fit all leaves}, without the tasks that the method cannot serve.
     """
     start = time.perf_counter()
     maps = bench.fit(name, seed, params)
     seconds = time.perf_counter() - start
     after = after_of(params or bench.params, name)
-    rows, precision = [], {}
+    rows, precision, variance = [], {}, {}
     for task in bench.tasks:
         if bench.serves(task, maps):
             ranks = bench.ranks(task, maps, after)
             rows += tables.rows_of_ranks(task, name, seed, ranks)
             values = METRICS["map"].per_query(ranks, len(task.gallery))
             precision[task.name] = values.round(6).tolist()
-    return {"rows": rows, "ap": precision, "seconds": round(seconds, 2)}
+            mrv = mean_rank_variance(ranks, task.queries.concept, len(task.gallery))
+            variance[task.name] = None if np.isnan(mrv) else round(mrv, 6)
+    return {"rows": rows, "ap": precision, "mrv": variance, "seconds": round(seconds, 2)}
 
 
 def emergent(bench: Bench, records: Records) -> pd.DataFrame:
@@ -160,27 +168,61 @@ def emergent(bench: Bench, records: Records) -> pd.DataFrame:
 
     Columns: COLUMNS. Raises ConfigError if no emergent task has data.
     """
+    chosen, draws = _draws(bench)
+    expected = float(np.mean([chance(task.positive)["map"] for task in chosen]))
+    rows = []
+    for name, ap in _precision(bench, records).items():
+        own = [record for (method, _), record in records.items() if method == name]
+        value, low, high = _interval(ap, draws)
+        seconds = float(np.mean([record["seconds"] for record in own]))
+        tried = pd.Series([record["mrv"][task.name] for record in own for task in chosen])
+        mrv = float(tried.astype(float).mean())
+        row = (name, METHODS[name].paper, len(own), value, low, high, expected, seconds, mrv)
+        rows.append(row)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.sort_values("map", ascending=False, ignore_index=True)
+
+
+def differences(bench: Bench, records: Records) -> pd.DataFrame:
+    """Each method minus each of REFERENCES, in mean mAP over the emergent tasks, with the 95 %
+    bootstrap interval of the difference over the same queries. Columns: DIFFERENCES."""
+    _, draws = _draws(bench)
+    known = _precision(bench, records)
+    rows = [
+        (name, to, *_interval([a - b for a, b in zip(known[name], known[to], strict=True)], draws))
+        for name in known
+        for to in REFERENCES
+        if to in known and to != name
+    ]
+    return pd.DataFrame(rows, columns=DIFFERENCES)
+
+
+def _draws(bench: Bench) -> tuple[list[Task], list[np.ndarray]]:
+    """The emergent tasks, and BOOTSTRAP draws of the queries of each: (BOOTSTRAP, n). Raises
+    ConfigError if no emergent task has data."""
     chosen = bench.emergent
     if not chosen:
         raise ConfigError(f"no emergent task has data on the {bench.split} split")
     rng = np.random.default_rng(0)
-    draws = [rng.integers(len(t.queries), size=(BOOTSTRAP, len(t.queries))) for t in chosen]
-    expected = float(np.mean([chance(task.positive)["map"] for task in chosen]))
-    rows = []
+    return chosen, [rng.integers(len(t.queries), size=(BOOTSTRAP, len(t.queries))) for t in chosen]
+
+
+def _precision(bench: Bench, records: Records) -> dict[str, list[np.ndarray]]:
+    """{method: average precision of each query of every emergent task, mean over seeds}, without
+    methods that cannot serve one of the tasks."""
+    known = {}
     for name in dict.fromkeys(name for name, _ in records):
-        own = [record for (method, _), record in records.items() if method == name]
-        if any(task.name not in record["ap"] for task in chosen for record in own):
-            continue
-        # One array per task: the average precision of each query, mean over seeds.
-        ap = [np.mean([record["ap"][task.name] for record in own], axis=0) for task in chosen]
-        resampled = [values[draw].mean(axis=1) for values, draw in zip(ap, draws, strict=True)]
-        low, high = np.quantile(np.mean(resampled, axis=0), [0.025, 0.975])
-        value = float(np.mean([values.mean() for values in ap]))
-        seconds = float(np.mean([record["seconds"] for record in own]))
-        paper = METHODS[name].paper
-        rows.append((name, paper, len(own), value, float(low), float(high), expected, seconds))
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    return table.sort_values("map", ascending=False, ignore_index=True)
+        own = [record["ap"] for (method, _), record in records.items() if method == name]
+        if all(task.name in ap for task in bench.emergent for ap in own):
+            known[name] = [np.mean([ap[t.name] for ap in own], axis=0) for t in bench.emergent]
+    return known
+
+
+def _interval(values: list[np.ndarray], draws: list[np.ndarray]) -> tuple[float, float, float]:
+    """The mean over tasks of means over queries, and its 95 % interval over the draws."""
+    resampled = [v[draw].mean(axis=1) for v, draw in zip(values, draws, strict=True)]
+    low, high = np.quantile(np.mean(resampled, axis=0), [0.025, 0.975])
+    return float(np.mean([v.mean() for v in values])), float(low), float(high)
 
 
 def markdown(results: pd.DataFrame, ranking: pd.DataFrame, subset: str = "all") -> str:
@@ -210,3 +252,15 @@ def markdown(results: pd.DataFrame, ranking: pd.DataFrame, subset: str = "all") 
     overall = f"{100 * ranking.chance_map.iloc[0]:.1f}"
     lines.append(line("*chance*", "", overall, *(f"{100 * expected[task]:.1f}" for task in tasks)))
     return "\n".join(lines)
+
+
+def compared(paired: pd.DataFrame, method: str = "exmcr+") -> str:
+    """The differences of one method to REFERENCES as lines of text, in per cent; "" if it has none.
+
+    paired: what `differences` returns
+    """
+    return "\n".join(
+        f"{row.method} - {row.reference}: {100 * row.difference:+.1f} "
+        f"({100 * row.low:+.1f} to {100 * row.high:+.1f})"
+        for row in paired[paired.method == method].itertuples()
+    )

@@ -79,7 +79,7 @@ def of_project(project: "Project", split: str = "test", seed: int = 0) -> Encode
     if leaf is None:
         raise ConfigError("sound localization needs a leaf of modality audio in params.yaml")
     items, base = project.usable_items, project.load_space(project.params.base_space)
-    scenes = compositions.scenes(items, project.load_item, split, seed=seed)
+    scenes = compositions.scenes(items, project.load_raw, split, seed=seed)
     sounding = items.set_index("id", drop=False).loc[[scene.sound for scene in scenes]]
     names = pd.DataFrame({"modality": "text", "caption": [scene.concept for scene in scenes]})
     trained = items[(items.modality == SOUNDING) & (items.split == "train")]

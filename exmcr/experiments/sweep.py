@@ -22,6 +22,8 @@ from exmcr.methods.registry import METHODS, check_settings, method_named, seeds_
 if TYPE_CHECKING:
     from exmcr.project import Project
 
+FEW = 30  # queries below which a task does not decide between settings: one answer moves it by much
+
 # The values of each setting; all combinations of a method's lists are tried.
 GRIDS: dict[str, dict[str, list]] = {
     "hop": {"tau": [0.01, 0.02, 0.05, 0.1, 0.2]},
@@ -33,20 +35,41 @@ GRIDS: dict[str, dict[str, list]] = {
     "unimodal": {"noise": [0.001, 0.004], "tau2": [0.05, 0.1, 0.2]},
     "xbt": {"regress": [0.0, 10.0], "noise": [0.0, 0.001, 0.004]},
     "oneencoder": {"noise": [0.001, 0.004], "tau2": [0.05, 0.1]},
-    "freebind": {"factor": [0.0, 0.1, 0.2, 0.35, 0.5]},
-    "omnibind": {
-        "members": [
-            ["procrustes", "ridge", "hop"],
-            ["procrustes", "hop"],
-            ["procrustes", "hop", "xbt"],
-        ]
-    },
+    "freebind": {"noise": [0.0, 0.004]},
+    "omnibind": {"noise": [0.0, 0.004]},
     "exmcr+": {
-        "power": [4.0, 8.0, 12.0],
-        "settle": [0.0, 0.3, 0.6],
-        "tau": [0.05, 0.1],
-        "share_projector": [0.0, 0.25],
+        "members": [["hop", "ridge"], ["hop", "ridge", "rotation"], ["hop"], ["ridge"]],
+        "shrink": [0.03, 0.1, 0.3],
+        "keep": [400, 1600],
+        "power": [2.0, 4.0],
     },
+    "asif-whitened": {"keep": [100, 400], "power": [2.0, 4.0], "shrink": [0.1, 1.0]},
+    "csa": {"dims": [64, 200, 400]},
+    "hop-sinkhorn": {"tau": [0.05, 0.1], "balance": [0.5, 1.0]},
+    "procrustes-refined": {"rounds": [1, 5], "neighbors": [20, 50], "step": [0.2, 0.5]},
+    "vec2vec": {"clusters": [20, 40]},
+    "sue": {"dims": [32, 64, 128], "tau": [0.05, 0.1]},
+    "textme": {"noise": [0.0, 0.001, 0.004], "tau2": [0.05, 0.1]},
+    "sail": {"noise": [0.0, 0.001, 0.004]},
+    "sotalign": {"weight": [0.1, 1.0, 10.0]},
+    "sotalign-asif": {"weight": [0.1, 1.0, 10.0]},
+    "sotalign-exmcr+": {"weight": [0.1, 1.0, 10.0]},
+    "vlap": {"epsilon": [0.02, 0.05, 0.1]},
+    "ovis": {"steps": [1, 40], "tau": [0.05, 0.1]},
+    "fdt": {"tau": [0.1, 0.5], "steps": [30, 100]},
+    "lexvla": {"scale": [10.0, 20.0], "keep": [64, 400], "steps": [1, 40]},
+    "close": {"shape": [0.0, 0.3, 1.0], "shift": [0.0, 1.0], "noise": [0.0, 0.001]},
+    "rreh": {"anchors": [2048, 4096], "ridge": [0.03, 0.1, 1.0]},
+    "crossflow": {"target": ["o", "y"], "steps": [30, 100, 300]},
+    "summit": {
+        "members": [["procrustes", "hop"], ["procrustes", "ridge", "hop"]],
+        "rule": ["agreement", "entropy"],
+        "tau": [0.02, 0.05, 0.1],
+    },
+    "exmcr-ct": {"weight": [0.1, 1.0]},
+    "exmcr-sdm": {"tau2": [0.05, 0.1]},
+    "exmcr-1-to-k": {"tau2": [0.05, 0.1]},
+    "exmcr-structure": {"weight": [1.0, 10.0]},
     "exmcr-cwcl": {"tau2": [0.02, 0.05, 0.1, 0.2]},
     "exmcr-align+uniform": {"weight": [0.03, 0.1, 0.3, 1.0]},
     "exmcr-symile": {"weight": [0.1, 0.3, 1.0]},
@@ -55,6 +78,12 @@ GRIDS: dict[str, dict[str, list]] = {
     "hop+inverted-softmax": {"beta": [1.0, 3.0, 10.0, 20.0, 50.0]},
     "hop+invgc": {"rate_query": [0.0, 0.1, 0.3, 1.0], "rate_gallery": [0.0, 0.1, 0.3, 1.0]},
     "hop+mean-shift": {"share": [0.25, 0.5, 0.75, 1.0]},
+    "hop+qb-norm": {"beta": [1.0, 10.0, 50.0], "k": [1, 5]},
+    "hop+invgc-local": {"rate_query": [0.1, 0.3], "rate_gallery": [0.1, 0.3]},
+    **{
+        f"{of}+dbnorm": {"beta_query": [0.5, 2.0, 10.0], "beta_gallery": [0.0, 0.5, 2.0, 10.0]}
+        for of in ("hop", "asif", "exmcr")
+    },
 }
 
 
@@ -65,9 +94,10 @@ def combinations(grid: dict[str, list]) -> list[dict[str, Any]]:
 
 def sweep(project: "Project", names: list[str] | None = None, seed: int = 0) -> pd.DataFrame:
     """Mean validation mAP over the emergent tasks for every combination of these methods (default:
-    all of GRIDS): columns method, settings, map, and one per task.
+    all of GRIDS): columns method, settings, map, steady, and one per task.
 
-    map is NaN for a method that cannot serve one of the emergent tasks. Writes
+    steady is the mean over the emergent tasks with at least FEW queries, by which `best` chooses.
+    Both are NaN for a method that cannot serve one of the tasks. Writes
     reports/compare_sweep.csv after each method; other methods keep their rows there. Raises
     ConfigError for a method without a grid.
     """
@@ -90,8 +120,11 @@ def _row(bench: Bench, name: str, seed: int, settings: dict[str, Any]) -> dict[s
     params = bench.params.model_copy(update={"compare": bench.params.compare | {name: own}})
     precision = measure(bench, name, seed, params)["ap"]
     scores = {task: float(np.mean(values)) for task, values in precision.items()}
-    mean = np.mean([scores.get(task.name, np.nan) for task in bench.emergent])
-    return {"method": name, "settings": json.dumps(settings), "map": mean, **scores}
+    means = {}
+    for column, fewest in (("map", 0), ("steady", FEW)):
+        chosen = [task for task in bench.emergent if len(task.queries) >= fewest] or bench.emergent
+        means[column] = np.mean([scores.get(task.name, np.nan) for task in chosen])
+    return {"method": name, "settings": json.dumps(settings), **means, **scores}
 
 
 def _store(part: pd.DataFrame, path) -> None:
@@ -105,9 +138,9 @@ def _store(part: pd.DataFrame, path) -> None:
 
 
 def best(rows: pd.DataFrame, most: int = 3) -> pd.DataFrame:
-    """The best combinations of each method of a sweep: columns method, settings, map."""
-    ordered = rows.sort_values("map", ascending=False).groupby("method", sort=False)
-    return ordered.head(most)[["method", "settings", "map"]]
+    """The best combinations of each method of a sweep: columns method, settings, map, steady."""
+    ordered = rows.sort_values("steady", ascending=False).groupby("method", sort=False)
+    return ordered.head(most)[["method", "settings", "map", "steady"]]
 
 
 def chosen(project: "Project", names: list[str] | None = None) -> pd.DataFrame:

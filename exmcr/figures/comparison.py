@@ -164,7 +164,8 @@ def ablation(
             mean, least, most = (100 * over["map"].agg(how) for how in ("mean", "min", "max"))
             at = np.array([values.index(value) for value in mean.index])
             at = at + 0.1 * (n - (len(leaves) - 1) / 2)
-            style = {"fmt": "o-", "ms": 4, "lw": 1, "capsize": 2, "color": colors[leaf]}
+            line = "o-" if all(map(_is_number, values)) else "o"  # categories have no order
+            style = {"fmt": line, "ms": 4, "lw": 1, "capsize": 2, "color": colors[leaf]}
             spread = [mean - least, most - mean]
             axis.errorbar(at, mean, yerr=spread, label=f"{leaf} leaf", **style)
             own = over["default"].first().to_numpy(bool)
@@ -182,3 +183,11 @@ def ablation(
     title = f"One parameter at a time{limit}, on validation concepts ({how})"
     figure.suptitle(title, fontsize=11)
     return store(figure, path)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

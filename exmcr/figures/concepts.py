@@ -15,7 +15,7 @@ import pandas as pd
 from exmcr.common.errors import ConfigError
 from exmcr.evaluation.metrics import METRICS
 from exmcr.figures.items import as_gallery
-from exmcr.figures.style import SEEN_COLOR, short, store
+from exmcr.figures.style import SEEN_COLOR, panels, short, store
 from exmcr.methods.registry import seeds_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from exmcr.evaluation.tasks import Task
 
 COMPARED = ("hop", "procrustes", "exmcr")
+SEEN_MARKER = {True: "o", False: "^"}
 TICKS = (0, 1, 5, 10, 20, 40, 60, 80, 100)  # per cent
 
 
@@ -120,6 +121,20 @@ def by_method(bench: "Bench", name: str, methods: dict[str, list["MapsOfLeaves"]
     return table.groupby("concept").agg(**found).reset_index()
 
 
+def few_decide(table: pd.DataFrame, one: str, other: str, few: int = 3) -> str:
+    """On how many concepts each of two methods is better, and how much a few concepts decide.
+
+    table: that of `by_method`; few: concepts whose share of the sum of differences is given.
+    """
+    size = ((table[other] - table[one]).abs() * table.n).sort_values(ascending=False)
+    first, second = ((table[a] > table[b]).sum() for a, b in ((one, other), (other, one)))
+    share = size.head(few).sum() / max(size.sum(), 1e-12)
+    return (
+        f"{one} is better on {first} concepts, {other} on {second};\n"
+        f"{min(few, len(size))} of {len(size)} concepts make up {share:.0%} of the difference"
+    )
+
+
 def task_answers(bench: "Bench", name: str, n: int, most: int = 5):
     """n queries of a task, of different concepts, with their best answers by Ex-MCR (first seed).
 
@@ -142,24 +157,36 @@ def task_answers(bench: "Bench", name: str, n: int, most: int = 5):
 
 
 def concept_scores(table: pd.DataFrame, title: str, path=None, most: int = 24):
-    """mAP per concept as bars, best first; of more than `most` concepts, the best and the worst.
+    """mAP per concept as bars: the best concepts on the left, the worst on the right.
 
-    table: columns concept, map, n, seen, as `by_concept` returns it.
+    table: columns concept, map, n, seen, as `by_concept` returns it; most: concepts in all. A
+    concept that occurs in training has a filled bar, another a hatched one.
     """
-    ordered = table.sort_values("map", ascending=False)
-    if len(ordered) > most:
-        ordered = pd.concat([ordered.head(most // 2), ordered.tail(most // 2)])
-    figure, axis = plt.subplots(figsize=(9, 3.4), constrained_layout=True)
-    names = [f"{row.concept} ({row.n})" for row in ordered.itertuples()]
-    axis.bar(names, 100 * ordered["map"], color=ordered.seen.map(SEEN_COLOR))
-    axis.tick_params(axis="x", labelrotation=70, labelsize=8)
-    axis.set(ylabel="mAP (%)", title=title)
+    ordered = table.sort_values("map", ascending=False, kind="stable")
+    half = max(1, most // 2)
+    parts = [ordered.head(half)]
+    if len(ordered) > half:
+        parts.append(ordered.iloc[max(half, len(ordered) - half) :])
+    height = 0.24 * max(map(len, parts)) + 1.2
+    figure, axes = panels(len(parts), len(parts), 5 * len(parts), height, sharex=True)
+    for axis, part in zip(axes, parts, strict=True):
+        names = [f"{short(row.concept)} ({row.n})" for row in part.itertuples()]
+        colors = part.seen.map(SEEN_COLOR)
+        hatches = ["" if seen else "///" for seen in part.seen]
+        axis.barh(names, 100 * part["map"], color=colors, hatch=hatches, edgecolor="white")
+        axis.invert_yaxis()
+        axis.tick_params(axis="y", labelsize=8)
+        axis.set(xlabel="mAP (%)", xlim=(0, 100))
+    for axis, name in zip(axes, ("best", "worst"), strict=False):
+        axis.set_title(f"the {name} concepts (number of queries)", fontsize=9)
     labels = {True: "concept in training", False: "not in training"}
     handles = [
-        plt.Rectangle((0, 0), 1, 1, color=SEEN_COLOR[seen], label=label)
-        for seen, label in labels.items()
+        plt.Rectangle((0, 0), 1, 1, fc=SEEN_COLOR[key], ec="white", hatch="" if key else "///")
+        for key in labels
     ]
-    axis.legend(handles=handles, frameon=False)
+    names = list(labels.values())
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=11)
     return store(figure, path)
 
 
@@ -173,8 +200,10 @@ def concept_by_concept(
     """
     figure, axis = plt.subplots(figsize=(6.4, 5.6), constrained_layout=True)
     across, up = 100 * table[one], 100 * table[other]
-    colors = table.seen.map(SEEN_COLOR)
-    axis.scatter(across, up, s=14 * table.n, c=colors, alpha=0.65, lw=0)
+    for key, marker in SEEN_MARKER.items():
+        part = (table.seen == key).to_numpy()
+        style = {"c": SEEN_COLOR[key], "marker": marker, "alpha": 0.65, "lw": 0}
+        axis.scatter(across[part], up[part], s=14 * table.n[part], **style)
     top = 1.08 * max(across.max(), up.max(), 5)
     axis.plot([0, top], [0, top], color="black", lw=1, ls=":")
     for concept, place in _names(table, one, other, named):
@@ -188,9 +217,9 @@ def concept_by_concept(
     axis.set(xlim=(0, top), ylim=(0, top), xticks=ticks, yticks=ticks, title=title)
     axis.set(xlabel=f"{one}: mAP (%)", ylabel=f"{other}: mAP (%)")
     seen = int(table.seen.sum())
-    labels = {True: f"in training: {seen}", False: f"not in training: {len(table) - seen}"}
+    labels = {True: f"in training: {seen} concepts", False: f"not: {len(table) - seen} concepts"}
     handles = [
-        plt.Line2D([], [], ls="", marker="o", color=SEEN_COLOR[key], label=f"{label} concepts")
+        plt.Line2D([], [], ls="", marker=SEEN_MARKER[key], color=SEEN_COLOR[key], label=label)
         for key, label in labels.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)

@@ -1,18 +1,21 @@
 """Figures of the shape of a space; the measures are defined in exmcr.evaluation.geometry."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from exmcr.evaluation.geometry import alone, between
 from exmcr.figures.concepts import average_precision, task_named
-from exmcr.figures.style import modality_order, panels, store
+from exmcr.figures.style import SKY, VERMILLION, modality_order, panels, store
 
 if TYPE_CHECKING:
     from exmcr.evaluation.bench import Bench, MapsOfLeaves
 
-STAGE_COLOR = {"before": "#9ecae9", "after": "#d62728"}
+STAGE_STYLE: dict[str, dict[str, Any]] = {  # an open circle, then a filled one
+    "before": {"color": SKY, "mfc": "white", "mew": 2},
+    "after": {"color": VERMILLION},
+}
 
 
 def by_method(bench: "Bench", name: str, methods: dict[str, list["MapsOfLeaves"]]) -> pd.DataFrame:
@@ -48,7 +51,7 @@ def before_and_after(table: pd.DataFrame, items: str = "test", path=None):
     once = pairs[pairs["from"].map(rank) < pairs["to"].map(rank)]
     single = table.drop_duplicates(["stage", "from"])
     measures = [
-        (once, "undirected", "gap", "gap between centroids (0 to 2)"),
+        (once, "undirected", "gap", "gap (before, of two spaces: no meaning)"),
         (once, "undirected", "alignment", "alignment of matching pairs (2: unrelated)"),
         (pairs, "directed", "hubness", "hubness: skewness (0: even)"),
         (single, "from", "uniformity", "uniformity (-4: fills the sphere)"),
@@ -60,13 +63,26 @@ def before_and_after(table: pd.DataFrame, items: str = "test", path=None):
         wide = part.pivot(index=by, columns="stage", values=value).reindex(part[by].unique())
         place = np.arange(len(wide))
         axis.hlines(place, wide.before, wide.after, color="#cccccc", lw=2)
-        for stage, color in STAGE_COLOR.items():
-            axis.plot(wide[stage], place, "o", color=color, label=stage, ms=6)
+        for stage, style in STAGE_STYLE.items():
+            axis.plot(wide[stage], place, "o", label=stage, ms=6, **style)
         axis.set_yticks(place, wide.index, fontsize=8)
         axis.invert_yaxis()
         axis.set_title(label, fontsize=9)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside lower center", ncols=2)
     what = {"test": "test items", "pool": "training pools"}[items]
-    figure.suptitle(f"Geometry of the {what}, before and after extension")
+    figure.suptitle(_finding(once, what))
     return store(figure, path)
+
+
+def _finding(once: pd.DataFrame, what: str) -> str:
+    """Whether extension brought matching items, or else the modalities, closer together."""
+    value = "alignment" if once.alignment.notna().any() else "gap"
+    wide = once.pivot(index="undirected", columns="stage", values=value).dropna()
+    moved = wide[wide.before != wide.after]
+    closer = int((moved.after < moved.before).sum())
+    things = "matching items" if value == "alignment" else "centroids"
+    return (
+        f"Geometry of the {what}: extension brings the {things} closer together in {closer} of the "
+        f"{len(moved)} pairs of modalities that it moves"
+    )

@@ -12,7 +12,7 @@ def localization(scenes: list, heats: dict[str, np.ndarray], path=None):
     scenes  n scenes (exmcr.evaluation.compositions.Scene)
     heats   {method: (n, g, g)}, larger where the sound is more likely to come from
 
-    A box marks what sounds. A cross marks the hottest place: green inside a box, red outside.
+    A box marks what sounds. A plus in a box, or a cross outside, marks the hottest place.
     """
     columns = 1 + len(heats)
     figure, axes = panels(len(scenes) * columns, columns, 2.1 * columns, 2.15)
@@ -27,7 +27,7 @@ def localization(scenes: list, heats: dict[str, np.ndarray], path=None):
             if n == 0:
                 axis.set_title(name or "what sounds", fontsize=10)
         line[0].set_ylabel(short(scene.concept), fontsize=9, fontweight="bold")
-    title = "Where does the sound come from? (box: the truth, cross: the hottest place)"
+    title = "Where does the sound come from? Box: the truth; plus: a hit; cross: a miss"
     figure.suptitle(title, fontsize=10)
     return store(figure, path)
 
@@ -38,8 +38,8 @@ def _heat(axis, heat: np.ndarray, scene) -> None:
     row, column = np.unravel_index(heat.argmax(), heat.shape)
     x, y = (column + 0.5) / heat.shape[1], (row + 0.5) / heat.shape[0]
     hit = any(left <= x < right and top <= y < bottom for left, top, right, bottom in scene.boxes)
-    color = RIGHT if hit else WRONG
-    axis.plot(x * width, y * height, "P", ms=9, color=color, markeredgecolor="white")
+    marker, color = ("P", RIGHT) if hit else ("X", WRONG)
+    axis.plot(x * width, y * height, marker, ms=9, color=color, markeredgecolor="white")
 
 
 def _boxes(axis, scene, color: str) -> None:

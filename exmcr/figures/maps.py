@@ -6,19 +6,34 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
+from scipy.spatial.distance import pdist
+from scipy.stats import spearmanr
 
 from exmcr.common.errors import ConfigError
 from exmcr.corpora.paper import PAPER_CORPORA
 from exmcr.evaluation.embeddings import Embeddings
 from exmcr.evaluation.stage import trained_maps
-from exmcr.figures.style import modality_order, store
+from exmcr.figures.neighbors import kept, neighbors
+from exmcr.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    YELLOW,
+    modality_order,
+    short,
+    store,
+)
 from exmcr.media import modality
 
 if TYPE_CHECKING:
     from exmcr.project import Project
 
 NEIGHBORS = 20  # of UMAP
+PALETTE = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, YELLOW, BLACK)  # of concepts
 
 
 def _exmcr(project: "Project") -> dict:
@@ -26,18 +41,17 @@ def _exmcr(project: "Project") -> dict:
     return trained_maps(project)["exmcr", project.params.seeds[0]]
 
 
-def map_2d(project: "Project") -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-    """UMAP of test items before and after extension.
+def shown_items(project: "Project") -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """The test items of a map, before and after extension: at most visualize.umap_items items,
+    equally many of each modality, by a fixed draw.
 
     Before: every item in the frozen space of its own modality, where only distances within a space
-    mean anything. After: Ex-MCR, first seed. At most visualize.umap_items items, equally many of
-    each modality. The draw and UMAP are seeded, but coordinates differ between machines.
+    mean anything; narrower spaces are filled with zeros, which keep these distances. After: Ex-MCR,
+    first seed.
 
-    Returns (n, 2), (n, 2) and the n rows of the item table. Raises ConfigError without test items,
-    without projectors, or for a modality that is not registered.
+    Returns n rows of the item table, and unit rows (n, widest d) and (n, d of the base). Raises
+    ConfigError without test items, without projectors, or for a modality that is not registered.
     """
-    import umap
-
     items = project.usable_items
     # An icon only repeats its shape; in the paper's corpora `of` names true counterparts.
     shown = (items.of == "") | items.source.isin(PAPER_CORPORA)
@@ -51,16 +65,28 @@ def map_2d(project: "Project") -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     parts = [part.sample(min(share, len(part)), random_state=0) for part in parts]
     before = [embeddings.own(part) for part in parts]
     after = [embeddings.common(part, maps) for part in parts]
-    # Spaces of different dimensions cannot be compared; zeros keep the distances within each.
     widest = max(part.shape[1] for part in before)
     before = [np.pad(part, ((0, 0), (0, widest - part.shape[1]))) for part in before]
-    rows = pd.concat(parts)
-    options = {"metric": "cosine", "random_state": 0, "n_jobs": 1}
-    options["n_neighbors"] = min(NEIGHBORS, len(rows) - 1)
-    old, new = (
-        umap.UMAP(**options).fit_transform(np.concatenate(vectors)) for vectors in (before, after)
-    )
-    return old, new, rows
+    return pd.concat(parts), np.concatenate(before), np.concatenate(after)
+
+
+def flatten(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
+    """UMAP (arXiv:1802.03426) of unit rows (n, d) by cosine: (n, 2). Coordinates depend on the
+    seed, and on the machine."""
+    import umap
+
+    options = {"metric": "cosine", "random_state": seed, "n_jobs": 1}
+    options["n_neighbors"] = min(NEIGHBORS, len(vectors) - 1)
+    return umap.UMAP(**options).fit_transform(vectors)
+
+
+def map_2d(project: "Project", seed: int = 0) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """The maps before and after extension, (n, 2) each, and the n rows of the item table.
+
+    Raises ConfigError as `shown_items`.
+    """
+    rows, before, after = shown_items(project)
+    return flatten(before, seed), flatten(after, seed), rows
 
 
 def frequent_concepts(rows: pd.DataFrame, n: int) -> list[str]:
@@ -81,19 +107,19 @@ def scatter(points: np.ndarray, rows: pd.DataFrame, shown: list[str], title: str
     kinds = {name: modality(name) for name in modality_order(rows.modality)}
     member = {name: (rows.modality == name).to_numpy() for name in kinds}
     left, right = axes
+    size = _size(points)
     for name, kind in kinds.items():
         style = {"color": kind.color, "marker": kind.marker, "lw": 0, "alpha": 0.7}
-        left.scatter(*points[member[name]].T, s=6, label=name, **style)
-    left.legend(frameon=False, markerscale=2.5, fontsize=8, title="modality", title_fontsize=8)
-    right.scatter(*points.T, s=3, color="#dddddd", lw=0)
-    palette = plt.get_cmap("tab10")
+        left.scatter(*points[member[name]].T, s=size, label=name, **style)
+    left.legend(frameon=False, markerscale=1.5, fontsize=8, title="modality", title_fontsize=8)
+    right.scatter(*points.T, s=size / 2, color="#dddddd", lw=0)
     for n, concept in enumerate(shown):
         of_concept = (rows.concept == concept).to_numpy()
         for name, kind in kinds.items():
             which = of_concept & member[name]
-            style = {"color": palette(n % 10), "edgecolor": "black", "lw": 0.3}
+            style = {"color": PALETTE[n % len(PALETTE)], "edgecolor": "black", "lw": 0.3}
             right.scatter(*points[which].T, s=26, marker=kind.marker, **style)
-    entries = [("o", to_hex(palette(n % 10)), concept) for n, concept in enumerate(shown)]
+    entries = [("o", PALETTE[n % len(PALETTE)], concept) for n, concept in enumerate(shown)]
     entries += [(kind.marker, "black", name) for name, kind in kinds.items()]
     handles = [
         plt.Line2D([], [], ls="", marker=marker, color=color, label=label)
@@ -105,14 +131,92 @@ def scatter(points: np.ndarray, rows: pd.DataFrame, shown: list[str], title: str
     return axes
 
 
+def _size(points: np.ndarray) -> float:
+    """Area of a marker that suits so many points."""
+    return float(np.clip(6000 / len(points), 7, 30))
+
+
 def before_and_after(
     before: np.ndarray, after: np.ndarray, rows: pd.DataFrame, shown: list[str], path=None
 ):
     """The maps of `map_2d`, (n, 2) each, with the concepts `shown` in color."""
     figure, axes = plt.subplots(2, 2, figsize=(11, 10), constrained_layout=True)
-    scatter(before, rows, shown, "Before: leaf and base vectors side by side", axes[0])
+    scatter(before, rows, shown, "Before: unrelated spaces in one map", axes[0])
     scatter(after, rows, shown, "After: leaves extended into the base", axes[1])
     return store(figure, path)
+
+
+def two_seeds(
+    points: dict[int, np.ndarray], vectors: np.ndarray, rows: pd.DataFrame, k: int = 10, path=None
+):
+    """Maps of the same vectors with different seeds, side by side, colored by modality.
+
+    points: {seed: (n, 2)}; vectors: unit rows (n, d). The title says how many of the k nearest
+    neighbors of an item in the space are its neighbors in the map.
+    """
+    figure, axes = plt.subplots(
+        1, len(points), figsize=(5.2 * len(points), 4.6), constrained_layout=True
+    )
+    true = neighbors(vectors, k)
+    for axis, (seed, places) in zip(np.atleast_1d(axes), points.items(), strict=True):
+        for name in modality_order(rows.modality):
+            kind, member = modality(name), (rows.modality == name).to_numpy()
+            style = {"color": kind.color, "marker": kind.marker, "lw": 0, "alpha": 0.7}
+            axis.scatter(*places[member].T, s=_size(places), label=name, **style)
+        share = kept(true, neighbors(places, k, cosine=False))
+        said = f"seed {seed}: {share:.0%} of the {k} nearest\nneighbors in the space are kept"
+        axis.set(xticks=[], yticks=[], title=said)
+    handles, labels = np.atleast_1d(axes)[0].get_legend_handles_labels()
+    where = {"loc": "outside lower center", "ncols": len(labels), "frameon": False}
+    figure.legend(handles, labels, markerscale=2, fontsize=8, **where)
+    return store(figure, path)
+
+
+def centers_moved(one: np.ndarray, other: np.ndarray, rows: pd.DataFrame) -> float:
+    """Whether two maps, (n, 2) each, agree which modalities are far apart: Spearman correlation of
+    the distances between their centroids, NaN for fewer than three modalities."""
+    names = modality_order(rows.modality)
+    if len(names) < 3:
+        return float("nan")
+    member = [(rows.modality == name).to_numpy() for name in names]
+    distances = [pdist(np.stack([map_[m].mean(axis=0) for m in member])) for map_ in (one, other)]
+    return float(spearmanr(*distances).statistic)
+
+
+def hover_map(points: np.ndarray, rows: pd.DataFrame, title: str):
+    """A map as a plotly figure: a point shows its caption and concept under the mouse."""
+    from plotly import graph_objects
+
+    signs = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down"}
+    figure = graph_objects.Figure()
+    for name in modality_order(rows.modality):
+        kind, part = modality(name), rows[rows.modality == name]
+        places = np.round(points[(rows.modality == name).to_numpy()], 2)
+        marker = {"color": kind.color, "symbol": signs.get(kind.marker, "star"), "size": 6}
+        text = [
+            f"{short(row.caption, 60)}<br>concept: {row.concept or 'none'}"
+            for row in part.itertuples()
+        ]
+        figure.add_scatter(
+            x=places[:, 0],
+            y=places[:, 1],
+            mode="markers",
+            marker=marker,
+            name=name,
+            text=text,
+            hoverinfo="text+name",
+        )
+    hidden = {"visible": False}
+    margin = {"l": 0, "r": 0, "t": 60, "b": 0}
+    figure.update_layout(
+        template="plotly_white",
+        title={"text": title},
+        xaxis=hidden,
+        yaxis=hidden,
+        height=520,
+        margin=margin,
+    )
+    return figure
 
 
 def modality_gaps(project: "Project") -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -120,24 +224,27 @@ def modality_gaps(project: "Project") -> tuple[pd.DataFrame, pd.DataFrame]:
     first seed).
 
     The gap is the distance between the two centroids, ||mean(a) - mean(b)||, from 0 to 2
-    (arXiv:2203.02053). Returns two square tables, modalities in the order of the registry; NaN
-    where dimensions differ. Raises ConfigError for a modality that is not registered.
+    (arXiv:2203.02053). Returns two square tables, modalities in the order of the registry. Before
+    extension it is defined inside one space only: NaN for modalities of two spaces. Raises
+    ConfigError for a modality that is not registered.
     """
     embeddings, maps = Embeddings(project), _exmcr(project)
     items = project.usable_items
     test = items[items.split == "test"]
     names = modality_order(test.modality)
     parts = {name: test[test.modality == name] for name in names}
+    space = {name: embeddings.own_space(name) for name in names}
     before = {name: embeddings.own(part).mean(axis=0) for name, part in parts.items()}
     after = {name: embeddings.common(part, maps).mean(axis=0) for name, part in parts.items()}
-    return _distances(before), _distances(after)
+    return _distances(before, space), _distances(after, dict.fromkeys(names, ""))
 
 
-def _distances(centers: dict[str, np.ndarray]) -> pd.DataFrame:
-    def distance(a: np.ndarray, b: np.ndarray) -> float:
-        return float(np.linalg.norm(a - b)) if a.shape == b.shape else np.nan
+def _distances(centers: dict[str, np.ndarray], space: dict[str, str]) -> pd.DataFrame:
+    def distance(a: str, b: str) -> float:
+        same = space[a] == space[b]
+        return float(np.linalg.norm(centers[a] - centers[b])) if same else np.nan
 
-    values = [[distance(a, b) for b in centers.values()] for a in centers.values()]
+    values = [[distance(a, b) for b in centers] for a in centers]
     return pd.DataFrame(values, list(centers), list(centers))
 
 
@@ -145,15 +252,26 @@ def gap(before: pd.DataFrame, after: pd.DataFrame, path=None):
     """The two tables of `modality_gaps` as heat maps with one color scale."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), constrained_layout=True)
     top = np.nanmax([before, after])
-    for axis, table, title in zip(axes, (before, after), ("before", "after"), strict=True):
-        shown = axis.imshow(table, vmin=0, vmax=top, cmap="viridis")
+    titles = ("before: inside one space only", "after: all in the base")
+    for axis, table, title in zip(axes, (before, after), titles, strict=True):
+        shown = axis.imshow(table, vmin=0, vmax=top, cmap="cividis")
         axis.set_xticks(range(len(table)), table.columns)
         axis.set_yticks(range(len(table)), table.index)
         for (i, j), value in np.ndenumerate(table.to_numpy()):
             label = "–" if np.isnan(value) else f"{value:.2f}"
             color = "white" if value < 0.6 * top else "black"
             axis.text(j, i, label, ha="center", va="center", color=color)
-        axis.set_title(title)
+        axis.set_title(title, fontsize=10)
     figure.colorbar(shown, ax=axes, label="distance between centroids")
-    figure.suptitle("Modality gap: distance between the centroids of two modalities")
+    figure.suptitle(_widest(after))
     return store(figure, path)
+
+
+def _widest(after: pd.DataFrame) -> str:
+    """Which two modalities are farthest apart after extension."""
+    if len(after) < 2:
+        return "Modality gap: distance between the centroids of two modalities"
+    values = np.triu(after.to_numpy(), 1)
+    i, j = np.unravel_index(values.argmax(), values.shape)
+    pair = f"{after.index[i]} and {after.columns[j]}"
+    return f"Modality gap after extension: widest between {pair} ({values[i, j]:.2f} of at most 2)"

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from exmcr.common.errors import ConfigError
+from exmcr.figures.gallery import distinct
 from exmcr.figures.items import as_gallery
-from exmcr.figures.style import panels, store
+from exmcr.figures.style import panels, short, store
 from exmcr.kernels.aggregate import aggregate
 from exmcr.kernels.search import topk
 from exmcr.pairing import pairs
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from exmcr.project import Project
 
 QUERIES = 500  # at most, per center; each holds a weight for every key
+SORTED = 100  # at most, where the weights are also sorted
 # {center: its aggregations, as (queries, keys)}; all are parts of a quadruple, keys also of Pools.
 AGGREGATIONS = {
     "overlap": (("o_leaf", "x_leaf"), ("o_base", "y_base")),
@@ -59,7 +61,8 @@ def neighbors(table: pd.DataFrame, path=None):
             axis.hist(
                 part.neighbors, bins=bins, weights=share, histtype="step", lw=1.6, label=center
             )
-        axis.set(xscale="log", title=f"{leaf} leaf")
+        middle = table[table.leaf == leaf].neighbors.median()
+        axis.set(xscale="log", title=f"{leaf} leaf: median {middle:.1f} neighbors")
         axis.set(xlabel="effective number of neighbors", ylabel="% of queries")
         axis.legend(frameon=False, title="center", fontsize=8)
     return store(figure, path)
@@ -90,8 +93,8 @@ def weight_in_top_k(project: "Project") -> pd.DataFrame:
 
 
 def _cumulative_weights(queries: np.ndarray, keys: np.ndarray, tau: float) -> np.ndarray:
-    """Softmax weights, heaviest first, summed up: (at most QUERIES, m); a fixed draw of queries."""
-    some = queries[np.random.default_rng(0).permutation(len(queries))[:QUERIES]]
+    """Softmax weights, heaviest first, summed up: (at most SORTED, m); a fixed draw of queries."""
+    some = queries[np.random.default_rng(0).permutation(len(queries))[:SORTED]]
     log_mass = aggregate(some, keys, keys, tau).log_mass
     ordered = topk(some, keys, len(keys)).scores
     return np.exp(ordered / tau - log_mass[:, None]).cumsum(axis=1)
@@ -115,7 +118,9 @@ def top_mass(table: pd.DataFrame, path=None):
         axis.set(xscale="log", title=f"{leaf} leaf", xlabel="k")
         axis.legend(frameon=False, fontsize=8, title="center: keys")
     axes[0].set(ylabel="% of the weight in the top k (dotted: 99)", ylim=(0, 102))
-    figure.suptitle("How concentrated the weights of the aggregation are")
+    enough = table[table.mass >= 0.99].groupby(["leaf", "center", "bank", "size"]).k.min()
+    share = np.median(enough / enough.index.get_level_values("size"))
+    figure.suptitle(f"99 % of the weight is on {share:.0%} of the keys (median over aggregations)")
     return store(figure, path)
 
 
@@ -123,15 +128,46 @@ def pseudo_pairs(project: "Project", leaf: "Leaf", n: int, answers: int = 5):
     """n items of a leaf, and the base items nearest to the vector that the leaf-centered
     aggregation paired each with.
 
-    Returns the first three arguments of `exmcr.figures.items.gallery`. The draw is fixed. Raises
-    ConfigError if there are no leaf-centered pseudo-pairs.
+    The items have a concept, if there are enough of them. An answer that is almost the same as one
+    shown before it is left out. Returns the first three arguments of
+    `exmcr.figures.items.gallery`. The draw is fixed. Raises ConfigError if there are no
+    leaf-centered pseudo-pairs.
     """
     params = project.params
     bank = project.bank(params.leaf_space(leaf), leaf.modality, "train")
     other = project.bank(params.base_space, project.other_modality(leaf), "train")
     made = pairs.load(project.pairs_path(leaf.name), ["leaf"])
-    chosen = np.random.default_rng(1).choice(len(bank), size=min(n, len(bank)), replace=False)
-    similarity = made["y_base"].numpy()[chosen] @ np.asarray(other.vectors).T
-    best = np.argsort(-similarity, axis=1)[:, :answers]
     rows = project.items.set_index("id", drop=False)
+    known = np.flatnonzero((rows.concept.loc[bank.ids] != "").to_numpy())
+    known = known if len(known) >= n else np.arange(len(bank))
+    chosen = np.random.default_rng(1).choice(known, size=min(n, len(known)), replace=False)
+    vectors = np.asarray(other.vectors)
+    order = np.argsort(-(made["y_base"].numpy()[chosen] @ vectors.T), axis=1)
+    best = [distinct(vectors, line[: 10 * answers], answers) for line in order]
     return as_gallery(rows.loc[bank.ids[chosen]], [rows.loc[other.ids[b]] for b in best])
+
+
+def between(project: "Project", leaf: "Leaf", n: int, k: int = 4) -> pd.DataFrame:
+    """What lies between a leaf item and its partner: the k overlap items with the largest weights,
+    for n items of the leaf that have a caption, if there are enough.
+
+    Columns: query (caption of the leaf item), concept, and the caption and weight, in %, of each of
+    the k overlap items.
+    """
+    pools, rows = project.pools(leaf), project.items.set_index("id")
+    captioned = np.flatnonzero((rows.caption.loc[pools.ids["x"]] != "").to_numpy())
+    some = captioned if len(captioned) >= n else np.arange(len(pools.x_leaf))
+    chosen = some[np.linspace(0, len(some) - 1, min(n, len(some))).astype(int)]
+    logits = pools.x_leaf[chosen] @ pools.o_leaf.T / project.params.pair.tau1
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    table = rows.loc[pools.ids["x"][chosen], ["caption", "concept"]].rename(
+        columns={"caption": "query"}
+    )
+    best = np.argsort(-weights, axis=1)[:, :k]
+    for rank in range(best.shape[1]):
+        names = rows.caption.loc[pools.ids["o"][best[:, rank]]].to_numpy()
+        shares = 100 * np.take_along_axis(weights, best[:, rank : rank + 1], axis=1)[:, 0]
+        text = [f"{short(name)} ({share:.0f} %)" for name, share in zip(names, shares, strict=True)]
+        table[f"neighbor {rank + 1}"] = text
+    return table

@@ -27,28 +27,58 @@ def _metric(table: pd.DataFrame, name: str) -> metrics.Metric:
 def bars(table: pd.DataFrame, metric: str = "map", subset: str = "all", path=None):
     """The results table as bars: one panel per task, one bar per method.
 
-    Bars are means over seeds, whiskers their standard deviation, the dotted line is chance; all in
-    per cent. subset: a value of the column `concept_subset`. Raises ConfigError for a metric that
-    is not registered or not in the table.
+    Bars are means over seeds; whiskers are the 95 % interval over queries, mean over seeds; the
+    dotted line is chance; all in per cent. The easiest tasks come first, and panels of one row
+    share their axis. subset: a value of the column `concept_subset`. Raises ConfigError for a
+    metric that is not registered or not in the table.
     """
     label = _metric(table, metric).label
     mean = over_seeds(table[table.concept_subset == subset])
-    names, colors = list(dict.fromkeys(mean.task)), method_colors(mean.method)
-    figure, axes = panels(len(names), 3, 10, 2.3)
+    top = mean.groupby("task", sort=False)[metric].max()
+    names = top.sort_values(ascending=False, kind="stable").index.tolist()
+    colors = method_colors(mean.method)
+    figure, axes = panels(len(names), 3, 10, 2.3, sharey="row")
     for axis, name in zip(axes, names, strict=True):
         part = mean[mean.task == name].set_index("method")
         shown = [method for method in colors if method in part.index]
-        height, spread = (100 * part.loc[shown, c] for c in (metric, f"{metric}_sd"))
-        axis.bar(shown, height, yerr=spread, color=[colors[m] for m in shown], capsize=2)
+        height, low, high = (
+            100 * part.loc[shown, column] for column in (metric, f"{metric}_low", f"{metric}_high")
+        )
+        whiskers = np.clip([height - low, high - height], 0, None)
+        axis.bar(shown, height, yerr=whiskers, color=[colors[m] for m in shown], capsize=2)
         chance, first = 100 * part[f"chance_{metric}"].iloc[0], part.iloc[0]
         axis.axhline(chance, color="black", lw=1, ls=":")
         sizes = f"{int(first.n_queries)} queries, gallery {int(first.n_gallery)}"
         axis.set_title(f"{name}\n{sizes}, chance {chance:.1f}", fontsize=9)
         axis.tick_params(axis="x", labelrotation=35, labelsize=8)
+    for axis in axes[::3]:
         axis.set_ylabel(f"{label} (%)", fontsize=8)
-    title = f"Every method on every task ({label}, {subset} test queries; dotted: chance)"
-    figure.suptitle(title)
+    title = finding(mean, metric)
+    figure.suptitle(
+        f"{title}\n({label}, {subset} test queries; whiskers: 95 % interval; dotted: chance)"
+    )
     return store(figure, path)
+
+
+def finding(mean: pd.DataFrame, metric: str = "map", method: str = "exmcr") -> str:
+    """On how many tasks a method is the best one, and how often its interval reaches the best.
+
+    mean: the results table over seeds, one row per task and method. Frozen spaces, and tasks that
+    no other method has, do not count.
+    """
+    own = mean[~mean.method.isin(FROZEN)]
+    own = own[own.groupby("task").method.transform("nunique") > 1]
+    mine = own[own.method == method].set_index("task")
+    if mine.empty:
+        return "Every method on every task"
+    best = own.loc[own.groupby("task", sort=False)[metric].idxmax()].set_index("task")
+    best = best.loc[mine.index]
+    first, n = int((best.method == method).sum()), len(mine)
+    open_ = int(((best.method != method) & (mine[f"{metric}_high"] >= best[metric])).sum())
+    return (
+        f"{method} is the best of {own.method.nunique()} methods on {first} of {n} tasks; "
+        f"on {open_} others its interval contains the best score"
+    )
 
 
 def seen_unseen(
@@ -78,9 +108,16 @@ def seen_unseen(
         axis.set_xticks(place, names, rotation=35, ha="right", fontsize=8)
         axis.set(title=f"{subset} concepts", ylabel=f"{label} (%)")
     handles, labels = axes[0].get_legend_handles_labels()
-    where = "outside upper center"
+    where = "outside lower center"
     figure.legend(handles, labels, loc=where, ncols=len(labels), frameon=False, fontsize=8)
+    figure.suptitle(_seen_and_unseen(mean, metric, methods[0]), fontsize=10)
     return store(figure, path)
+
+
+def _seen_and_unseen(mean: pd.DataFrame, metric: str, method: str) -> str:
+    own = mean[mean.method == method].pivot(index="task", columns="concept_subset", values=metric)
+    easier = int((own.seen > own.unseen).sum())
+    return f"{method} is better on seen than on unseen concepts in {easier} of {len(own)} tasks"
 
 
 def with_compared(project: "Project", results: pd.DataFrame) -> pd.DataFrame:
@@ -126,8 +163,18 @@ def kept(table: pd.DataFrame, methods: Sequence[str], path=None):
         axis.bar(left, 100 * share, width, color=colors[method], label=method)
     axis.axhline(100, color="black", lw=1, ls=":")
     axis.set_xticks(range(len(names)), names, rotation=20, ha="right")
-    axis.set(ylabel="% of the frozen mAP", title="Share of a frozen space's mAP that is kept")
-    axis.legend(frameon=False, fontsize=8, ncols=len(shown))
+    least = table[table.method == shown[0]].sort_values("share").iloc[0]
+    said = (
+        f"{shown[0]} keeps {least.share:.0%} or more of a frozen space's mAP (least: {least.task})"
+    )
+    axis.set(ylabel="% of the frozen mAP", title=said)
+    figure.legend(
+        *axis.get_legend_handles_labels(),
+        loc="outside lower center",
+        frameon=False,
+        fontsize=8,
+        ncols=len(shown),
+    )
     return store(figure, path)
 
 

@@ -7,24 +7,29 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from cycler import cycler
 from matplotlib.colors import to_hex
 
 from exmcr.media import MODALITIES, modality
 
+# The palette of Okabe and Ito, which color-blind readers can tell apart.
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+VERMILLION, SKY, YELLOW, BLACK = "#D55E00", "#56B4E9", "#F0E442", "#000000"
+GRAY = "#7f7f7f"
+
 # Bars appear in this order. The frozen spaces share a color: only one of them has a given task.
 METHOD_COLOR = {
-    "exmcr": "#d62728",
-    "hop": "#4c78a8",
-    "procrustes": "#72b7b2",
-    "lstsq": "#9ecae9",
-    "direct": "#bab0ac",
-    "leaf": "#8c6d31",
-    "base": "#8c6d31",
+    "exmcr": VERMILLION,
+    "hop": BLUE,
+    "procrustes": GREEN,
+    "lstsq": SKY,
+    "direct": GRAY,
+    "leaf": BLACK,
+    "base": BLACK,
 }
 FROZEN = ("base", "leaf")  # rows of the results table that are frozen spaces, not methods
-GRAY = "#7f7f7f"
-RIGHT, WRONG = "#2ca02c", "#d62728"
-SEEN_COLOR = {True: "#54a24b", False: "#e45756"}  # whether a concept occurs in training
+RIGHT, WRONG = GREEN, VERMILLION  # never without the mark of `mark`
+SEEN_COLOR = {True: BLUE, False: ORANGE}  # whether a concept occurs in training
 
 plt.rcParams.update(
     {
@@ -33,6 +38,9 @@ plt.rcParams.update(
         "font.size": 10,
         "axes.spines.top": False,
         "axes.spines.right": False,
+        "axes.prop_cycle": cycler(
+            color=[BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK, GRAY]
+        ),
     }
 )
 
@@ -69,6 +77,11 @@ def short(text: str, most: int = 22) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def mark(right: bool | None) -> str:
+    """What stands before an answer, so that color is not needed: ✓ right, ✗ wrong, ? unknown."""
+    return {True: "✓", False: "✗", None: "?"}[right]
+
+
 def modality_order(names: Iterable[str]) -> list[str]:
     """The distinct names, in the order of exmcr.media.MODALITIES.
 
@@ -84,6 +97,6 @@ def method_colors(names: Iterable[str]) -> dict[str, str]:
     """{method: color}, in the order of METHOD_COLOR; other methods follow, colored in turn."""
     given = list(dict.fromkeys(names))
     others = [name for name in given if name not in METHOD_COLOR]
-    spare = [to_hex(color) for color in plt.get_cmap("Dark2")(range(8))]
+    spare = [ORANGE, PURPLE, YELLOW, *(to_hex(c) for c in plt.get_cmap("Dark2")(range(8)))]
     found = {name: color for name, color in METHOD_COLOR.items() if name in given}
     return found | {name: spare[n % len(spare)] for n, name in enumerate(others)}

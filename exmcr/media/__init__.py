@@ -19,7 +19,8 @@ records.py, record_arrays.py              OpenShape records, without an unpickle
 mesh_files.py, ply.py, meshes.py          meshes from files, and points on them
 rendering.py                              pictures of a point cloud
 tars.py                                   members of tar shards, read in place
-guard.py, limits.py, arrays.py, chunks.py errors, limits, and memory of all of them
+guard.py, limits.py, arrays.py            errors and limits of all of them
+ahead.py, chunks.py                       items loaded by threads, in bounded memory
 """
 
 from collections.abc import Callable

@@ -11,6 +11,7 @@ import numpy as np
 
 from exmcr.common.errors import BadItem
 from exmcr.media import mesh_files, ply
+from exmcr.media.arrays import npy_header
 from exmcr.media.guard import bad_items, check_bytes, check_points, regular_file
 from exmcr.media.meshes import sample_surface
 from exmcr.media.records import read_record
@@ -62,18 +63,7 @@ def _array(file: BinaryIO, size: int) -> np.ndarray | None:
 
     The header is held against the size first: it may claim more than any memory has.
     """
-    prefix = np.lib.format.MAGIC_PREFIX
-    if file.read(len(prefix)) != prefix:
-        raise BadItem("not an .npy file, judging by its first bytes")
-    file.seek(0)
-    version = np.lib.format.read_magic(file)
-    readers: dict[tuple[int, int], Any] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise BadItem(f"not a readable .npy: unknown version {version}")
-    shape, columns_first, dtype = readers[version](file)
+    shape, columns_first, dtype = npy_header(file)
     if dtype.hasobject:
         return None
     count, begin = 1, file.tell()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from exmcr.common.errors import BadItem
+from exmcr.media.arrays import npy_header
 from exmcr.media.guard import bad_items, check_bytes
 from exmcr.media.record_arrays import BUILDERS, Objects, Pending, array, dtype_of, pairs
 
@@ -42,18 +43,8 @@ def read_record(path: str | Path) -> dict:
 
 def _content(file: io.BytesIO) -> Any:
     """The object behind the header of an .npy file of dtype object."""
-    if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
-        raise BadItem("not an .npy file, judging by its first bytes")
-    file.seek(0)
     with bad_items("pickle"):
-        version = np.lib.format.read_magic(file)
-        readers: dict[tuple[int, int], Callable] = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        if version not in readers:
-            raise BadItem(f"not a readable .npy: unknown version {version}")
-        shape, _, dtype = readers[version](file)
+        shape, _, dtype = npy_header(file)
         if not dtype.hasobject or shape != ():
             raise BadItem(
                 f"the header says {shape} of {dtype}, not one record; it is not of a dict"

@@ -28,8 +28,8 @@ def lstsq(pools: Pools, seed: int = 0) -> Maps:
     return Maps(leaf=lambda x: unit(x @ weight))
 
 
-def procrustes(pools: Pools, seed: int = 0) -> Maps:
-    """R = argmin |O^L R - O^B| over orthogonal R (Schönemann 1966); x -> normalize(x R).
+def rotation(pools: Pools) -> np.ndarray:
+    """R = argmin |O^L R - O^B| over orthogonal R (Schönemann 1966): (d_leaf, d_base), float64.
 
     R is undetermined in directions in which the overlap does not vary; it maps them to zero, so
     that rounding does not decide.
@@ -37,8 +37,13 @@ def procrustes(pools: Pools, seed: int = 0) -> Maps:
     cross = np.asarray(pools.o_leaf, np.float64).T @ pools.o_base
     u, strength, vt = np.linalg.svd(cross, full_matrices=False)
     rank = int((strength > strength[0] * len(u) * np.finfo(np.float64).eps).sum())
-    rotation = u[:, :rank] @ vt[:rank]
-    return Maps(leaf=lambda x: unit(x @ rotation))
+    return u[:, :rank] @ vt[:rank]
+
+
+def procrustes(pools: Pools, seed: int = 0) -> Maps:
+    """x -> normalize(x R), R by `rotation`."""
+    turn = rotation(pools)
+    return Maps(leaf=lambda x: unit(x @ turn))
 
 
 def hop(pools: Pools, seed: int = 0, *, tau: float = 0.02) -> Maps:

@@ -50,18 +50,20 @@ def canonical(
     if not 1 <= dims <= most:
         raise ConfigError(f"cca: dims must be between 1 and {most}, is {dims}")
     a, b = (np.asarray(v, np.float64) - np.mean(v, axis=0, dtype=np.float64) for v in (a, b))
-    white_a, white_b = _whitening(a, shrink), _whitening(b, shrink)
+    white_a, white_b = whitening(a, shrink), whitening(b, shrink)
     u, correlation, vt = np.linalg.svd(white_a @ (a.T @ b / len(a)) @ white_b)
     return white_a @ u[:, :dims], white_b @ vt[:dims].T, correlation[:dims]
 
 
-def _whitening(centered: np.ndarray, shrink: float) -> np.ndarray:
-    """C^(-1/2) of the shrunk covariance, symmetric."""
+def whitening(centered: np.ndarray, shrink: float, power: float = -0.5) -> np.ndarray:
+    """C ** power of the covariance C + shrink * trace(C) / d * I of centered rows (n, d), symmetric
+    (d, d). Directions without variance map to zero."""
+    centered = np.asarray(centered, np.float64)
     d = centered.shape[1]
     covariance = centered.T @ centered / len(centered)
     values, vectors = np.linalg.eigh(covariance + shrink * np.trace(covariance) / d * np.eye(d))
     floor = values[-1] * 1e-10  # a direction without variance has no correlation either
-    return vectors * np.where(values > floor, np.maximum(values, floor) ** -0.5, 0) @ vectors.T
+    return vectors * np.where(values > floor, np.maximum(values, floor) ** power, 0) @ vectors.T
 
 
 METHODS = {"cca": Method(cca, "arXiv:2503.05283")}

@@ -9,8 +9,7 @@ import torch
 
 from exmcr.common.errors import ConfigError
 from exmcr.methods.maps import Maps, Method
-from exmcr.methods.networks import on_arrays
-from exmcr.pairing import pairs
+from exmcr.methods.networks import on_arrays, pseudo_pairs
 from exmcr.pairing.pools import Pools
 from exmcr.training import objectives
 from exmcr.training.cmcr_heads import CMCR
@@ -93,7 +92,7 @@ def fit_heads(
     if unknown := sorted((settings or {}).keys() - MINI.keys()):
         raise ConfigError(f"C-MCR has no setting {', '.join(unknown)}; known: {', '.join(MINI)}")
     settings = MINI | (settings or {})
-    pool = pairs.union([pairs.quadruples(pools, "overlap", settings["tau1"])])
+    pool = pseudo_pairs(pools, ["overlap"], settings["tau1"])
     torch.manual_seed(seed)
     d_leaf, d_base = pools.x_leaf.shape[1], pools.y_base.shape[1]
     model = CMCR(d_leaf, d_base, d_base, small=form == "ulip-clip")

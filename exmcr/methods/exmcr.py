@@ -6,8 +6,9 @@ from functools import partial
 
 from exmcr.common.errors import ConfigError
 from exmcr.methods.maps import Maps, Method
-from exmcr.methods.networks import on_arrays, pseudo_pairs
+from exmcr.methods.networks import centered_once, on_arrays, pseudo_pairs
 from exmcr.pairing.pools import Pools
+from exmcr.training.centering import absorb_mean
 from exmcr.training.fit import fit_projector
 from exmcr.training.losses import LOSSES, Loss, loss_named
 from exmcr.training.projectors import Projector
@@ -27,15 +28,17 @@ def fit(
     loss: Callable[..., dict] | None = None,
     weight: float | None = None,
     tau2: float | None = None,
+    steps: int | None = None,
     progress: bool = False,
 ) -> Maps:
     """Make the pseudo-pairs of all chosen centers and train a projector on them.
 
-    pair    {"tau1", "centers"}
+    pair    {"tau1", "centers"}, "normalize_between" (exmcr.pairing.pairs.quadruples) and
+            "subtract_mean" (exmcr.pairing.pairs.build)
     train   settings of exmcr.training.fit.fit_projector
     loss    a function of exmcr.training.losses in place of the one that `train` names
     weight  weight of the term that the loss adds; None for its own default
-    tau2    temperature in place of the one in `train`
+    tau2, steps  in place of those in `train`
 
     Raises ConfigError for invalid values.
     """
@@ -44,10 +47,14 @@ def fit(
         if "weight" not in inspect.signature(chosen).parameters:
             raise ConfigError(f"the loss {chosen.__name__} has no weight to set")
         chosen = partial(chosen, weight=weight)
-    settings = train if tau2 is None else train | {"tau2": tau2}
-    pool = pseudo_pairs(pools, pair["centers"], pair["tau1"])
+    given = {"tau2": tau2, "steps": steps}
+    settings = train | {name: value for name, value in given.items() if value is not None}
+    between = pair.get("normalize_between", True)
+    centering = pair.get("subtract_mean", False)
+    made_of = centered_once(pools) if centering else pools
+    pool = pseudo_pairs(made_of, pair["centers"], pair["tau1"], between)
     projector, _ = fit_projector(pool, settings, seed, progress=progress, loss=chosen)
-    return as_maps(projector)
+    return as_maps(absorb_mean(projector, pools.x_leaf) if centering else projector)
 
 
 def exmcr_settings(params, leaf: str) -> dict:

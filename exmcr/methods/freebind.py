@@ -1,89 +1,86 @@
 """Space bonds: FreeBind (Wang et al., ICML 2024, arXiv:2405.04883).
 
-A displacement bond moves one space into another: here the leaf into the base, by a mixture of
-projectors, one for each kind of pseudo-pair. A combination bond keeps both spaces and adds them
-with a factor: here the base is also moved into the leaf, and items are compared in both. The factor
-is chosen at inference; with factor 0 only the displacement bond is left, and the base is unchanged.
+A displacement bond moves one space into another: here the leaf into the base, by the mean of seven
+projectors, one for each non-empty subset of the three kinds of pseudo-pairs. The paper then mixes
+the projected vector of an item with its own vector in the base, by a factor for each modality. The
+modality that a leaf adds has no vector of its own in the base, and texts need no projection there,
+so this factor is 1 here and the base is unchanged.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from exmcr.common.errors import ConfigError
 from exmcr.methods.maps import Maps, Method
-from exmcr.methods.networks import Batch, Head, fitted, on_arrays, pseudo_pairs
+from exmcr.methods.networks import Batch, fitted, on_arrays, pseudo_pairs
 from exmcr.pairing.pairs import CENTERS
 from exmcr.pairing.pools import Pools
 from exmcr.training.objectives import infonce
 
 
-class Bonds(nn.Module):
-    """A head in each direction."""
+def subsets(centers: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every non-empty subset of the centers: seven, for three."""
+    sizes = range(1, len(centers) + 1)
+    return [chosen for size in sizes for chosen in combinations(centers, size)]
 
-    def __init__(self, d_leaf: int, d_base: int, hidden: int):
+
+class Bond(nn.Module):
+    """Linear, BatchNorm, ReLU, Linear, BatchNorm, of the authors' code: (n, dim) -> (n, out), unit
+    rows. Matrices are Xavier-uniform."""
+
+    def __init__(self, dim: int, out: int, hidden: int):
         super().__init__()
-        self.to_base = Head(d_leaf, d_base, hidden)
-        self.to_leaf = Head(d_base, d_leaf, hidden)
+        linear = nn.Linear(dim, hidden), nn.Linear(hidden, out)
+        for layer in linear:
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        first, last = nn.BatchNorm1d(hidden), nn.BatchNorm1d(out)
+        self.net = nn.Sequential(linear[0], first, nn.ReLU(), linear[1], last)
+
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        return normalize(self.net(v), dim=1)
 
 
-def mixture(heads: Sequence[nn.Module]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The normalized mean of the outputs of several heads, unit rows."""
-    return lambda v: normalize(torch.stack([head(v) for head in heads]).mean(dim=0), dim=1)
+def mixture(bonds: Sequence[nn.Module]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The normalized mean of the outputs of several bonds, unit rows."""
+    return lambda v: normalize(torch.stack([bond(v) for bond in bonds]).mean(dim=0), dim=1)
 
 
 def freebind(
     pools: Pools,
     seed: int = 0,
     *,
-    factor: float = 0.3,
     centers: Sequence[str] = tuple(CENTERS),
-    hidden: int = 256,
+    hidden: int = 2048,
     tau1: float = 0.02,
     **settings,
 ) -> Maps:
-    """cosine = (1 - factor) * cosine in the base + factor * cosine in the leaf.
+    """The mean of one bond for each subset of the centers; the base is unchanged.
 
-    factor    share of the combination bond, 0 <= factor < 1. The paper mixes the vectors of one
-              item in both spaces; coordinates in both spaces side by side give the same sum of
-              cosines without needing the item in both [our form]
-    settings  overrides of networks.SETTINGS, for the bonds of each center
-
-    Raises ConfigError for a factor out of range.
+    hidden    width of a bond, 2048 in the authors' code
+    settings  overrides of networks.SETTINGS, for each bond
     """
-    if not 0 <= factor < 1:
-        raise ConfigError(f"freebind: factor must be in [0, 1), is {factor}")
-    d_leaf, d_base = pools.o_leaf.shape[1], pools.o_base.shape[1]
     bonds = []
-    for center in centers:
-        pool = pseudo_pairs(pools, [center], tau1)
-        bonds.append(fitted(lambda: Bonds(d_leaf, d_base, hidden), pool, seed, _loss, settings))
-    to_base = on_arrays(mixture([bond.to_base for bond in bonds]))
-    to_leaf = on_arrays(mixture([bond.to_leaf for bond in bonds]))
-    if factor == 0:
-        return Maps(leaf=to_base)
-    return Maps(
-        leaf=lambda x: _both(to_base(x), x, factor), base=lambda y: _both(y, to_leaf(y), factor)
-    )
+    for number, chosen in enumerate(subsets(centers)):
+        pool = pseudo_pairs(pools, chosen, tau1)
+        bonds.append(bond_on(pool, seed + 1000 * number, hidden, settings))
+    return Maps(leaf=on_arrays(mixture(bonds)))
 
 
-def _loss(model: Bonds, batch: Batch, settings: dict) -> Batch:
-    terms = []
-    for a, b in (("x_leaf", "y_base"), ("o_leaf", "o_base")):
-        terms += [
-            infonce(model.to_base(batch[a]), batch[b], settings["tau2"]),
-            infonce(batch[a], model.to_leaf(batch[b]), settings["tau2"]),
-        ]
-    return {"total": sum(terms[1:], terms[0]) / len(terms)}
+def bond_on(pool: Batch, seed: int, hidden: int, settings: dict) -> Bond:
+    """A bond trained on quadruples."""
+    d_leaf, d_base = pool["x_leaf"].shape[1], pool["o_base"].shape[1]
+    return fitted(lambda: Bond(d_leaf, d_base, hidden), pool, seed, _loss, settings)
 
 
-def _both(in_base: np.ndarray, in_leaf: np.ndarray, factor: float) -> np.ndarray:
-    """Coordinates in both spaces side by side, so that cosines add up with the factor."""
-    parts = [(1 - factor) ** 0.5 * in_base, factor**0.5 * in_leaf]
-    return np.concatenate(parts, axis=1).astype(np.float32)
+def _loss(model: Bond, batch: Batch, settings: dict) -> Batch:
+    """InfoNCE of x' against y^B and of o' against o^B."""
+    x, o = model(torch.cat([batch["x_leaf"], batch["o_leaf"]])).chunk(2)
+    tau2 = settings["tau2"]
+    return {"total": (infonce(x, batch["y_base"], tau2) + infonce(o, batch["o_base"], tau2)) / 2}
 
 
 METHODS = {"freebind": Method(freebind, "arXiv:2405.04883", seeded=True)}

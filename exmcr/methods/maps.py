@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from exmcr.common.errors import ConfigError
 
 Map = Callable[[np.ndarray], np.ndarray]
+SparseMap = Callable[[np.ndarray], csr_array]
 
 
 class NotApplicable(ConfigError):
@@ -23,10 +25,15 @@ def identity(vectors: np.ndarray) -> np.ndarray:
 @dataclass
 class Maps:
     """Maps of the leaf modality x, (n, d_leaf) -> (n, d), and of base vectors, (n, d_base) ->
-    (n, d), into a common space; all rows are of unit norm."""
+    (n, d), into a common space; all rows are of unit norm.
+
+    A common space of many dimensions, few of them nonzero in a row, also has both maps as `sparse`:
+    (leaf, base), with the same rows.
+    """
 
     leaf: Map
     base: Map = identity
+    sparse: tuple[SparseMap, SparseMap] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from exmcr.common.errors import ConfigError
 from exmcr.methods.maps import Map
+from exmcr.pairing.centering import centered
 from exmcr.pairing.pairs import quadruples, union
 from exmcr.pairing.pools import Pools
 from exmcr.training.loop import train
@@ -53,16 +54,28 @@ def overlap_pairs(pools: Pools) -> Batch:
     }
 
 
-def pseudo_pairs(pools: Pools, centers: Iterable[str], tau1: float) -> Batch:
+def pseudo_pairs(
+    pools: Pools, centers: Iterable[str], tau1: float, normalize_between: bool = True
+) -> Batch:
     """Quadruples of these centers: {x_leaf, o_leaf, o_base, y_base}, each (n, d).
 
-    Those of each center and tau1 are kept with the pools, for other methods and seeds.
+    Those of each center and settings are kept with the pools, for other methods and seeds.
     """
-    kept = vars(pools).setdefault("_quadruples", {})
+    kept, parts = vars(pools).setdefault("_quadruples", {}), []
     for center in centers:
-        if (center, tau1) not in kept:
-            kept[center, tau1] = quadruples(pools, center, tau1)
-    return union([kept[center, tau1] for center in centers])
+        key = (center, tau1, normalize_between)
+        if key not in kept:
+            kept[key] = quadruples(pools, center, tau1, normalize_between=normalize_between)
+        parts.append(kept[key])
+    return union(parts)
+
+
+def centered_once(pools: Pools) -> Pools:
+    """The centered pools, kept with the pools for other methods and seeds."""
+    kept = vars(pools)
+    if "_centered" not in kept:
+        kept["_centered"] = centered(pools)
+    return kept["_centered"]
 
 
 def fitted(

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from exmcr.common.errors import ConfigError
 from exmcr.common.vectors import unit
 from exmcr.kernels.search import topk
-from exmcr.methods.maps import Maps, Method
+from exmcr.methods.maps import Maps, Method, SparseMap
 from exmcr.pairing.pools import Pools
 
 
@@ -41,10 +41,19 @@ def asif(
     chosen = _draw(pools, anchors or len(pools.o_leaf), seed)
     a_leaf, a_base = pools.o_leaf[chosen], pools.o_base[chosen]
 
-    def rows(vectors: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-        return described(vectors, anchors, keep, power).astype(np.float32).toarray()
+    return sparse_maps(
+        lambda x: described(x, a_leaf, keep, power), lambda y: described(y, a_base, keep, power)
+    )
 
-    return Maps(leaf=lambda x: rows(x, a_leaf), base=lambda y: rows(y, a_base))
+
+def sparse_maps(leaf: SparseMap, base: SparseMap) -> Maps:
+    """Maps into a space of many dimensions, in float32, from functions that return sparse rows."""
+
+    def single(rows: SparseMap) -> SparseMap:
+        return lambda vectors: rows(vectors).astype(np.float32)
+
+    both = single(leaf), single(base)
+    return Maps(lambda x: both[0](x).toarray(), lambda y: both[1](y).toarray(), sparse=both)
 
 
 def described(vectors: np.ndarray, anchors: np.ndarray, keep: int, power: float) -> csr_array:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from exmcr import media
+from exmcr.banks.imported import Imported
 from exmcr.common.errors import BadItem
 from exmcr.common.vectors import unit
 from exmcr.media.guard import one_line
@@ -71,7 +72,8 @@ def load_items(
     """
     for place, item in enumerate(items, start):
         try:
-            yield media.load(modality, item, **window)
+            known = isinstance(item, Imported)  # found in a bank, not encoded
+            yield item if known else media.load(modality, item, **window)
         except BadItem as error:
             if skipped is None:
                 raise BadItem(f"{modality} item {place} ({_name(item)}): {error}") from error

@@ -10,7 +10,7 @@ encoders are not part of a stored model; they are loaded at first use.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -19,10 +19,10 @@ from tqdm import tqdm
 from exmcr import media
 from exmcr.banks.bank import Bank
 from exmcr.common.errors import ConfigError
-from exmcr.common.vectors import unit
 from exmcr.kernels.search import TopK, topk
 from exmcr.media.chunks import in_chunks
-from exmcr.model import files
+from exmcr.model import files, hub, inputs, queries
+from exmcr.model.card import model_card
 from exmcr.model.encoded import Encoded, Projected, apply, load_items
 from exmcr.model.files import OFFICIAL, Settings, merged
 from exmcr.model.parts import Base, Leaf, check_parts, check_registered, check_space, vectors_of
@@ -83,8 +83,10 @@ class ExMCR:
         projectors were trained with other settings than those of params.yaml, or on different
         encoders.
         """
-        base, parts, options = files.of_project(project, seeds, leaves)
-        return cls(base, parts, merged(options, settings), device)
+        base, parts, own = files.of_project(project, seeds, leaves)
+        model = cls(base, parts, merged(own, settings), device)
+        model._spaces |= files.lookups(project, [base, *parts])
+        return model
 
     @classmethod
     def from_official(
@@ -118,6 +120,27 @@ class ExMCR:
         with the weights of mini spaces and the options of other encoders. Returns the folder."""
         return files.write(folder, self.base, list(self.leaves.values()), self.settings)
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        settings: Settings | None = None,
+        device: str | None = None,
+        **options,
+    ) -> "ExMCR":
+        """Load a folder that `save` wrote, or the repository "user/name" of the Hugging Face hub.
+
+        options: revision, cache_dir, token, local_files_only. Raises ConfigError if it holds no
+        model, or cannot be reached.
+        """
+        return cls.load(hub.download(name, **options), settings, device)
+
+    def push_to_hub(self, name: str, project: "Project | None" = None, **options) -> str:
+        """Upload the model with a card to the repository "user/name" of the hub. Returns its
+        address. project: the run whose results the card shows; options: those of hub.push."""
+        card = model_card(self.base, self.leaves.values(), name, project)
+        return hub.push(self.save, card, name, **options)
+
     # parts
 
     @property
@@ -138,34 +161,39 @@ class ExMCR:
         return None
 
     def space(self, part: Base | Leaf) -> Space:
-        """The encoder of the base or of a leaf, loaded at the first call.
-
-        Raises ConfigError if it is not the one that the projectors were trained on.
-        """
+        """The encoder of the base or of a leaf, loaded at the first call. Raises ConfigError if it
+        is not the one that the projectors were trained on."""
         if part.space not in self._spaces:
             try:
-                loaded = load_space(part.space, **self.settings.get(part.space, {}))
+                own = self.settings.get(part.space, {})
+                self._spaces[part.space] = load_space(part.space, **own)
             except ConfigError:
                 check_registered(part)
                 raise
-            self._spaces[part.space] = loaded
         check_space(part, self._spaces[part.space])
         return self._spaces[part.space]
 
     # vectors
 
+    @overload
+    def encode(self, items: dict[str, list], **options: Any) -> Encoded: ...
+    @overload
+    def encode(self, items: Any, **options: Any) -> Any: ...
     def encode(
         self,
-        items: dict[str, list],
+        items,
         *,
         seed: int | None = None,
         skip_bad: bool = False,
         progress: bool = True,
-    ) -> Encoded:
+        **options,
+    ):
         """Raw items by modality -> {modality: float32 (n, d) unit rows of the base space}.
 
         items     any subset of {"text": strings, "image": paths, PIL images or uint8 (H, W, 3),
-                  "audio": paths or (samples, rate), "points": paths or (n, 3) arrays}
+                  "audio": paths or (samples, rate), "points": paths or (n, 3) arrays}. Or one item,
+                  or a list of items of any modalities (exmcr/model/inputs.py): then the result is
+                  an array (d,) or (n, d), and `options` are those of inputs.encode_as
         seed      which projector of each leaf; default: the first
         skip_bad  leave out items that cannot be used and list them in `skipped` of the result,
                   instead of raising BadItem
@@ -173,6 +201,10 @@ class ExMCR:
         Raises BadItem that names the item; ConfigError for an unknown modality, missing weights,
         or another encoder than the projectors were trained on (with both fingerprints).
         """
+        if options or not inputs.is_by_modality(items):
+            if skip_bad:
+                raise ConfigError("skip_bad needs items by modality, {modality: list}")
+            return inputs.encode_as(self.encode, items, self.base.out, seed, progress, **options)
         for modality, raw in items.items():  # all of them before any work
             if isinstance(raw, str | bytes | Path):
                 kind = type(raw).__name__
@@ -263,34 +295,5 @@ class ExMCR:
             gallery = self.gallery(gallery, seed)
         return topk(np.asarray(queries, np.float32), gallery, k)
 
-    @staticmethod
-    def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Cosines of unit rows (n, d) and (m, d): (n, m), in [-1, 1]. Raises ConfigError for other
-        shapes."""
-        a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
-        if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
-            raise ConfigError(f"similarity needs (n, d) and (m, d), not {a.shape} and {b.shape}")
-        return a @ b.T
-
-    @staticmethod
-    def combine(
-        queries: Sequence[np.ndarray], weights: Sequence[float] | None = None
-    ) -> np.ndarray:
-        """The normalized weighted sum of queries, e.g. of a sound and an image.
-
-        queries  arrays (n, d) of unit rows, all of one shape
-        weights  one finite number each, default 1; a negative one means "but not"
-
-        Returns float32 (n, d) unit rows. Raises ConfigError for arrays or weights that do not fit,
-        FloatingPointError if a sum is zero.
-        """
-        shapes = [np.shape(query) for query in queries]
-        if len(set(shapes)) != 1 or len(shapes[0]) != 2:
-            raise ConfigError(
-                f"queries to be summed must be arrays (n, d) of one shape, not {shapes}"
-            )
-        weights = [1.0] * len(queries) if weights is None else list(weights)
-        if len(weights) != len(queries) or not np.isfinite(weights).all():
-            raise ConfigError(f"{len(queries)} queries need as many finite weights, not {weights}")
-        weighted = [w * np.asarray(q, np.float32) for w, q in zip(weights, queries)]
-        return unit(np.sum(weighted, axis=0), "weighted sum")
+    similarity = staticmethod(queries.similarity)
+    combine = staticmethod(queries.combine)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import save_file
 from torch import nn
 
+from exmcr.banks.imported import Lookup
 from exmcr.common import checkpoints
 from exmcr.common.errors import ConfigError
 from exmcr.common.files import atomic_write, write_json
@@ -86,6 +87,15 @@ def of_project(
     name, (_, dim) = params.base_space, dims_of(leaves[0].projector())
     base = Base(name, targets[leaves[0].name], dim, params.modalities_of(name))
     return base, leaves, options_of(project, (name, *(leaf.space for leaf in leaves)))
+
+
+def lookups(project: "Project | str | Path", parts: Iterable[Base | Leaf]) -> dict[str, Any]:
+    """{space: what looks its items up in banks} of the imported spaces of a project."""
+    from exmcr.project import Project
+
+    project = project if isinstance(project, Project) else Project(project)
+    names = {part.space for part in parts} & project.params.imported.keys()
+    return {name: Lookup(project, name) for name in names}
 
 
 def options_of(project: "Project", spaces: Iterable[str]) -> Settings:

@@ -63,12 +63,11 @@ def familiar_concepts(project: "Project", modality: str, n: int) -> list[str]:
     """The n concepts with most training items of a modality, most first, among those that occur
     both in its test items and in the test images."""
     rows = project.items[(project.items.concept != "") & (project.items["of"] == "")]
-    count = rows.groupby(["concept", "split", "modality"]).size()
     tested, pictured = (
-        set(count.xs(("test", name), level=["split", "modality"]).index)
+        set(rows[(rows.split == "test") & (rows.modality == name)].concept)
         for name in (modality, "image")
     )
-    trained = count.xs(("train", modality), level=["split", "modality"])
+    trained = rows[(rows.split == "train") & (rows.modality == modality)].groupby("concept").size()
     usable = trained[trained.index.isin(tested & pictured)]
     return usable.sort_values(ascending=False, kind="stable").head(n).index.tolist()
 
@@ -90,6 +89,8 @@ def listen(project: "Project", rows: pd.DataFrame):
     players = []
     for row in rows[rows.modality == "audio"].itertuples():
         sound = project.load_item(row)
+        if isinstance(sound, str):  # it was imported without raw data
+            continue
         score = f" ({row.score:.2f})" if "score" in rows else ""
         player = Audio(sound.samples, rate=sound.rate, normalize=False)._repr_html_()
         players.append(f"<div>{html.escape(str(row.caption))}{score}{player}</div>")

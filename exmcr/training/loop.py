@@ -87,7 +87,8 @@ def train(
     per_epoch = max(1, n // batch_size)
     epochs = -(-settings["steps"] // per_epoch)
     start = len(history)
-    bar = tqdm(range(start, epochs), "epochs", epochs, initial=start, disable=not progress)
+    hidden = None if progress else True  # None: shown in a terminal only, not in a notebook
+    bar = tqdm(range(start, epochs), "epochs", epochs, initial=start, disable=hidden)
     taken = sum(record["steps"] for record in history)
     with distributed.use(group), matmul_precision("tf32" if on_gpu else "float32"):
         for epoch in bar:

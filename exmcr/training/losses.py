@@ -11,6 +11,8 @@ alignment, uniformity  arXiv:2005.10242  in each modality and across them: arXiv
 geodesic_mixup         arXiv:2203.03897  hard negatives on the arc between the two modalities
 off_diagonal           arXiv:2305.07437  preserves an older similarity matrix off the diagonal
                                          (Mod-X)
+
+Losses in which an item has several positives are in many_to_many.py.
 """
 
 import math
@@ -24,10 +26,12 @@ from scipy.stats import beta as beta_distribution
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, normalize
 
 from exmcr.common.errors import ConfigError
+from exmcr.training.many_to_many import one_to_k_loss, sdm_loss, transport_loss
 from exmcr.training.objectives import (
     Decoupled,
     Losses,
     Quadruples,
+    chosen_pairs,
     combined,
     exmcr_loss,
     inter_loss,
@@ -165,14 +169,6 @@ def _row_divergence(new: torch.Tensor, old: torch.Tensor, tau: float) -> torch.T
     return (divergence * right).mean()
 
 
-def _pairs(
-    ours: torch.Tensor, batch: Quadruples, settings: dict
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """(projected, base) of each of the chosen terms."""
-    left, right = dict(zip("xo", ours, strict=True)), {"o": batch["o_base"], "y": batch["y_base"]}
-    return [(left[term[0]], right[term[2]]) for term in settings["terms"]]
-
-
 def _mean(values: Iterable[torch.Tensor]) -> torch.Tensor:
     return torch.stack(list(values)).mean()
 
@@ -191,7 +187,7 @@ def symile_loss(
 def cwcl_loss(projector: Decoupled, batch: Quadruples, settings: dict) -> Losses:
     """The dense loss of Ex-MCR with CWCL in place of InfoNCE; the base is the frozen side."""
     x_l, ours = project(projector, batch, settings)
-    inter = _mean(cwcl(p, b, settings["tau2"]) for p, b in _pairs(ours, batch, settings))
+    inter = _mean(cwcl(p, b, settings["tau2"]) for p, b in chosen_pairs(ours, batch, settings))
     return combined(inter, intra_loss(x_l, batch["o_leaf"]), settings)
 
 
@@ -204,7 +200,7 @@ def align_uniform_loss(
     The uniformity of the frozen base is constant and left out.
     """
     x_l, ours = project(projector, batch, settings)
-    pairs = _pairs(ours, batch, settings)
+    pairs = chosen_pairs(ours, batch, settings)
     across = _mean(alignment(p, b) + uniformity(p, b) for p, b in pairs)
     inside = _mean(uniformity(p) for p in ours)
     inter = inter_loss(ours, batch, settings) + weight * (across + inside)
@@ -217,7 +213,9 @@ def geodesic_loss(
     """Dense InfoNCE plus multi-modal mixup over the same pairs. The paper tunes the weight, from
     0.01 to 1 [assumed]."""
     x_l, ours = project(projector, batch, settings)
-    mixed = _mean(geodesic_mixup(p, b, settings["tau2"]) for p, b in _pairs(ours, batch, settings))
+    mixed = _mean(
+        geodesic_mixup(p, b, settings["tau2"]) for p, b in chosen_pairs(ours, batch, settings)
+    )
     inter = inter_loss(ours, batch, settings) + weight * mixed
     return combined(inter, intra_loss(x_l, batch["o_leaf"]), settings)
 
@@ -256,6 +254,9 @@ LOSSES = {
     "symile": Loss(symile_loss, "arXiv:2411.01053"),
     "geodesic": Loss(geodesic_loss, "arXiv:2203.03897"),
     "mod-x": Loss(mod_x_loss, "arXiv:2305.07437"),
+    "ct": Loss(transport_loss, "arXiv:2307.09066"),
+    "sdm": Loss(sdm_loss, "arXiv:2303.12501"),
+    "1-to-k": Loss(one_to_k_loss, "arXiv:2406.18254"),
 }
 
 

@@ -82,6 +82,14 @@ def inter_loss(ours: torch.Tensor, batch: Quadruples, settings: dict) -> torch.T
     return dense_loss(ours, base, settings["tau2"], settings["terms"])
 
 
+def chosen_pairs(
+    ours: torch.Tensor, batch: Quadruples, settings: dict
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """(projected, base) of each of the chosen terms: unit rows (n, d_base). settings: terms."""
+    left, right = dict(zip("xo", ours, strict=True)), {"o": batch["o_base"], "y": batch["y_base"]}
+    return [(left[term[0]], right[term[2]]) for term in settings["terms"]]
+
+
 def combined(inter: torch.Tensor, intra: torch.Tensor, settings: dict) -> Losses:
     """The result of a loss: {"intra", "inter", "total" = inter + lambda intra}, scalars."""
     return {"intra": intra, "inter": inter, "total": inter + settings["lambda"] * intra}

@@ -12,6 +12,7 @@ from exmcr.common.errors import ConfigError
 from exmcr.common.files import read_note, write_note
 from exmcr.common.hashing import code_digest, digest, sha256
 from exmcr.training import projectors
+from exmcr.training.centering import absorb_mean
 from exmcr.training.fit import fit_projector
 from exmcr.training.projectors import Projector
 
@@ -49,6 +50,8 @@ def train_leaf(
             pool, settings, seed, checkpoint=checkpoint, group=group, progress=True
         )
         if distributed.rank(group) == 0:
+            if params.pair.subtract_mean:
+                absorb_mean(projector, project.pools(leaf).x_leaf)
             projectors.save(projector, path)
             made = {"pairs": made_from, "key": key, "sha256": sha256(path), "losses": history}
             write_note(path.with_suffix(".json"), provenance | made)

@@ -248,6 +248,36 @@ def test_encoded_items_leave_the_memory(tmp_path):
     )
 
 
+def test_a_shard_of_large_items_is_encoded_in_parts_with_the_same_bank(tmp_path, monkeypatch):
+    calls = []
+
+    def cloud(item):
+        number = int(item.id[-3:])
+        return np.full((100 if number % 3 else 900, 3), number + 1, np.float32)
+
+    class Clouds(Letters):
+        modalities = ("points",)
+
+        def encode_batch(self, modality, items):
+            calls.append((len(items), sum(item.nbytes for item in items)))
+            return np.stack([item[0, 0] + np.arange(self.dim) for item in items])
+
+    banks = []
+    for limit in (1 << 30, 30_000):
+        monkeypatch.setattr("exmcr.media.limits.CHUNK", limit)
+        folder = tmp_path / str(limit)
+        banks.append(
+            extract(Clouds(), "points", table(40), folder, cloud, shard=20, progress=False)
+        )
+        if limit > 30_000:
+            assert [n for n, _ in calls] == [20, 20]
+            calls.clear()
+    assert len(calls) > 4 and max(size for _, size in calls) < 30_000 + 900 * 12
+    assert sum(n for n, _ in calls) == 40
+    for name in ("vectors.npy", "ids.parquet"):
+        assert (banks[0].folder / name).read_bytes() == (banks[1].folder / name).read_bytes()
+
+
 class Dying(Letters):
     """Kills its process on rank 1 before its third shard."""
 

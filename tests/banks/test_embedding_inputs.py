@@ -69,7 +69,7 @@ def raw(name, content: bytes, **more):
 
 
 def listed(name, content, what="ids"):
-    """X with ids (or captions) from a list file: text, bytes, or a function that writes it."""
+    """X with ids, captions or concepts from a list file: text, bytes, or a function that writes it."""
 
     def make(folder: Path):
         np.save(folder / "a.npy", X)
@@ -532,6 +532,21 @@ TABLE = [
         "empty",
         (None, X, ["", "", "a dog", *[""] * 5]),
     ),
+    case(
+        "concepts",
+        ".csv with blanks around some and others empty",
+        listed("c.csv", lines(["id,concept", "i0, dog ", *(f"{i}," for i in IDS[1:])]), "concepts"),
+        "without blanks; empty",
+        (None, X, ["dog", *[""] * 7]),
+    ),
+    case(
+        "concepts",
+        ".txt in Unicode form NFD (files listed on a Mac)",
+        listed("c.txt", unicodedata.normalize("NFD", lines(UMLAUT)), "concepts"),
+        "in NFC",
+        (None, X, UMLAUT),
+    ),
+    refused("concepts", "too few", listed("c.txt", lines(IDS[1:]), "concepts"), "7 rows for 8"),
 ]
 
 
@@ -551,8 +566,8 @@ def same(bank, expected):
     unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
     np.testing.assert_allclose(bank.vectors, unit, atol=2e-7)
     assert ids is None or bank.ids.tolist() == ids
-    for texts in captions:
-        assert pd.read_parquet(bank.folder / "ids.parquet").caption.tolist() == texts
+    for texts in captions:  # or concepts
+        assert pd.read_parquet(bank.folder / "ids.parquet").iloc[:, 1].tolist() == texts
     return True
 
 

@@ -3,6 +3,7 @@ command reads, it says so in one line with the path, and never shows a traceback
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def finished(tmp_path_factory):
     params = toy_spaces.content(folder)
     params["train"] |= {"steps": 2, "batch": 16, "hidden": 16}
     params["ablate"] = {"steps": 2, "tau2": [0.1]}
+    params["compare"] = {"hop": {"tau": 0.05}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     corpora.build("toy", folder)
     project = Project(folder)
@@ -153,3 +155,70 @@ def test_json_of_a_model_with_other_content_is_one_line(folder, capsys):
         assert main([*MODEL]) == 2
         said = capsys.readouterr().err
         assert len(said.splitlines()) == 1 and "Traceback" not in said, said
+
+
+# Experiments, with fewer kinds of damage.
+OTHERS = {
+    ("spaces",): ["wide.safetensors"],
+    ("growth", "hop"): [PARQUET, NUMPY],
+    ("downstream",): [PARQUET, PROJECTOR],
+    ("sweep", "hop"): [PARQUET, "banks/wide/image/val/vectors.npy"],
+}
+
+
+@pytest.mark.parametrize("kind", ["missing", "truncated", "foreign"])
+@pytest.mark.parametrize(
+    "command, file", [(command, file) for command, files in OTHERS.items() for file in files]
+)
+def test_experiments_name_a_broken_file_in_one_line(folder, command, file, kind, capsys):
+    test_a_broken_file_is_one_line_with_its_path(folder, command, file, kind, capsys)
+
+
+@pytest.mark.parametrize("kind", ["empty", "truncated", "foreign", "flipped"])
+def test_the_corpora_stage_makes_broken_files_again(folder, kind, capsys):
+    picture = sorted(folder.glob("data/media/*/*.png"))[0]
+    for path in (folder / PARQUET, picture, folder / "data/media.json"):
+        whole, content = path.read_bytes(), DAMAGE[kind](path)
+        path.unlink()  # a link to that of other tests
+        path.write_bytes(content)
+        assert main(["corpora"]) == 0, capsys.readouterr().err
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "command, status, said",
+    [
+        (["visualize"], 2, "no notebook .*05_visualize.ipynb"),
+        (["spaces", "--notebook"], 2, "no notebook .*00_spaces.ipynb"),
+        (["speech"], 2, "speech"),
+        (["sweep", "telepathy"], 2, "telepathy"),
+        (["growth", "telepathy"], 2, "telepathy"),
+        (["data", "no-such-package"], 2, "no-such-package"),
+        (["weights", "no-such-file.pt"], 2, "no-such-file.pt"),
+        (["weights", "--check", "630k-fusion-best"], 1, ""),
+        (["verify"], 2, ""),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_is_not_there_is_one_line(folder, command, status, said, capsys):
+    assert main(command) == status
+    output = capsys.readouterr()
+    assert "Traceback" not in output.out + output.err
+    assert re.search(said, output.err)
+    lines = output.err.splitlines()
+    assert len([line for line in lines if line.startswith("exmcr ")]) == (1 if said else 0), lines
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>sign in</html>", b"\x80\x04\x95\x16", b"PK\x03\x04"]
+)
+def test_a_damaged_weight_file_is_named(folder, content, capsys):
+    from exmcr.spaces import weights
+
+    weight = weights.named("630k-fusion-best")
+    place = folder.parent / "weights" / weight.file
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+    assert main(["weights", "--check", weight.file]) in (0, 1)  # no hash of it is published
+    output = capsys.readouterr()
+    assert weight.file in output.out and "Traceback" not in output.out + output.err

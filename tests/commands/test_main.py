@@ -26,11 +26,13 @@ COMMANDS = {
     "train": [],
     "evaluate": [],
     "visualize": [],
+    "examples": [],
     "set": ["sample=3"],
     "compare": [],
     "sweep": [],
     "ablate": ["tau2"],
     "growth": [],
+    "cones": [],
     "downstream": [],
     "speech": [],
     "data": [],
@@ -40,10 +42,13 @@ COMMANDS = {
     "verify": [],
     "results": [],
     "search": ["a dog"],
+    "index": ["mine"],
+    "demo": [],
+    "report": [],
 }
-STAGES = list(COMMANDS)[:7]
+STAGES = list(COMMANDS)[:8]
 # Commands that check every name in params.yaml before they start.
-CHECKED = [*STAGES, "compare", "sweep", "ablate", "downstream", "speech"]
+CHECKED = [*STAGES, "compare", "sweep", "ablate", "downstream", "speech", "demo", "report"]
 
 
 @pytest.fixture
@@ -90,8 +95,9 @@ def test_without_a_command_the_help_is_printed(capsys):
 
 
 def test_visualize_offers_no_choice_but_accepts_the_flag_of_the_other_stages(capsys):
-    main(["visualize", "--help"])
-    assert "--notebook" not in capsys.readouterr().out
+    for command in ("visualize", "examples"):
+        main([command, "--help"])
+        assert "--notebook" not in capsys.readouterr().out
     main(["train", "--help"])
     assert "--notebook" in capsys.readouterr().out
 
@@ -167,6 +173,7 @@ MISSING = {
     "train": "no pseudo-pairs .*run `exmcr pair`|no bank at .*run `exmcr extract`",
     "evaluate": "no projector at",
     "visualize": "no notebook .*05_visualize.ipynb",
+    "examples": "no notebook .*06_search.ipynb",
     "compare": "no item table at",
     "sweep": "no item table at",
     "ablate": "no item table at",
@@ -330,17 +337,14 @@ def test_help_takes_less_than_a_second_and_loads_neither_torch_nor_pandas():
 
 
 def test_python_m_exmcr_is_the_command(extended):
-    done = subprocess.run(
-        [sys.executable, "-m", "exmcr", "results"], cwd=extended, capture_output=True, text=True
-    )
-    assert done.returncode == 0 and done.stdout.startswith("| task |"), done.stderr
-    done = subprocess.run(
-        [sys.executable, "-m", "exmcr", "results", "--project", "nowhere"],
-        cwd=extended,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2 and done.stderr.startswith("exmcr results: "), done.stderr
+    command = [sys.executable, "-m", "exmcr", "results"]
+    pipes = {"cwd": extended, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    right = subprocess.Popen(command, **pipes)
+    wrong = subprocess.Popen([*command, "--project", "nowhere"], **pipes)  # at the same time
+    out, err = right.communicate(timeout=120)
+    assert right.returncode == 0 and out.startswith("| task |"), err
+    out, err = wrong.communicate(timeout=120)
+    assert wrong.returncode == 2 and err.startswith("exmcr results: "), err
 
 
 @pytest.mark.parametrize("rows", [3, 3000], ids=["buffered", "longer than the pipe"])

@@ -141,11 +141,13 @@ def test_a_stage_runs_its_function_or_its_notebook(command, stage, folder, monke
 
 
 @pytest.mark.parametrize("flag", [[], ["--notebook"]])
-def test_visualize_is_always_its_notebook(flag, folder, monkeypatch):
+@pytest.mark.parametrize("name", ["visualize", "examples"])
+def test_figures_and_examples_are_always_their_notebooks(name, flag, folder, monkeypatch):
     calls = []
     monkeypatch.setattr(stages, "execute", lambda name, root: calls.append((name, root)))
-    assert main(["visualize", *flag]) == 0
-    assert calls == [("05_visualize", folder)]
+    assert main([name, *flag]) == 0
+    notebook = {"visualize": "05_visualize", "examples": "06_search"}[name]
+    assert calls == [(notebook, folder)]
 
 
 def test_evaluate_prints_the_table_that_results_prints(folder, monkeypatch, capsys):

@@ -42,6 +42,7 @@ def test_the_toy_corpus_is_the_same_every_time(tmp_path):
 
 def test_the_toy_corpus_has_every_modality_in_every_split(tmp_path):
     items = pd.read_parquet(build("toy", tmp_path))
+    assert {"a red ball", "an orange ball"} <= set(items.caption)
     counts = items.groupby(["modality", "split"]).size()
     assert counts.to_dict() == {
         ("audio", "train"): 30,

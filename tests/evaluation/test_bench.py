@@ -11,7 +11,8 @@ from exmcr import pipeline
 from exmcr.common.errors import ConfigError
 from exmcr.common.vectors import unit
 from exmcr.evaluation import tables
-from exmcr.evaluation.bench import BRIDGE, Bench, into_base, results
+from exmcr.evaluation.bench import Bench, into_base, results
+from exmcr.evaluation.meeting import BRIDGE
 from exmcr.evaluation.stage import trained_maps
 from exmcr.evaluation.tasks import EMERGENT
 from exmcr.experiments.compare import compare

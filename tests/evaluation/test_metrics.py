@@ -234,3 +234,27 @@ def test_a_registered_metric_is_in_the_results_of_a_project(ndcg, tmp_path):
     assert lines[2].startswith("| audio->image | 24 x 24 |")
     assert lines[2].endswith(f" {100 * hop.ndcg10:.1f} |")
     assert f"| {100 * hop.chance_ndcg10:.1f} |" in lines[2]
+
+
+def test_mean_rank_variance_equals_loops_and_leaves_out_single_queries():
+    ranks = [np.array(r) for r in ([1, 9], [5], [2], [2, 3], [7], [10], [4])]
+    groups = ["dog", "dog", "dog", "cat", "cat", "bell", ""]
+    of = {"dog": [1, 5, 2], "cat": [2, 7]}
+    total = 0.0
+    for places in of.values():
+        mean = sum(places) / len(places)
+        total += sum(((p - mean) / 10) ** 2 for p in places) / len(places)
+    assert metrics.mean_rank_variance(ranks, groups, 10) == pytest.approx(total / 2)
+
+
+def test_mean_rank_variance_is_0_for_consistent_ranks_and_a_twelfth_for_random_ones():
+    same = [np.array([7])] * 6
+    assert metrics.mean_rank_variance(same, list("aabbcc"), 50) == 0
+    rng = np.random.default_rng(0)
+    ranks = [np.array([rank]) for rank in rng.integers(1, 1001, size=4000)]
+    groups = [str(n % 20) for n in range(4000)]
+    assert metrics.mean_rank_variance(ranks, groups, 1000) == pytest.approx(1 / 12, rel=0.03)
+
+
+def test_mean_rank_variance_needs_two_queries_of_a_group():
+    assert np.isnan(metrics.mean_rank_variance([np.array([1]), np.array([2])], ["a", "b"], 5))

@@ -167,7 +167,9 @@ def test_quadruples_are_made_once_for_all_values_of_a_leaf(project, monkeypatch)
     monkeypatch.setattr(
         ablation.pairs,
         "quadruples",
-        lambda pools, center, tau1: made.append((center, tau1)) or quadruples(pools, center, tau1),
+        lambda pools, center, tau1, **more: (
+            made.append((center, tau1)) or quadruples(pools, center, tau1, **more)
+        ),
     )
     tau1, leaves = project.params.pair.tau1, len(project.leaves)
     project.params = params_with(

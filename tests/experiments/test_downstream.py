@@ -56,7 +56,7 @@ def folder(tmp_path_factory):
 def trained(folder, tmp_path, monkeypatch):
     shutil.copytree(folder, tmp_path / "copy")
     monkeypatch.setattr(Project, "load_space", lambda self, name: Base())
-    monkeypatch.setattr(Project, "load_item", lambda self, item: load_item(item))
+    monkeypatch.setattr(Project, "load_raw", lambda self, item: load_item(item))
     return Project(tmp_path / "copy")
 
 

@@ -83,6 +83,7 @@ def test_the_cross_says_whether_the_hottest_place_is_in_the_box():
     assert image.get_ylabel() == "dog" and not image.lines
     assert [axis.get_title() for axis in others] == ["hit", "miss"]
     crosses = [axis.lines[0] for axis in others]
-    assert [to_hex(cross.get_color()) for cross in crosses] == [RIGHT, WRONG]
+    assert [to_hex(cross.get_color()) for cross in crosses] == [to_hex(RIGHT), to_hex(WRONG)]
+    assert [cross.get_marker() for cross in crosses] == ["P", "X"], "color alone is not enough"
     assert [cross.get_xydata().tolist() for cross in crosses] == [[[5, 3]], [[5, 5]]]
     assert all(len(axis.patches) == 1 for axis in (image, *others))

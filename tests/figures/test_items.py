@@ -77,7 +77,7 @@ def test_every_registered_modality_is_drawn_in_its_color(smell):
     lines = [figure.axes[2 * n : 2 * n + 2] for n in range(len(rows))]
     for row, (query, answer) in zip(rows, lines, strict=True):
         assert query.get_title() == row.caption
-        assert answer.get_title() == ("" if row.modality == "text" else row.caption), (
+        assert answer.get_title() == ("✓" if row.modality == "text" else f"✓ {row.caption}"), (
             "a text is its own caption"
         )
         if row.modality in ("audio", "speech", "smell"):
@@ -127,4 +127,40 @@ def test_the_colors_of_a_gallery_say_what_is_right():
     assert colors == [items.RIGHT, items.WRONG, items.GRAY]
     assert [axis.get_visible() for axis in figure.axes] == [True] * 6 + [False] * 2
     plain = items.gallery(rows[:1], [rows[1:3]], None, load, "title")
-    assert {axis.title.get_color() for axis in plain.axes[1:]} == {"black"}
+    assert {axis.title.get_color() for axis in plain.axes[1:]} == {items.BLACK}
+    assert [axis.get_title() for axis in figure.axes[1:4]] == [
+        "✓ image 1",
+        "✗ image 2",
+        "? image 3",
+    ], "color is not needed"
+    assert plain.axes[1].get_title() == "image 1"
+
+
+def test_items_with_a_caption_are_shown_first():
+    rows = table(("audio", 6), ("image", 2))
+    rows.loc[[0, 2, 4], "caption"] = ""
+    first, others, _ = items.some_items(SimpleNamespace(items=rows), 3)
+    assert {row.caption for row in (first[1], *others[1])} == {"audio 1", "audio 3", "audio 5"}
+    first, others, _ = items.some_items(SimpleNamespace(items=rows), 4)
+    assert 1 + len(others[1]) == 4, "too few have one"
+
+
+def test_small_sources_share_a_bar():
+    sizes = {"large": 9, "middle": 5, **{f"small{n}": 1 for n in range(4)}}
+    rows = [(f"{s}/{n}", "image", s, "train") for s, many in sizes.items() for n in range(many)]
+    rows = pd.DataFrame(rows, columns=["id", "modality", "source", "split"])
+    (axis,) = items.counts(rows, most=2).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["large", "middle", "4 others"]
+    assert [bar.get_width() for bar in axis.containers[0]] == [9, 5, 4]
+    assert axis.get_title(loc="left") == "image: 18 items"
+    (axis,) = items.counts(rows, most=5).axes
+    assert len(axis.get_yticklabels()) == 6, "a single small source keeps its name"
+
+
+def test_a_flat_shape_that_can_be_turned_keeps_its_proportions_in_view():
+    plate = np.float32([[0, 0, 0], [4, 0, 0], [0, 0, 2], [4, 0.1, 2]])
+    figure = items.turnable(table(("points", 2)), lambda row: plate, "title")
+    for scene in (figure.layout.scene, figure.layout.scene2):
+        assert scene.aspectmode == "manual"
+        ratio = scene.aspectratio
+        assert (ratio.x, ratio.y, ratio.z) == pytest.approx((1, 0.025, 0.5), rel=1e-5)

@@ -1,4 +1,4 @@
-"""Weights of the aggregation against a softmax written out, and curves of training."""
+"""Weights of the aggregation against a softmax written out, and what it pairs."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from exmcr.common.errors import ConfigError
-from exmcr.figures import pairing, spaces, training
+from exmcr.figures import pairing
 from exmcr.pairing import pairs
 from exmcr.pairing.pools import Pools
 
@@ -103,6 +103,7 @@ def test_pseudo_pairs_are_the_items_nearest_to_the_paired_vector(project):
     )
     ids = [*sounds, *images]
     project.items = pd.DataFrame({"id": ids, "concept": ["dog"] * 7 + ["dog"] * 4 + ["cat"] * 5})
+    project.items.loc[[1, 3], "concept"] = ""
 
     class Bank(SimpleNamespace):
         def __len__(self):
@@ -117,60 +118,24 @@ def test_pseudo_pairs_are_the_items_nearest_to_the_paired_vector(project):
     project.other_modality = lambda leaf: "image"
     queries, answers, right = pairing.pseudo_pairs(project, project.leaves[0], n=4, answers=3)
     assert len({query.id for query in queries}) == 4
+    assert not {query.id for query in queries} & {"audio/1", "audio/3"}, "they have no concept"
     for query, line, good in zip(queries, answers, right, strict=True):
         vector = made["y_base"].numpy()[int(query.id.removeprefix("audio/"))]
         assert [row.id for row in line] == images[np.argsort(-p.y_base @ vector)[:3]].tolist()
         assert good == [row.concept == "dog" for row in line]
 
 
-def test_losses_have_a_line_per_term_and_a_band_over_seeds():
-    table = pd.DataFrame(
-        [("audio", seed, epoch, seed + epoch, 2.0) for seed in (0, 2) for epoch in range(3)],
-        columns=["leaf", "seed", "epoch", "inter", "intra"],
-    )
-    (axis,) = training.training_losses(table).axes
-    inter, intra = axis.lines
-    assert (inter.get_label(), intra.get_label()) == ("inter", "intra")
-    assert inter.get_ydata().tolist() == [1, 2, 3] and intra.get_ydata().tolist() == [2, 2, 2]
-    assert len(axis.collections) == 2
-
-
-def test_losses_of_the_mini_spaces_are_bars_of_names_and_fitted():
-    rows = [("s", step, "image-text", loss) for step, loss in (("names", 0.8), ("fitted", 0.2))]
-    table = pd.DataFrame(rows, columns=["space", "step", "pair", "loss"])
-    (axis,) = spaces.space_losses(table).axes
-    assert axis.get_title() == "s"
-    assert [bar.get_height() for bar in axis.patches] == [0.8, 0.2]
-
-
-@pytest.fixture
-def banks(tmp_path):
-    """A project with two modalities in one space: all vectors of a modality coincide."""
-    vectors = {
-        "image": np.tile(np.float32([1, 0]), (5, 1)),
-        "smell": np.tile(np.float32([0.6, 0.8]), (5, 1)),
-    }
-    for name in vectors:
-        (tmp_path / "one" / name / "train").mkdir(parents=True)
-        (tmp_path / "one" / name / "train/manifest.json").write_text("{}")
-    (tmp_path / "one/text/test").mkdir(parents=True)  # no training bank
-    bank = lambda space, modality, split: SimpleNamespace(vectors=vectors[modality])
-    return SimpleNamespace(banks=tmp_path, spaces=["one"], bank=bank)
-
-
-def test_cosines_are_within_and_between_the_training_banks(banks, smell):
-    found = spaces.bank_cosines(banks, pairs_per_bank=50)
-    assert list(found) == ["one"] and list(found["one"]) == [
-        "image – image",
-        "image – smell",
-        "smell – smell",
-    ]
-    assert len(found["one"]["image – image"]) == 0, "an item and itself"
-    assert found["one"]["image – smell"] == pytest.approx(np.full(50, 0.6))
-    figure = spaces.cosines({"one": {"image – smell": found["one"]["image – smell"]}})
-    assert figure.axes[0].get_title() == "one"
-
-
-def test_a_bank_of_a_modality_that_is_not_registered_is_an_error(banks):
-    with pytest.raises(ConfigError, match="unknown modality 'smell'"):
-        spaces.bank_cosines(banks)
+def test_the_way_of_an_item_names_the_overlap_items_with_the_largest_weights(project):
+    p = project.pools(None)
+    p.ids = {"x": np.array([f"x{n}" for n in range(7)]), "o": np.array([f"o{n}" for n in range(5)])}
+    ids = [*p.ids["x"], *p.ids["o"]]
+    captions = ["", *(f"sound {n}" for n in range(1, 7)), *(f"word {n}" for n in range(5))]
+    project.items = pd.DataFrame({"id": ids, "caption": captions, "concept": "c"})
+    way = pairing.between(project, project.leaves[0], n=3, k=2)
+    assert way.index.tolist() == ["x1", "x3", "x6"], "those with a caption, at even distances"
+    weights = softmax(p.x_leaf[[1, 3, 6]], p.o_leaf)
+    for rank in range(2):
+        best = np.argsort(-weights, axis=1)[:, rank]
+        shares = 100 * np.take_along_axis(weights, best[:, None], axis=1)[:, 0]
+        wanted = [f"word {b} ({share:.0f} %)" for b, share in zip(best, shares)]
+        assert way[f"neighbor {rank + 1}"].tolist() == wanted

@@ -99,11 +99,13 @@ def test_every_method_has_a_bar_on_every_task():
         "methods without a color of their own come last"
     )
     assert list(heights(axis).values()) == pytest.approx([20, 10, 40, 60])
+    whiskers = axis.containers[0].lines[2][0].get_segments()
+    assert [whisker[1][1] for whisker in whiskers] == pytest.approx([50, 50, 50, 60])
     colors = [bar.get_facecolor() for bar in axis.patches]
     assert len(set(colors)) == 4 and colors[0] == plt.matplotlib.colors.to_rgba(
         METHOD_COLOR["exmcr"]
     )
-    assert "mAP" in figure.get_suptitle() and axis.get_ylabel() == "mAP (%)"
+    assert "mAP" in figure.get_suptitle() and figure.axes[0].get_ylabel() == "mAP (%)"
 
 
 @pytest.fixture
@@ -123,7 +125,7 @@ def test_a_registered_metric_is_drawn(first_hit):
     figure = results.bars(first_hit, "hit")
     assert "first hit" in figure.get_suptitle() and {
         axis.get_ylabel() for axis in figure.axes if axis.get_visible()
-    } == {"first hit (%)"}
+    } - {""} == {"first hit (%)"}
     assert {
         height for axis in figure.axes for height in (bar.get_height() for bar in axis.patches)
     } == {75.0}
@@ -161,7 +163,9 @@ def test_seen_and_unseen_are_drawn_side_by_side():
             for m in ("exmcr", "hop", "procrustes")
         ]
     )
-    seen, unseen = results.seen_unseen(table).axes[:2]
+    figure = results.seen_unseen(table)
+    assert "better on seen than on unseen concepts in 1 of 1 tasks" in figure.get_suptitle()
+    seen, unseen = figure.axes[:2]
     assert (seen.get_title(), unseen.get_title()) == ("seen concepts", "unseen concepts")
     assert {bar.get_height() for bar in seen.patches} == {50} and {
         bar.get_height() for bar in unseen.patches
@@ -172,5 +176,35 @@ def test_kept_draws_the_methods_that_the_table_has(tmp_path):
     figure = results.kept(
         results.share_kept(RESULTS), ["exmcr", "cmcr", "hop"], tmp_path / "new/kept.png"
     )
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["exmcr", "hop"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["exmcr", "hop"]
+    assert "exmcr keeps 50% or more" in figure.axes[0].get_title()
     assert (tmp_path / "new/kept.png").stat().st_size > 1000
+
+
+def test_panels_of_a_row_share_an_axis_and_the_easiest_tasks_come_first():
+    tasks = [row(f"t{n}", "exmcr", value) for n, value in enumerate((0.1, 0.9, 0.5, 0.3))]
+    axes = results.bars(pd.DataFrame(tasks)).axes[:4]
+    assert [axis.get_title()[:2] for axis in axes] == ["t1", "t2", "t3", "t0"]
+    assert axes[0].get_ylim() == axes[1].get_ylim() == axes[2].get_ylim() != axes[3].get_ylim()
+
+
+@pytest.mark.parametrize(
+    "own, others, said",
+    [
+        ([0.9, 0.9], [0.1, 0.2], "the best of 2 methods on 2 of 2 tasks; on 0 others"),
+        ([0.9, 0.45], [0.1, 0.5], "on 1 of 2 tasks; on 1 others its interval contains"),
+        ([0.1, 0.1], [0.9, 0.8], "on 0 of 2 tasks; on 0 others"),
+    ],
+)
+def test_the_title_says_how_often_the_method_is_best(own, others, said):
+    rows = [row(f"t{n}", "exmcr", value) for n, value in enumerate(own)]
+    rows += [row(f"t{n}", "hop", value) for n, value in enumerate(others)]
+    rows += [row("t0", "leaf", 1.0), row("base only", "exmcr", 1.0)]
+    mean = tables.over_seeds(pd.DataFrame(rows))
+    assert said in results.finding(mean), results.finding(mean)
+    assert said in results.bars(pd.DataFrame(rows)).get_suptitle()
+
+
+def test_without_the_method_the_title_claims_nothing():
+    rows = [row("t", "hop", 0.5), row("t", "lstsq", 0.4)]
+    assert results.finding(tables.over_seeds(pd.DataFrame(rows))) == "Every method on every task"

@@ -1,29 +1,19 @@
-"""exmcr+ on two rotated, gapped views of one latent, and its probes against a plain reference."""
+"""exmcr+ on two rotated, gapped views of one latent, and its parts against plain references."""
 
 import numpy as np
 import pytest
 from synthetic import r1, world
 
 from exmcr.common.errors import ConfigError
-from exmcr.methods import exmcr_plus as plus
 from exmcr.methods.baselines import hop
-from exmcr.methods.exmcr_plus import exmcr_plus, probed, probes
+from exmcr.methods.exmcr_plus import MEMBERS, exmcr_plus, ridge_matrix, whitened_queries
 from exmcr.methods.maps import identity
 from exmcr.methods.relative import described
+from exmcr.pairing.pools import Pools
 
-TRAIN = {
-    "steps": 60,
-    "batch": 128,
-    "lr": 0.003,
-    "weight_decay": 0.01,
-    "lambda": 1.0,
-    "tau2": 0.05,
-    "noise": 0.004,
-    "terms": ["x-o", "o-o", "x-y", "o-y"],
-    "overlap_through_fl": False,
-}
-PAIR = {"centers": ["overlap", "leaf", "base"], "tau1": 0.02}
-UNTRAINED = {"keep": 60, "power": 4.0, "ridge": 0.05, "settle": 0.5, "tau": 0.05}
+
+def unit(v):
+    return v / np.linalg.norm(v, axis=1, keepdims=True)
 
 
 @pytest.fixture(scope="module")
@@ -31,52 +21,95 @@ def known():
     return world()
 
 
-@pytest.mark.parametrize("block", [37, 8192])
-def test_probes_are_ridge_regression(known, monkeypatch, block):
-    """Against scikit-learn's, one regression for each overlap item."""
-    from sklearn.linear_model import Ridge
+def test_the_ridge_minimizes_its_objective(known):
+    """Its gradient is zero."""
+    a, b = (v.astype(np.float64) for v in (known.pools.o_leaf, known.pools.o_base))
+    weight = ridge_matrix(a, b, 0.7)
+    assert np.allclose(a.T @ (a @ weight - b) + 0.7 * weight, 0, atol=1e-9)
 
-    monkeypatch.setattr(plus, "BLOCK", block)
+
+def test_the_matrix_of_queries_is_the_inverse_covariance_without_the_means(known):
     p = known.pools
-    v = np.concatenate([p.y_base, p.o_base]).astype(np.float64)
-    labels = described(v.astype(np.float32), p.o_base, 60, 4.0).toarray()
-    centered = v - v.mean(axis=0)
-    plain = Ridge(alpha=0.05 * np.trace(centered.T @ centered) / v.shape[1]).fit(v, labels)
-    assert np.allclose(probes(p, 60, 4.0, 0.05), plain.coef_, atol=1e-5)
+    every = np.concatenate([p.y_base, p.o_base]).astype(np.float64)
+    covariance = np.cov(every.T, bias=True)
+    inverse = np.linalg.inv(covariance + 0.1 * np.trace(covariance) / 32 * np.eye(32))
+    query = whitened_queries(p, 0.1)
+    means = [bank.astype(np.float64).mean(axis=0) for bank in (p.y_base, p.o_base)]
+    assert all(np.allclose(query @ mean, 0, atol=1e-6 * np.abs(inverse).max()) for mean in means)
+    across = np.linalg.svd(np.stack(means))[2][2:]  # everything but the means
+    assert np.allclose(query @ across.T, inverse @ across.T, atol=1e-6 * np.abs(inverse).max())
 
 
-def test_a_probe_detects_images_better_than_the_vector_of_the_text(known):
-    """Retrieval of held-out images by the probes of the texts that an item resembles, against the vectors of these texts."""
-    assert r1(probed(known.pools, **UNTRAINED | {"settle": 0.0}), known.x, known.y) > r1(
-        hop(known.pools, tau=0.02), known.x, known.y
+@pytest.mark.parametrize("members", [(name,) for name in MEMBERS])
+def test_a_member_alone_is_its_plain_definition(known, members):
+    p = known.pools
+    x = known.x - p.x_leaf.mean(axis=0, dtype=np.float64)
+    a, b = (v - v.mean(axis=0, dtype=np.float64) for v in (p.o_leaf, p.o_base))
+    covariance = np.cov(a.T, bias=True)
+    covariance += 0.1 * np.trace(covariance) / 32 * np.eye(32)
+    values, vectors = np.linalg.eigh(covariance)
+    white = vectors / values**0.5 @ vectors.T
+    u, _, vt = np.linalg.svd(a.T @ b)
+    rows = described(
+        unit(x @ white).astype(np.float32), unit(a @ white).astype(np.float32), 50, 2.0
     )
-
-
-def test_settling_moves_an_item_to_its_own_bank(known):
-    """With settle 1 and a low temperature, an item becomes the training item nearest to it."""
-    p = known.pools
-    nearest = p.x_leaf[(known.x @ p.x_leaf.T).argmax(axis=1)]
-    moved = probed(p, **UNTRAINED | {"settle": 1.0, "tau": 1e-5}).leaf(known.x)
-    assert np.allclose(moved, probed(p, **UNTRAINED | {"settle": 0.0}).leaf(nearest), atol=1e-4)
+    moved = {
+        "hop": lambda: rows @ b,
+        "ridge": lambda: x @ np.linalg.solve(a.T @ a + 0.3 * np.eye(32), a.T @ b),
+        "rotation": lambda: x @ u @ vt,
+    }[members[0]]()
+    expected = unit(moved @ whitened_queries(p, 0.1))
+    made = exmcr_plus(p, members=members, keep=50).leaf(known.x)
+    assert made.dtype == np.float32 and np.allclose(made, expected, atol=1e-4)
 
 
 def test_matching_items_are_found_and_the_base_is_unchanged(known):
-    maps = exmcr_plus(known.pools, 0, pair=PAIR, train=TRAIN, steps=80)
+    maps = exmcr_plus(known.pools)
     assert maps.base is identity
     out = maps.leaf(known.x)
-    assert out.dtype == np.float32 and np.allclose(np.linalg.norm(out, axis=1), 1, atol=1e-5)
+    assert np.allclose(np.linalg.norm(out, axis=1), 1, atol=1e-5)
     assert r1(maps, known.x, known.y) > 0.9
 
 
-def test_the_result_depends_on_the_seed_only(known):
-    first, again, other = (
-        exmcr_plus(known.pools, seed, pair=PAIR, train=TRAIN, steps=3).leaf(known.x)
-        for seed in (0, 0, 1)
-    )
-    assert np.array_equal(first, again) and not np.array_equal(first, other)
+def shared(w, strength=2.0):
+    """Both modalities of the base with one strong direction that says nothing about an item."""
+    rng, p = np.random.default_rng(1), w.pools
+    axis = unit(rng.normal(size=(1, p.o_base.shape[1])))
+
+    def mixed(v):
+        return unit(v + strength * rng.choice([-1, 1], size=(len(v), 1)) * axis).astype(np.float32)
+
+    pools = Pools(p.x_leaf, p.o_leaf, mixed(p.o_base), mixed(p.y_base))
+    return pools, mixed(w.y)
 
 
-@pytest.mark.parametrize("wrong", [{"settle": 1.5}, {"share_projector": -0.1}, {"ridge": 0.0}])
-def test_values_out_of_range_are_refused(known, wrong):
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        exmcr_plus(known.pools, 0, pair=PAIR, train=TRAIN, steps=1, **wrong)
+def test_strong_directions_that_say_nothing_do_not_decide(known):
+    pools, y = shared(known)
+    assert r1(exmcr_plus(pools), known.x, y) > r1(hop(pools, tau=0.02), known.x, y) + 0.2
+
+
+def test_whitening_loses_if_the_weak_directions_are_noise():
+    """With hardly any shrinkage, directions that hold noise count as much as the others."""
+    w = world(n=300, noise=0.15, gap=0.1)
+    r = {s: r1(exmcr_plus(w.pools, members=("ridge",), shrink=s), w.x, w.y) for s in (1e-3, 10.0)}
+    assert r[1e-3] < r[10.0]
+
+
+def test_the_result_does_not_depend_on_the_seed(known):
+    first, other = (exmcr_plus(known.pools, seed).leaf(known.x) for seed in (0, 1))
+    assert np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"members": ["hop", "telepathy"]}, "members are some of hop, ridge, rotation"),
+        ({"members": []}, "members are some of"),
+        ({"keep": 0}, "keep 0"),
+        ({"alpha": 0.0}, "alpha 0.0"),
+        ({"shrink": 0.0}, "shrink 0.0"),
+    ],
+)
+def test_values_out_of_range_are_refused(known, wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        exmcr_plus(known.pools, **wrong)

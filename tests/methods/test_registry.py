@@ -44,7 +44,12 @@ def test_settings_under_compare_take_precedence_over_those_of_the_leaf(full):
     assert audio["train"]["steps"] == 150 and points["train"]["steps"] == 400, (
         "each leaf has its own, as in params.yaml"
     )
-    assert audio["pair"] == {"tau1": 0.02, "centers": ["overlap", "leaf", "base"]}
+    assert audio["pair"] == {
+        "tau1": 0.02,
+        "centers": ["overlap", "leaf", "base"],
+        "normalize_between": True,
+        "subtract_mean": False,
+    }
     assert settings_of(params, "cmcr", "audio") == {"form": "clap-clip", "settings": {"steps": 5}}
     assert settings_of(params, "cmcr", "points") == {"form": "ulip-clip", "settings": {"steps": 5}}
 
@@ -75,7 +80,10 @@ def test_without_a_block_there_are_no_settings(full, empty):
             {"cmcr": {"form": "clap-clip"}},
             "compare.cmcr.form: unknown setting; known: settings",
         ),  # depends on the leaf
-        ({"exmcr-cwcl": {"weight": 1}}, "compare.exmcr-cwcl.weight: unknown setting; known: tau2"),
+        (
+            {"exmcr-cwcl": {"weight": 1}},
+            "compare.exmcr-cwcl.weight: unknown setting; known: steps, tau2",
+        ),
         (
             {"hop+invgc": {"tau": 1}},
             r"compare.hop\+invgc.tau: unknown setting; known: rate_gallery, rate_query",

@@ -6,17 +6,22 @@ import torch
 from synthetic import r1, world
 
 from exmcr.common.errors import ConfigError
+from exmcr.methods import freebind as freebind_module
 from exmcr.methods.baselines import procrustes
-from exmcr.methods.freebind import freebind
-from exmcr.methods.maps import Maps, identity
+from exmcr.methods.freebind import Bond, freebind, subsets
+from exmcr.methods.maps import identity
 from exmcr.methods.networks import Head
-from exmcr.methods.omnibind import Router, mix, omnibind
+from exmcr.methods.omnibind import Router, mix, omnibind, retrieved
 from exmcr.methods.oneencoder import Newcomer, Universal, oneencoder
 from exmcr.methods.unimodal import unimodal
 from exmcr.methods.xbt import xbt
+from exmcr.pairing.pools import PARTS, Pools
+from exmcr.training.objectives import infonce
 
 SMALL = {"hidden": 64, "batch": 128, "steps": 80, "lr": 0.003}
-TRAINED = {"unimodal": unimodal, "xbt": xbt, "oneencoder": oneencoder, "freebind": freebind}
+TRAINED = {"unimodal": unimodal, "xbt": xbt, "oneencoder": oneencoder}
+TRAINED |= {"freebind": freebind, "omnibind": omnibind}
+STEPS = {"freebind": 30, "omnibind": 30}  # of each of their bonds
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +31,10 @@ def known():
 
 @pytest.fixture(scope="module")
 def maps(known):
-    return {name: fit(known.pools, 0, **SMALL) for name, fit in TRAINED.items()}
+    return {
+        name: fit(known.pools, 0, **SMALL | {"steps": STEPS.get(name, SMALL["steps"])})
+        for name, fit in TRAINED.items()
+    }
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -77,64 +85,75 @@ def test_oneencoder_freezes_the_universal_projector_in_step_two():
     assert newcomer.token.abs().sum() > 0, "its own token is trained"
 
 
-def test_freebind_adds_up_the_cosines_of_both_spaces(known):
-    fits = {
-        factor: freebind(
-            known.pools, 0, factor=factor, centers=("overlap",), **SMALL | {"steps": 10}
-        )
-        for factor in (0, 0.25)
-    }
-    both = fits[0.25].leaf(known.x) @ fits[0.25].base(known.y).T
-    in_base = fits[0].leaf(known.x) @ fits[0].base(known.y).T
-    in_leaf = known.x @ (fits[0.25].base(known.y)[:, 32:] / 0.25**0.5).T
-    assert fits[0].base is identity
-    assert np.allclose(both, 0.75 * in_base + 0.25 * in_leaf, atol=1e-5)
+def test_freebind_has_a_bond_for_every_subset_of_the_centers(known, monkeypatch):
+    assert subsets(["a", "b", "c"]) == [
+        *(("a",), ("b",), ("c",), ("a", "b"), ("a", "c"), ("b", "c"), ("a", "b", "c"))
+    ]
+    bonds = []
+
+    def fixed(pool, seed, hidden, settings):
+        bonds.append((len(pool["x_leaf"]), seed))
+        torch.manual_seed(len(bonds))
+        return Bond(32, 32, hidden).eval()
+
+    monkeypatch.setattr(freebind_module, "bond_on", fixed)
+    maps = freebind(known.pools, 3, hidden=8)
+    assert [n for n, _ in bonds] == [500, 500, 500, 1000, 1000, 1000, 1500]
+    assert len({seed for _, seed in bonds}) == 7, "no two bonds start alike"
+    assert maps.base is identity
+    rows = []
+    for number in range(1, 8):
+        torch.manual_seed(number)
+        with torch.no_grad():
+            rows.append(Bond(32, 32, 8).eval()(torch.from_numpy(known.x)))
+    mean = torch.stack(rows).mean(dim=0)
+    assert np.allclose(maps.leaf(known.x), mean / mean.norm(dim=1, keepdim=True), atol=1e-6)
 
 
-def test_freebind_refuses_a_factor_out_of_range(known):
-    with pytest.raises(ConfigError, match="factor"):
-        freebind(known.pools, factor=1.0)
+def test_omnibind_is_trained_on_the_items_that_are_retrieved(known):
+    p = known.pools
+    for center in ("overlap", "leaf", "base"):
+        pairs = retrieved(p, center)
+        n = 5  # a row by hand
+        if center == "overlap":
+            o, x, y = n, (p.o_leaf[n] @ p.x_leaf.T).argmax(), (p.o_base[n] @ p.y_base.T).argmax()
+        elif center == "leaf":
+            x, o = n, (p.x_leaf[n] @ p.o_leaf.T).argmax()
+            y = (p.o_base[o] @ p.y_base.T).argmax()
+        else:
+            y, o = n, (p.y_base[n] @ p.o_base.T).argmax()
+            x = (p.o_leaf[o] @ p.x_leaf.T).argmax()
+        expected = (p.x_leaf[x], p.o_leaf[o], p.o_base[o], p.y_base[y])
+        assert all(np.array_equal(pairs[k][n], row) for k, row in zip(PARTS, expected))
 
 
-def noise_copy(pools, seed=0):
-    """A space to bind that is unrelated to the base."""
-    blind = np.random.default_rng(9).normal(size=(pools.o_leaf.shape[1], pools.o_base.shape[1]))
-    first = np.linalg.qr(blind)[0].astype(np.float32)
-    return Maps(leaf=lambda x: x @ first)
+def test_a_router_prefers_the_better_expert(known):
+    """Trained alone, on the right expert and a blind one."""
+    torch.manual_seed(0)
+    good = torch.from_numpy(procrustes(known.pools).leaf(known.x))
+    blind = torch.nn.functional.normalize(torch.randn(*good.shape), dim=1)
+    experts, target = torch.stack([good, blind], dim=1), torch.from_numpy(known.y)
+    router, x = Router(32, 2, (16, 8)), torch.from_numpy(known.x)
+    optimizer = torch.optim.AdamW(router.parameters(), lr=0.02)
+    for _ in range(60):
+        optimizer.zero_grad()
+        infonce(mix(router(x), experts), target, 0.05).backward()
+        optimizer.step()
+    weights = router.eval()(x).mean(dim=0)
+    assert weights[0] > 0.65, weights
 
 
-def test_the_router_of_omnibind_picks_the_better_space(known):
-    members = {"good": procrustes, "blind": noise_copy}
-    bound = omnibind(known.pools, 0, members=members, batch=128, steps=150, lr=0.01)
-    good, plain = procrustes(known.pools), noise_copy(known.pools)
-    mixed = bound.leaf(known.x)
-    to_good, to_blind = (
-        (mixed * good.leaf(known.x)).sum(1).mean(),
-        (mixed * plain.leaf(known.x)).sum(1).mean(),
-    )
-    averaged = Maps(
-        leaf=lambda x: mix(
-            torch.full((len(x), 2), 0.5),
-            torch.from_numpy(np.stack([good.leaf(x), plain.leaf(x)], axis=1)),
-        ).numpy()
-    )
-    print(f"cosine to the good copy {to_good:.2f}, to the blind one {to_blind:.2f}")
-    assert to_good > 0.95 > to_blind
-    assert r1(bound, known.x, known.y) > max(0.95, r1(averaged, known.x, known.y))
+def test_the_weights_of_a_router_are_positive_and_sum_to_one():
+    weights = Router(8, 4, (16, 8)).eval()(torch.randn(5, 8))
+    assert (weights > 0).all() and torch.allclose(weights.sum(dim=1), torch.ones(5))
 
 
-def test_the_router_starts_with_equal_weights_that_sum_to_one():
-    weights = Router(8, 4, 16)(torch.randn(5, 8))
-    assert torch.allclose(weights, torch.full((5, 4), 0.25))
-
-
-@pytest.mark.parametrize(
-    "members",
-    [("nonsense",), {"cca": lambda pools, seed: Maps(leaf=identity, base=lambda y: y * 2)}],
-)
-def test_omnibind_refuses_what_it_cannot_average(known, members):
-    with pytest.raises(ConfigError, match="omnibind"):
-        omnibind(known.pools, members=members)
+def test_bonds_fail_without_overlap_that_both_spaces_agree_on(known):
+    """FreeBind and OmniBind learn from the overlap alone which things are the same."""
+    p, rng = known.pools, np.random.default_rng(0)
+    wrong = Pools(p.x_leaf, p.o_leaf, p.o_base[rng.permutation(len(p.o_base))], p.y_base)
+    quick = SMALL | {"steps": 5}
+    assert all(r1(fit(wrong, 0, **quick), known.x, known.y) < 0.2 for fit in (freebind, omnibind))
 
 
 def test_an_unknown_setting_of_training_is_refused(known):

@@ -1,12 +1,14 @@
 """Pseudo-pairs: each center against the formula written out, and on pools with known answers."""
 
+from contextlib import nullcontext
+
 import forked
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
 
-from exmcr import config
+from exmcr import config, kernels
 from exmcr.common.errors import ConfigError
 from exmcr.pairing import pairs
 from exmcr.pairing.pools import PARTS, Pools
@@ -31,18 +33,18 @@ def pools():
     )
 
 
-def literal(query, keys, values, tau):
+def literal(query, keys, values, tau, normalized=True):
     """normalize(softmax(query keys^T / tau) values), one query at a time in float64."""
     rows = []
     for q in query.astype(np.float64):
         scores = [sum(a * b for a, b in zip(q, k)) / tau for k in keys.astype(np.float64)]
         weights = np.exp(np.array(scores) - max(scores))
         mean = sum(w * v for w, v in zip(weights / weights.sum(), values.astype(np.float64)))
-        rows.append(mean / np.linalg.norm(mean))
+        rows.append(mean / np.linalg.norm(mean) if normalized else mean)
     return np.array(rows)
 
 
-def reference(p, center, tau):
+def reference(p, center, tau, between=True):
     if center == "overlap":
         return dict(
             x_leaf=literal(p.o_leaf, p.x_leaf, p.x_leaf, tau),
@@ -56,26 +58,60 @@ def reference(p, center, tau):
             x_leaf=p.x_leaf,
             o_leaf=literal(p.x_leaf, p.o_leaf, p.o_leaf, tau),
             o_base=o_base,
-            y_base=literal(o_base, p.y_base, p.y_base, tau),
+            y_base=literal(
+                literal(p.x_leaf, p.o_leaf, p.o_base, tau, between), p.y_base, p.y_base, tau
+            ),
         )
     o_leaf = literal(p.y_base, p.o_base, p.o_leaf, tau)
+    query = literal(p.y_base, p.o_base, p.o_leaf, tau, between)
     return dict(
-        x_leaf=literal(o_leaf, p.x_leaf, p.x_leaf, tau),
+        x_leaf=literal(query, p.x_leaf, p.x_leaf, tau),
         o_leaf=o_leaf,
         o_base=literal(p.y_base, p.o_base, p.o_base, tau),
         y_base=p.y_base,
     )
 
 
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("between", [True, False])
 @pytest.mark.parametrize("tau", [0.05, 0.5])
 @pytest.mark.parametrize("center", CENTERS)
-def test_each_center_equals_the_formula(pools, center, tau):
-    got, expected = pairs.quadruples(pools, center, tau), reference(pools, center, tau)
+def test_each_center_equals_the_formula(pools, center, tau, between, plain):
+    with kernels.plain() if plain else nullcontext():
+        got = pairs.quadruples(pools, center, tau, normalize_between=between)
+    expected = reference(pools, center, tau, between)
     assert set(got) == set(PARTS)
     for part in PARTS:
         assert got[part].dtype == np.float32
         assert np.allclose(np.linalg.norm(got[part], axis=1), 1, atol=1e-5)
         assert np.abs(got[part] - expected[part]).max() < 3e-5, part
+
+
+def test_a_mean_that_is_not_normalized_queries_at_a_higher_temperature(pools):
+    """Of two overlap items at a right angle the mean has norm 0.71: as if tau were 1.41 times as high."""
+    pair = np.eye(8, dtype=np.float32)[:2]
+    query = (pair.sum(axis=0, keepdims=True) / np.sqrt(2)).astype(np.float32)
+    p = Pools(query, pair, pair[:, :6], pools.y_base)
+    short = pairs.quadruples(p, "leaf", 0.1, normalize_between=False)
+    unit = pairs.quadruples(p, "leaf", 0.1)
+    warmer = literal(unit["o_base"], p.y_base, p.y_base, 0.1 * np.sqrt(2))
+    assert np.allclose(short["y_base"], warmer, atol=1e-5)
+    assert np.abs(short["y_base"] - unit["y_base"]).max() > 0.01
+    for part in ("x_leaf", "o_leaf", "o_base"):
+        assert np.allclose(short[part], unit[part], atol=1e-6)
+
+
+def test_opposite_overlap_items_have_no_mean(pools):
+    pair = np.eye(8, dtype=np.float32)[:1] * np.array([[1], [-1]], np.float32)
+    query = np.eye(8, dtype=np.float32)[1:2]
+    for between in (True, False):
+        with pytest.raises(ConfigError, match="direction"):
+            pairs.quadruples(
+                Pools(query, pair, pools.o_base[:2], pools.y_base),
+                "leaf",
+                0.1,
+                normalize_between=between,
+            )
 
 
 @pytest.mark.parametrize("center", CENTERS)
@@ -243,3 +279,11 @@ def test_files_of_other_names_stay(pools, tmp_path):
     pairs.build(pools, tmp_path, ["base"], 0.1)
     names = ["base.safetensors", "manifest.json", "mine.safetensors", "notes.txt"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_pairs_record_whether_means_were_normalized(pools, tmp_path):
+    for made, wanted in ((True, False), (False, True)):
+        pairs.build(pools, tmp_path, CENTERS, 0.1, normalize_between=made)
+        pairs.check(tmp_path, CENTERS, 0.1, {}, normalize_between=made)
+        with pytest.raises(ConfigError, match=r"of other inputs \(normalize_between\)"):
+            pairs.check(tmp_path, CENTERS, 0.1, {}, normalize_between=wanted)

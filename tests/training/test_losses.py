@@ -369,7 +369,7 @@ def test_every_loss_trains_and_reports_its_three_terms(name):
     assert history[-1]["total"] < history[0]["total"]
 
 
-@pytest.mark.parametrize("name", ["symile", "align+uniform", "geodesic", "mod-x"])
+@pytest.mark.parametrize("name", ["symile", "align+uniform", "geodesic", "mod-x", "ct"])
 def test_at_weight_0_a_loss_is_that_of_ex_mcr(name):
     torch.manual_seed(0)
     projector = Projector(8, 6, 16)
@@ -380,7 +380,7 @@ def test_at_weight_0_a_loss_is_that_of_ex_mcr(name):
     )
 
 
-@pytest.mark.parametrize("name", ["cwcl", "align+uniform", "geodesic", "mod-x"])
+@pytest.mark.parametrize("name", ["cwcl", "align+uniform", "geodesic", "mod-x", "ct", "sdm"])
 def test_a_term_that_is_left_out_has_no_effect(name):
     torch.manual_seed(0)
     projector, batch = Projector(8, 6, 16), quadruples(20)
@@ -406,6 +406,9 @@ def test_too_few_rows_are_errors():
 
 def test_losses_are_chosen_by_name():
     assert losses.loss_named("exmcr") is exmcr_loss
-    assert set(OTHERS) == {"cwcl", "align+uniform", "symile", "geodesic", "mod-x"}
+    assert set(OTHERS) == {
+        *("cwcl", "align+uniform", "symile", "geodesic", "mod-x"),
+        *("ct", "sdm", "1-to-k"),
+    }
     with pytest.raises(ConfigError, match="unknown loss 'infonse'; known: exmcr, cwcl, "):
         losses.loss_named("infonse")

@@ -360,3 +360,26 @@ def test_trainings_at_once_make_the_same_projectors(project, one_thread):
     children = [forked.start(lambda: pipeline.train(project)) for _ in range(2)]
     assert [forked.result(pid) for pid in children] == [0, 0]
     assert forked.tree(project.root) == whole
+
+
+def test_a_projector_of_centered_pairs_takes_vectors_as_they_are(project, tmp_path):
+    """It is the one that the method `exmcr` fits with the same settings."""
+    from exmcr.methods import exmcr
+
+    project = change(project, pair={"subtract_mean": True})
+    pipeline.pair(project)
+    pipeline.train(project)
+    pools = project.pools(project.params.leaf("points"))
+    settings = exmcr.exmcr_settings(project.params, "points")
+    expected = exmcr.fit(pools, 1, **settings).leaf(pools.x_leaf)
+    stored = stage.trained(project, project.params.leaf("points"), 1)
+    with torch.no_grad():
+        got = stored(torch.from_numpy(pools.x_leaf)).numpy()
+    assert np.allclose(got, expected, atol=1e-5)
+    plain = exmcr.fit(pools, 1, **settings | {"pair": settings["pair"] | {"subtract_mean": False}})
+    assert not np.allclose(got, plain.leaf(pools.x_leaf), atol=1e-2)
+
+
+def test_centered_pairs_need_a_linear_f_l(project):
+    with pytest.raises(ConfigError, match="pair.subtract_mean: needs train.depth_intra: linear"):
+        change(project, pair={"subtract_mean": True}, train={"depth_intra": 0}).params

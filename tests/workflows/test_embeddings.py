@@ -49,7 +49,10 @@ def test_own_embeddings_go_through_every_stage(folder, capsys):
     assert (found % KINDS == np.arange(len(sounds)) % KINDS).mean() > 0.5
     capsys.readouterr()
     assert exmcr("search", "a dog", "--in", "audio") == 2
-    assert "unknown space 'my-clip': imported embeddings have no encoder" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "space 'my-clip' has no encoder here, and no text 'a dog' was imported" in said
+    assert exmcr("search", "thing 2", "--in", "audio", "-k", 1) == 0
+    assert "thing 2  sounds-test/" in capsys.readouterr().out
     assert exmcr("search", "none", "--id", "--as", "audio") == 2
     assert "no audio item 'none' in the banks of 'my-clap'" in capsys.readouterr().err
 
@@ -96,6 +99,44 @@ def test_tasks_whose_words_were_not_imported_are_left_out_and_named(folder, caps
         assert exmcr(stage) == 0, capsys.readouterr().err
     assert "audio->text is left out: some of its items are in no" in capsys.readouterr().out
     assert set(pd.read_csv("reports/results.csv").task) == {"audio->image", "image->audio"}
+
+
+def test_items_match_by_the_concepts_that_were_imported(folder, capsys):
+    """Every caption is another; training sounds of thing 0 have no concept, so it is unseen."""
+    import_all()
+    for kind, space, modality in (("images", "my-clip", "image"), ("sounds", "my-clap", "audio")):
+        for split in ("train", "test"):
+            things = (folder / f"{kind}-{split}.txt").read_text().split("\n")[:-1]
+            rows = {"caption": [f"{t}, take {n}" for n, t in enumerate(things)]}
+            known = kind == "images" or split == "test"
+            rows["concept"] = [t if known or t != "thing 0" else "" for t in things]
+            pd.DataFrame(rows).to_csv("about.csv", index=False)
+            about = ["--captions", "about.csv", "--concepts", "about.csv", "--replace"]
+            where = ["--space", space, "--modality", modality, "--split", split]
+            assert exmcr("import-bank", f"{kind}-{split}.npy", *about, *where) == 0
+    for stage in ("corpora", "extract", "pair", "train", "evaluate"):
+        assert exmcr(stage) == 0, capsys.readouterr().err
+    results = pd.read_csv("reports/results.csv")
+    sounds = results[(results.task == "audio->image") & (results.method == "hop")]
+    sizes = sounds.set_index("concept_subset").n_queries.to_dict()
+    assert sizes == {"all": 3 * KINDS, "seen": 3 * (KINDS - 1), "unseen": 3}
+    assert sounds.set_index("concept_subset")["map"]["all"] > 0.8  # three right images each
+    items = Project().items.set_index("id")
+    assert items.concept["images-test/7"] == "thing 1"
+    assert items.caption["images-test/7"] == "thing 1, take 7"
+
+
+def test_the_overlap_has_the_caption_of_one_bank_and_the_concept_of_the_other(folder):
+    import_all()
+    words = [f"word/{n}" for n in range(KINDS)]
+    pd.DataFrame({"id": words, "concept": ["noun"] * KINDS}).to_csv("nouns.csv", index=False)
+    for space, about in (("my-clap", "--captions"), ("my-clip", "--concepts")):
+        lists = ["--ids", "words.csv", about, "words.csv" if about == "--captions" else "nouns.csv"]
+        where = ["--space", space, "--modality", "text", "--replace"]
+        assert exmcr("import-bank", f"words-{space}.npy", *lists, *where) == 0
+    assert exmcr("corpora") == 0
+    items = Project().items.set_index("id")
+    assert items.caption["word/3"] == "thing 3" and items.concept["word/3"] == "noun"
 
 
 def test_one_id_for_two_items_is_refused(folder, capsys):

@@ -27,5 +27,5 @@ class MiniAudioText(MiniSpace):
         scaled = [part / norm for part, norm in zip(parts, norms)]
         return np.concatenate([*scaled, raw[:, INNER:]], axis=1)
 
-    def classes(self, modality: str) -> list[str]:
-        return audio.class_names()
+    def classes(self, modality: str) -> list[tuple[str, ...]]:
+        return [(name,) for name in audio.class_names()]

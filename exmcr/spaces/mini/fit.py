@@ -1,8 +1,7 @@
 """The training items of each mini space. Called by stage.py."""
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,17 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from exmcr.common.errors import BadItem, ConfigError
+from exmcr.common.errors import ConfigError
 from exmcr.corpora.items import load_item
+from exmcr.media.ahead import load_ahead
+from exmcr.media.chunks import in_chunks
 from exmcr.spaces.mini import towers
 from exmcr.spaces.mini.audio_text import MiniAudioText
 from exmcr.spaces.mini.image_text import MiniImageText
 from exmcr.spaces.mini.points import MiniPoints
 from exmcr.spaces.mini.space import Captioned, MiniSpace
 
-BATCH = 128  # items per write of the feature cache
+BATCH = 128  # items per write of the feature cache, fewer if they are large
 
 
 def fit_image_text(
@@ -30,7 +31,7 @@ def fit_image_text(
     one per modality.
     """
     space = MiniImageText.untrained(root)
-    train = _training_items(items, "image")
+    train = training_items(items, "image")
     images, rows = _features(space, train[train.source.isin(sources)], root / "data")
     texts = _Texts(space, rows.captions)
     return space.fit(texts.vectors, {"image": Captioned(images, texts.means(rows))}, settings)
@@ -42,7 +43,7 @@ def fit_audio_text(items: pd.DataFrame, root: Path, settings: dict[str, Any]) ->
     The noun is one more caption. A sound counts less if there are many of its noun.
     """
     space = MiniAudioText.untrained(root)
-    sounds, rows = _features(space, _training_items(items, "audio"), root / "data")
+    sounds, rows = _features(space, training_items(items, "audio"), root / "data")
     captions = [[*row.captions, row.concept] for row in rows.itertuples()]
     rows = rows.assign(captions=pd.Series(captions, index=rows.index))
     texts = _Texts(space, rows.captions)
@@ -59,9 +60,9 @@ def fit_points(
     """Fit the 3D leaf on named shapes with an icon, and on captioned images of `sources` and the
     icons for its image side. See `fit_image_text`."""
     space = MiniPoints.untrained(root)
-    images = _training_items(items, "image")
+    images = training_items(items, "image")
     images = images[(images["of"] != "") | images.source.isin(sources)]
-    clouds, shapes = _features(space, _training_items(items, "points"), root / "data")
+    clouds, shapes = _features(space, training_items(items, "points"), root / "data")
     pictures, images = _features(space, images, root / "data")
     texts = _Texts(space, [*shapes.captions, *images.captions])
     icon = {of: row for row, of in enumerate(images["of"]) if of}
@@ -80,7 +81,7 @@ def overlap_of_training_items(items: pd.DataFrame, settings: dict[str, Any]) -> 
     The diagonal is the number of training items of each space. settings: `fit_spaces` of
     params.yaml.
     """
-    images, sounds, shapes = (_training_items(items, m) for m in ("image", "audio", "points"))
+    images, sounds, shapes = (training_items(items, m) for m in ("image", "audio", "points"))
     base = images[images.source.isin(settings["base_sources"])]
     of_points = images[(images["of"] != "") | images.source.isin(settings["points_sources"])]
     used = {
@@ -92,9 +93,16 @@ def overlap_of_training_items(items: pd.DataFrame, settings: dict[str, Any]) -> 
     return pd.DataFrame(counts, list(used), list(used))
 
 
-def _training_items(items: pd.DataFrame, modality: str) -> pd.DataFrame:
-    """The captioned ones; items without a caption are in the pools of Ex-MCR only."""
-    return items[(items.modality == modality) & (items.split == "train") & (items.caption != "")]
+def training_items(items: pd.DataFrame, modality: str) -> pd.DataFrame:
+    """The captioned ones; items without a caption are in the pools of Ex-MCR only.
+
+    In a corpus that has labels instead of captions, such as ImageNet, the concept is the caption.
+    """
+    train = items[(items.modality == modality) & (items.split == "train")]
+    if (train.caption != "").any():
+        return train[train.caption != ""]
+    labeled = train[train.concept != ""]
+    return labeled.assign(caption=labeled.concept, captions=[[c] for c in labeled.concept])
 
 
 def _features(space: MiniSpace, items: pd.DataFrame, data: Path) -> tuple[np.ndarray, pd.DataFrame]:
@@ -103,14 +111,17 @@ def _features(space: MiniSpace, items: pd.DataFrame, data: Path) -> tuple[np.nda
     Raises ConfigError if no item is usable.
     """
     modality, parts, ids = "".join(items.modality.unique()), [], []
-    starts = range(0, len(items), BATCH)
-    batches = tqdm(
-        _loaded(items, data), f"{space.name} {modality} features", len(starts), unit="batch"
+    loaded = tqdm(
+        _loaded(items, data),
+        f"{space.name} {modality} features",
+        len(items),
+        unit="item",
+        disable=None,  # shown in a terminal only
     )
-    for loaded in batches:
-        if loaded:
-            ids += [id for id, _ in loaded]
-            parts.append(space.features(modality, [item for _, item in loaded]))
+    for chunk in in_chunks(loaded, BATCH):
+        ids += [id for id, _ in chunk]
+        parts.append(space.features(modality, [item for _, item in chunk]))
+        del chunk  # while the next one is loaded
     if not parts:
         raise ConfigError(
             f"space '{space.name}' has no usable training items: check `corpora` and `fit_spaces`"
@@ -118,21 +129,13 @@ def _features(space: MiniSpace, items: pd.DataFrame, data: Path) -> tuple[np.nda
     return np.concatenate(parts), items[items.id.isin(ids)]
 
 
-def _loaded(items: pd.DataFrame, data: Path) -> Iterator[list[tuple[str, Any]]]:
-    """(id, loaded item) of the usable items of each batch; the next batch is loaded meanwhile."""
-
-    def load(start: int) -> list[tuple[str, Any]]:
-        loaded = []
-        for item in items.iloc[start : start + BATCH].itertuples():
-            with suppress(BadItem):  # extraction counts and names them
-                loaded.append((item.id, load_item(item, data)))
-        return loaded
-
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(load, 0)
-        for start in range(0, len(items), BATCH):
-            loaded, ahead = ahead.result(), pool.submit(load, start + BATCH)
-            yield loaded
+def _loaded(items: pd.DataFrame, data: Path) -> Iterator[tuple[str, Any]]:
+    """(id, loaded item) of the usable items. Extraction counts and names the others."""
+    stream = load_ahead(lambda item: load_item(item, data), list(items.itertuples()), BATCH)
+    with closing(stream):
+        for item, loaded, reason in stream:
+            if reason is None:
+                yield item.id, loaded
 
 
 class _Texts:

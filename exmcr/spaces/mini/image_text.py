@@ -19,5 +19,5 @@ class MiniImageText(MiniSpace):
             return self.backbone("text")(items)
         return images.from_outputs(self.backbone("image")(items))
 
-    def classes(self, modality: str) -> list[str]:
-        return images.class_names()
+    def classes(self, modality: str) -> list[tuple[str, ...]]:
+        return list(images.class_descriptions())

@@ -63,8 +63,8 @@ class MiniPoints(MiniSpace):
         parts = np.split(images.from_outputs(raw), [images.LOOKS], axis=1)
         return np.concatenate([parts[0], 0.3 * raw[:, -3:], parts[1]], axis=1).astype(np.float32)
 
-    def classes(self, modality: str) -> list[str]:
-        return images.class_names()
+    def classes(self, modality: str) -> list[tuple[str, ...]]:
+        return list(images.class_descriptions())
 
     def _views(self) -> Cached:
         if "views" not in self._backbones:

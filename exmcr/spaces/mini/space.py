@@ -23,8 +23,8 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "text": backbones.TextBackbone,
     "audio": backbones.AudioBackbone,
 }
-_NAMES: dict[tuple[str, ...], np.ndarray] = {}  # sentence vectors of class names
-VERSION = "mini towers v3"  # of towers.py and of the features of each space
+_NAMES: dict[tuple[tuple[str, ...], ...], np.ndarray] = {}  # sentence vectors of classes
+VERSION = "mini towers v4"  # of towers.py and of the features of each space
 
 
 class Captioned(NamedTuple):
@@ -107,8 +107,8 @@ class MiniSpace(Space):
         """Loaded items -> float32 (n, size), the input of the modality's tower."""
         raise NotImplementedError
 
-    def classes(self, modality: str) -> list[str]:
-        """The names of the classes whose probabilities are in the features of a modality."""
+    def classes(self, modality: str) -> list[tuple[str, ...]]:
+        """Descriptions of each class whose probability is in the features of a modality."""
         raise NotImplementedError
 
     def encode_batch(self, modality: str, items: list) -> np.ndarray:
@@ -133,8 +133,13 @@ class MiniSpace(Space):
         of the other.
 
         Returns records {"step", "pair", "loss"}, two per modality: see `stage.fit_spaces`. Raises
-        ConfigError for a modality without training items or pairs.
+        ConfigError for a modality without training pairs, and for fewer than two texts.
         """
+        if len(captions) < 2:  # their center would be the only one, and its vector zero
+            raise ConfigError(
+                f"space '{self.name}' has {len(captions)} distinct training text, and needs 2: "
+                "check `corpora` and `fit_spaces` in params.yaml"
+            )
         self._text = towers.fit_text(captions, settings["whiten"], settings["seed"])
         self._named, records = {}, []
         for modality, training in items.items():
@@ -144,7 +149,7 @@ class MiniSpace(Space):
                 if not len(own_rows):
                     raise ConfigError(
                         f"space '{self.name}' has no training pairs {modality}-{other}: "
-                        "check `corpora` and `fit_spaces` in params.yaml"
+                        "check `corpora`, or set `looks: 0` for it under `fit_spaces`"
                     )
                 training = Captioned(training.features[own_rows], training.texts[own_rows])
                 looks = self._named[other].look(items[other].features[other_rows])
@@ -168,10 +173,17 @@ class MiniSpace(Space):
         return records
 
     def _names(self, modality: str) -> np.ndarray:
-        """Sentence vectors of the classes (c, 384), computed once per process."""
+        """Mean sentence vector of the descriptions of each class (c, 384), unit rows.
+
+        Computed once per process.
+        """
         classes = tuple(self.classes(modality))
         if classes not in _NAMES:
-            _NAMES[classes] = self.backbone("text")(list(classes))
+            texts = self.backbone("text")([text for own in classes for text in own])
+            ends = np.cumsum([len(own) for own in classes])[:-1]
+            _NAMES[classes] = towers.unit(
+                np.stack([rows.mean(axis=0) for rows in np.split(texts, ends)])
+            )
         return _NAMES[classes]
 
     def _store(self, settings: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from exmcr.common.errors import ConfigError
 from exmcr.common.files import read_note, write_note
 from exmcr.common.hashing import code_digest, digest
 from exmcr.spaces.mini import fit, speech
@@ -24,8 +25,9 @@ def fit_spaces(project: "Project") -> pd.DataFrame:
     "names" for the names alone, at "fitted" for the fitted tower.
 
     A space is kept, with these records, if its item table, settings and code are unchanged and its
-    files are intact.
+    files are intact. Raises ConfigError for sources of images that the corpus does not have.
     """
+    _check_sources(project)
     jobs, rows = _jobs(project.params.fit_spaces), []
     for name in [name for name in project.spaces if name in jobs]:
         fit_space, settings, sources = jobs[name]
@@ -54,6 +56,28 @@ def _jobs(settings: Any) -> dict[str, tuple[Callable[..., list[dict]], dict[str,
         "mini-points": (fit.fit_points, points, [settings.points_sources]),
         "mini-speech-text": (speech.fit_speech_text, speech_text, []),
     }
+
+
+def _check_sources(project: "Project") -> None:
+    """Raise ConfigError, which lists the known ones, for sources without training images.
+
+    A sample of the corpus may lack some of them, which is printed, but not all.
+    """
+    chosen, wrong = project.params.fit_spaces, []
+    lists = {"mini-image-text": "base_sources", "mini-points": "points_sources"}
+    for space, key in lists.items():
+        if space not in project.spaces:
+            continue
+        known = sorted(fit.training_items(project.items, "image").source.unique())
+        unknown = [name for name in getattr(chosen, key) if name not in known]
+        all_lacking = len(unknown) == len(getattr(chosen, key))
+        if unknown and (project.params.sample is None or all_lacking):
+            wrong.append(f"fit_spaces.{key}: no training images of {', '.join(unknown)}")
+        elif unknown:
+            print(f"fit_spaces.{key}: the sample has no images of {', '.join(unknown)}")
+    if wrong:
+        have = f"corpora: {project.params.corpora} has those of {', '.join(known) or 'no source'}"
+        raise ConfigError(f"{'; '.join(wrong)}; {have}")
 
 
 def _media(project: "Project") -> list[Path]:

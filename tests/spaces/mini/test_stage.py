@@ -122,6 +122,7 @@ def test_another_setting_trains_again_exactly_the_space_it_concerns(
     made, project, trained, change, expected
 ):
     params = config.read(project.root / "params.yaml")
+    params["sample"] = 99  # a sample may lack a source
     for key, value in change.items():
         old = params["fit_spaces"][key]
         params["fit_spaces"][key] = old | value if isinstance(value, dict) else value
@@ -223,12 +224,38 @@ def test_missing_and_damaged_weights_are_errors_that_say_what_to_do(project):
         (lambda items: items[items.modality != "audio"], f"'{AUDIO}' has no usable training items"),
         (lambda items: items.assign(path="none.wav"), f"'{IMAGE}' has no usable training items"),
         (lambda items: items.assign(of=""), f"'{POINTS}' has no training pairs points-image"),
+        (
+            lambda items: items.assign(caption="ball", captions=[["ball"]] * len(items)),
+            f"'{IMAGE}' has 1 distinct training text",
+        ),
     ],
 )
 def test_a_space_without_training_items_or_pairs_is_an_error(project, change, message):
     rewrite(change(project.items), project.items_path)
     with pytest.raises(ConfigError, match=message):
         stage.fit_spaces(Project(project.root))
+
+
+@pytest.mark.parametrize("sample", [None, 99])
+@pytest.mark.parametrize("key", ["base_sources", "points_sources"])
+@pytest.mark.parametrize("sources", [["toys"], ["toy", "emojis"]])
+def test_an_unknown_source_is_one_line_that_lists_the_known_ones(
+    made, project, key, sources, sample, capsys
+):
+    params = config.read(project.root / "params.yaml") | {"sample": sample}
+    params["fit_spaces"][key] = sources
+    (project.root / "params.yaml").write_text(yaml.safe_dump(params))
+    message = (
+        f"fit_spaces.{key}: no training images of {sources[-1]}; corpora: toy has those of toy$"
+    )
+    if sample and len(sources) == 2:
+        stage._check_sources(Project(project.root))
+        assert f"fit_spaces.{key}: the sample has no images of emojis" in capsys.readouterr().out
+        return
+    with pytest.raises(ConfigError, match=message) as error:
+        pipeline.fit_spaces(Project(project.root))
+    assert "\n" not in str(error.value)
+    assert weights(project.root) == weights(made[0])
 
 
 def test_the_overlap_of_training_items_counts_shared_items(project):

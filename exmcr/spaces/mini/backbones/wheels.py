@@ -26,6 +26,8 @@ SHA256 = {
     AUDIOSET: "cdf24d193e196d9e95912a2667051ae203e92a2ba09449218ccb40ef787c6df2",
 }
 
+EXTRAS = {WHISPER: "speech"}  # the extra that installs a file; all others: mini
+
 
 @cache
 def weights(file: str) -> Path:
@@ -37,7 +39,8 @@ def weights(file: str) -> Path:
     path = Path(package.origin).parent.parent / file if package and package.origin else None
     if path is None or not path.is_file():
         raise ConfigError(
-            f"{file} is not installed; install the extra `mini` (in a checkout: `make env`)"
+            f"{file} is not installed; install the extra `{EXTRAS.get(file, 'mini')}` (in a "
+            "checkout: `make env`)"
         )
     actual = sha256(path)
     if actual != SHA256[file]:
