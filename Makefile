@@ -12,6 +12,8 @@ PYTHON ?= python3
 # The certificate store of the system, so that networks with a certificate of their own work too.
 export UV_SYSTEM_CERTS ?= 1
 export PYTHONUTF8 = 1
+# Where no cache can be written, uv gets one beside the environment.
+UV_CACHE := $$(cache="$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/uv}"; mkdir -p "$$cache" 2>/dev/null && test -w "$$cache" && echo "$$cache" || echo "$$PWD/.venv/.uv-cache")
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -25,8 +27,8 @@ env: .venv/.ready
 	@$(PYTHON) -c 'import shutil, sys; sys.exit("Python 3.13 needs a C++ compiler, since tinysoundfont has no wheel for it: apt install g++, or make PYTHON=python3.12 ..." if sys.version_info >= (3, 13) and not (shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")) else None)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --require-hashes --only-binary :all: -r requirements-build.lock
-	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes --no-build-isolation requirements.lock
-	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	UV_CACHE_DIR="$(UV_CACHE)" $(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes --no-build-isolation requirements.lock
+	UV_CACHE_DIR="$(UV_CACHE)" $(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 repro: env
