@@ -1,7 +1,5 @@
 """`exmcr search` prints the nearest items of a project."""
 
-import json
-
 import numpy as np
 import pytest
 import yaml
@@ -36,10 +34,6 @@ def trained(tmp_path, monkeypatch):
     for leaf in opened.leaves:
         for seed in (0, 4):
             store(opened, leaf, seed, (16, 16, 8), ("synthetic", "synthetic"))
-    for manifest in opened.banks.glob("*/*/*/manifest.json"):
-        space, modality = manifest.parts[-4:-2]
-        meta = json.loads(manifest.read_text()) | {"space": space, "modality": modality}
-        manifest.write_text(json.dumps(meta))
     vector = opened.bank("mini-image-text", "image", "test").vectors[0]
     monkeypatch.setattr(model, "load_space", lambda name, **_: Base(vector))
     monkeypatch.chdir(tmp_path)

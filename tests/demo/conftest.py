@@ -1,7 +1,5 @@
 """A project with media and random projectors, whose encoders are stubs."""
 
-import json
-
 import pandas as pd
 import pytest
 from stored import store
@@ -36,10 +34,6 @@ def project(tmp_path_factory):
     for leaf in opened.leaves:
         for seed in (0, 1):
             store(opened, leaf, seed, (16, 16, 8), ("synthetic", "synthetic"))
-    for manifest in opened.banks.glob("*/*/*/manifest.json"):
-        space, modality = manifest.parts[-4:-2]
-        meta = json.loads(manifest.read_text()) | {"space": space, "modality": modality}
-        manifest.write_text(json.dumps(meta))
     return Project(root)
 
 

@@ -1,8 +1,15 @@
-"""A modality that exists in a test only."""
+"""Every test closes its figures. A modality that exists in a test only."""
 
+import matplotlib.pyplot as plt
 import pytest
 
 from exmcr.media import MODALITIES, Modality
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,12 +12,6 @@ from exmcr.figures import comparison
 from exmcr.figures.localization import localization
 from exmcr.figures.style import RIGHT, WRONG
 from exmcr.media import MODALITIES
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def test_a_leaf_has_the_color_of_its_modality(smell):

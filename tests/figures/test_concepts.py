@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,13 +11,6 @@ from exmcr.evaluation.ranking import ranks_of_positives
 from exmcr.evaluation.tasks import Task
 from exmcr.figures import concepts, geometry
 from exmcr.methods.maps import Maps
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
 
 RIGHT, WRONG = (
     {"audio": Maps(leaf=lambda v: v)},

@@ -5,7 +5,6 @@ import io
 import re
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,12 +15,6 @@ from exmcr.evaluation.tasks import Task
 from exmcr.figures import gallery
 from exmcr.figures.style import RIGHT, WRONG
 from exmcr.media.sounds import Sound
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def test_near_duplicates_are_shown_once_and_the_order_is_kept():

@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,12 +10,6 @@ from exmcr.common.errors import ConfigError
 from exmcr.figures import items
 from exmcr.media import MODALITIES
 from exmcr.media.sounds import Sound
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def table(*kinds):

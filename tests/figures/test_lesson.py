@@ -10,12 +10,6 @@ import torch
 from exmcr.figures import lesson
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 @pytest.mark.parametrize(
     ("answer", "right", "mark"),
     [

@@ -3,7 +3,6 @@
 import sys
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,13 +11,6 @@ from matplotlib.colors import to_rgba
 from exmcr.common.errors import ConfigError
 from exmcr.figures import maps
 from exmcr.media import MODALITIES
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
 
 SPACES = {"text": "base", "image": "base", "audio": "leaf", "smell": "leaf", "points": "shapes"}
 

@@ -14,12 +14,6 @@ from exmcr.figures import results
 from exmcr.figures.style import METHOD_COLOR
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 def row(task, method, value, seed=0, subset="all"):
     names = {"task": task, "concept_subset": subset, "method": method, "seed": seed}
     return dict.fromkeys(tables.COLUMNS, 0.5) | names | {"map": value}

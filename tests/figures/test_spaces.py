@@ -2,19 +2,12 @@
 
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from exmcr.common.errors import ConfigError
 from exmcr.figures import spaces
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def unit(rows):

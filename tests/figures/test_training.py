@@ -3,18 +3,11 @@
 import math
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from exmcr.figures import training
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def test_losses_have_a_line_per_term_and_a_band_over_seeds():

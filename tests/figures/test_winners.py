@@ -1,6 +1,5 @@
 """Two methods task by task, on tasks whose answer is known."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,13 +8,6 @@ from exmcr.evaluation.ranking import ranks_of_positives
 from exmcr.evaluation.tasks import Task
 from exmcr.figures import winners
 from exmcr.methods.maps import Maps
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
 
 GOOD, BAD = (
     {"audio": Maps(leaf=lambda v: v)},

@@ -4,27 +4,13 @@ import math
 
 import pytest
 import torch
+from literal import dot, softmax_of, units
 from torch.nn.functional import normalize
 
 from exmcr.common.errors import ConfigError
 from exmcr.training import loop, losses
 from exmcr.training.objectives import exmcr_loss, infonce
 from exmcr.training.projectors import Projector
-
-
-def units(n, d, seed):
-    return normalize(
-        torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=1
-    )
-
-
-def dot(u, v):
-    return sum(float(p) * float(q) for p, q in zip(u, v))
-
-
-def softmax_of(row, tau):
-    total = sum(math.exp(v / tau) for v in row)
-    return [math.exp(v / tau) / total for v in row]
 
 
 def fit(parameters, loss, steps=150, lr=0.05):

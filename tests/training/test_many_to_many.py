@@ -4,24 +4,11 @@ import math
 
 import pytest
 import torch
+from literal import dot, softmax_of, units
 from torch.nn.functional import normalize
 
 from exmcr.training import many_to_many as losses
 from exmcr.training.objectives import infonce
-
-
-def units(n, d, seed):
-    draw = torch.Generator().manual_seed(seed)
-    return normalize(torch.randn(n, d, generator=draw, dtype=torch.float64), dim=1)
-
-
-def dot(u, v):
-    return sum(float(p) * float(q) for p, q in zip(u, v))
-
-
-def softmax_of(row, tau):
-    total = sum(math.exp(v / tau) for v in row)
-    return [math.exp(v / tau) / total for v in row]
 
 
 def descend(parameter, loss, steps=100, lr=0.05):

@@ -5,19 +5,13 @@ from itertools import chain, combinations
 
 import pytest
 import torch
-from torch.nn.functional import normalize
+from literal import units
 
 from exmcr import kernels
 from exmcr.kernels import contrast
 from exmcr.training import objectives
 
 SUBSETS = list(chain.from_iterable(combinations(objectives.TERMS, k) for k in range(1, 5)))
-
-
-def units(n, d, seed):
-    return normalize(
-        torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=1
-    )
 
 
 @pytest.fixture(params=["kernels", "plain"])
