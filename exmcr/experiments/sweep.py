@@ -39,9 +39,9 @@ GRIDS: dict[str, dict[str, list]] = {
     "omnibind": {"noise": [0.0, 0.004]},
     "exmcr+": {
         "members": [["hop", "ridge"], ["hop", "ridge", "rotation"], ["hop"], ["ridge"]],
-        "shrink": [0.03, 0.1, 0.3],
+        "shrink": [0.1, 0.3],
         "keep": [400, 1600],
-        "power": [2.0, 4.0],
+        "share": [0.0, 0.3, 0.5],
     },
     "asif-whitened": {"keep": [100, 400], "power": [2.0, 4.0], "shrink": [0.1, 1.0]},
     "csa": {"dims": [64, 200, 400]},

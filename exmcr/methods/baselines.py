@@ -28,13 +28,13 @@ def lstsq(pools: Pools, seed: int = 0) -> Maps:
     return Maps(leaf=lambda x: unit(x @ weight))
 
 
-def rotation(pools: Pools) -> np.ndarray:
+def rotation(o_leaf: np.ndarray, o_base: np.ndarray) -> np.ndarray:
     """R = argmin |O^L R - O^B| over orthogonal R (Schönemann 1966): (d_leaf, d_base), float64.
 
     R is undetermined in directions in which the overlap does not vary; it maps them to zero, so
     that rounding does not decide.
     """
-    cross = np.asarray(pools.o_leaf, np.float64).T @ pools.o_base
+    cross = np.asarray(o_leaf, np.float64).T @ o_base
     u, strength, vt = np.linalg.svd(cross, full_matrices=False)
     rank = int((strength > strength[0] * len(u) * np.finfo(np.float64).eps).sum())
     return u[:, :rank] @ vt[:rank]
@@ -42,7 +42,7 @@ def rotation(pools: Pools) -> np.ndarray:
 
 def procrustes(pools: Pools, seed: int = 0) -> Maps:
     """x -> normalize(x R), R by `rotation`."""
-    turn = rotation(pools)
+    turn = rotation(pools.o_leaf, pools.o_base)
     return Maps(leaf=lambda x: unit(x @ turn))
 
 

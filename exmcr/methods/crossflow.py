@@ -88,7 +88,7 @@ def crossflow(
         across = flow_matching(model, batch["x_leaf"], batch[f"{target}_base"])
         return {"total": across + flow_matching(model, batch["o_leaf"], batch["o_base"])}
 
-    start = rotation(pools)
+    start = rotation(pools.o_leaf, pools.o_base)
     pool = pseudo_pairs(pools, ["overlap", "leaf", "base"], tau1)
     return Maps(
         leaf=on_arrays(fitted(lambda: Flow(start, hidden, euler), pool, seed, loss, settings))

@@ -117,7 +117,7 @@ def sotalign(
         return {"total": paired + weight * klot}
 
     similarities = _similarities(known, x, y)
-    start = rotation(pools)
+    start = rotation(pools.o_leaf, pools.o_base)
     # No noise: rows of the pool are numbers of items, and the teacher saw the items themselves.
     student = fitted(
         lambda: Student(start, hidden, similarities), pool, seed, loss, {"noise": 0.0} | settings

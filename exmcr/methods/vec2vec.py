@@ -141,7 +141,7 @@ def procrustes_refined(
     x, y = (
         _centered(bank[rng.permutation(len(bank))[:items]]) for bank in (pools.x_leaf, pools.y_base)
     )
-    turn = refined(rotation(pools), x, y, rounds, neighbors, step)
+    turn = refined(rotation(pools.o_leaf, pools.o_base), x, y, rounds, neighbors, step)
     mean = np.mean(pools.x_leaf, axis=0, dtype=np.float64)
     return Maps(leaf=lambda v: unit((v - mean) @ turn))
 

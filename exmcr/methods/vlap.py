@@ -80,7 +80,7 @@ def vlap(
             terms.append(-(target * log_softmax(scores / given["tau2"], dim=1)).sum(dim=1).mean())
         return {"total": terms[0] + terms[1]}
 
-    start = rotation(pools)
+    start = rotation(pools.o_leaf, pools.o_base)
     pool = pseudo_pairs(pools, ["overlap", "leaf", "base"], tau1)
     build = lambda: Assigned(start, vocabulary, frequency)
     return Maps(leaf=on_arrays(fitted(build, pool, seed, loss, settings)))

@@ -6,9 +6,10 @@ from synthetic import r1, world
 
 from exmcr.common.errors import ConfigError
 from exmcr.methods.baselines import hop
-from exmcr.methods.exmcr_plus import MEMBERS, exmcr_plus, ridge_matrix, whitened_queries
+from exmcr.methods.exmcr_plus import MEMBERS, exmcr_plus, toward_neighbors, whitened_queries
 from exmcr.methods.maps import identity
 from exmcr.methods.relative import described
+from exmcr.methods.ridge import ridge_matrix
 from exmcr.pairing.pools import Pools
 
 
@@ -43,7 +44,7 @@ def test_the_matrix_of_queries_is_the_inverse_covariance_without_the_means(known
 @pytest.mark.parametrize("members", [(name,) for name in MEMBERS])
 def test_a_member_alone_is_its_plain_definition(known, members):
     p = known.pools
-    x = known.x - p.x_leaf.mean(axis=0, dtype=np.float64)
+    x = unit(known.x - p.x_leaf.mean(axis=0, dtype=np.float64))
     a, b = (v - v.mean(axis=0, dtype=np.float64) for v in (p.o_leaf, p.o_base))
     covariance = np.cov(a.T, bias=True)
     covariance += 0.1 * np.trace(covariance) / 32 * np.eye(32)
@@ -59,8 +60,40 @@ def test_a_member_alone_is_its_plain_definition(known, members):
         "rotation": lambda: x @ u @ vt,
     }[members[0]]()
     expected = unit(moved @ whitened_queries(p, 0.1))
-    made = exmcr_plus(p, members=members, keep=50).leaf(known.x)
+    made = exmcr_plus(p, members=members, keep=50, share=0.0).leaf(known.x)
     assert made.dtype == np.float32 and np.allclose(made, expected, atol=1e-4)
+
+
+def test_an_item_moves_toward_its_neighbors_by_the_formula():
+    rng = np.random.default_rng(0)
+    x, pool = (unit(rng.normal(size=(n, 4))).astype(np.float32) for n in (3, 7))
+    weights = np.exp(x @ pool.T / 0.2)
+    means = unit(weights / weights.sum(axis=1, keepdims=True) @ pool)
+    assert np.allclose(toward_neighbors(x, pool, 0.7, 0.2), unit(x + 0.7 * means), atol=1e-5)
+    assert np.array_equal(toward_neighbors(x, pool, 0.0, 0.2), x)
+
+
+def test_the_neighbors_cancel_what_an_item_has_by_accident(known):
+    """Each of 40 things was recorded ten times, with noise of its own."""
+    rng, p = np.random.default_rng(2), known.pools
+    things = known.x[:40]
+
+    def recorded(times):
+        clips = np.repeat(things, times, axis=0)
+        return unit(clips + 0.25 * rng.normal(size=clips.shape)).astype(np.float32)
+
+    pools = Pools(recorded(10), p.o_leaf, p.o_base, p.y_base)
+    heard, truth = recorded(1), known.y[:40]
+    with_neighbors, alone = (
+        r1(exmcr_plus(pools, share=share, tau=0.1), heard, truth) for share in (1.0, 0.0)
+    )
+    assert with_neighbors > alone + 0.05
+
+
+def test_a_pool_of_one_item_has_no_neighbors(known):
+    p = known.pools
+    maps = exmcr_plus(Pools(p.x_leaf[:1], p.o_leaf, p.o_base, p.y_base))
+    assert np.isfinite(maps.leaf(known.x[1:])).all()
 
 
 def test_matching_items_are_found_and_the_base_is_unchanged(known):
@@ -108,6 +141,8 @@ def test_the_result_does_not_depend_on_the_seed(known):
         ({"keep": 0}, "keep 0"),
         ({"alpha": 0.0}, "alpha 0.0"),
         ({"shrink": 0.0}, "shrink 0.0"),
+        ({"share": -0.1}, "share -0.1"),
+        ({"tau": 0.0}, "tau 0.0"),
     ],
 )
 def test_values_out_of_range_are_refused(known, wrong, message):

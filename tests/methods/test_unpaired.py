@@ -70,7 +70,7 @@ def test_refined_procrustes_starts_at_procrustes():
     w = world(n=200)
     start = procrustes_refined(w.pools, 0, rounds=0).leaf(w.x)
     moved = w.x - w.pools.x_leaf.mean(axis=0)
-    expected = moved @ rotation(w.pools)
+    expected = moved @ rotation(w.pools.o_leaf, w.pools.o_base)
     assert np.allclose(start, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
     assert r1(procrustes_refined(w.pools, 0), w.x, w.y) > 0.9
 

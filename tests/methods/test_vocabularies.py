@@ -94,7 +94,7 @@ def test_ovis_starts_as_the_hop(known):
 def test_vlap_starts_as_procrustes(known):
     start = vlap(known.pools, 0, **SMALL | {"steps": 1, "lr": 1e-9})
     assert np.allclose(start.leaf(known.x), procrustes(known.pools).leaf(known.x), atol=1e-4)
-    layer = Linear(rotation(known.pools))
+    layer = Linear(rotation(known.pools.o_leaf, known.pools.o_base))
     assert layer(torch.from_numpy(known.x)).shape == known.x.shape
 
 
