@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from exmcr.corpora.mini import debian
+from exmcr.corpora.mini.fetching import data_lock
 
 SOUNDS = (".flac", ".mp3", ".oga", ".ogg", ".wav")
 PICTURES = (".png", ".webp")
@@ -12,7 +13,15 @@ SUFFIXES: dict[str, tuple[str, ...] | None] = {
     "megaglest-data": (*SOUNDS, ".g3d"),
     "openttd-opensfx": (".cat",),
     "scorched3d-data": (*SOUNDS, ".txt"),
-    "scratch": None,
+    **dict.fromkeys(
+        (
+            "gcompris-qt-data",
+            "openclipart-svg",
+            "scratch",
+            "sweethome3d-furniture",
+            "tuxpaint-stamps-default",
+        )
+    ),
     **dict.fromkeys(
         (
             "csound-soundfont",
@@ -30,3 +39,9 @@ SUFFIXES: dict[str, tuple[str, ...] | None] = {
 def fetch(package: str, raw: Path) -> Path:
     """The folder of a package with the files that are used, as `debian.fetch`."""
     return debian.fetch(package, raw, only=SUFFIXES.get(package, SOUNDS))
+
+
+def unpack(raw: Path) -> None:
+    """Unpack every .deb of the data lock, several at a time, as `fetch` does one by one."""
+    names = [name for name, entry in data_lock.read().items() if entry.kind == "deb"]
+    debian.unpack_together({name: SUFFIXES.get(name, SOUNDS) for name in names}, raw)

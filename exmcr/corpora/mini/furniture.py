@@ -14,7 +14,7 @@ import numpy as np
 
 from exmcr.common.errors import BadItem
 from exmcr.corpora.items import row
-from exmcr.corpora.mini import debian
+from exmcr.corpora.mini import contents
 from exmcr.corpora.mini.concepts import concept_of
 from exmcr.corpora.mini.pictures import series
 from exmcr.media import mesh_files
@@ -33,7 +33,7 @@ Icon = tuple[Path, str]  # library, name in it
 
 def items(raw: Path) -> Iterator[tuple[dict[str, Any], Mesh, dict[str, Any], Icon]]:
     """Yield (row of a shape, its mesh, row of its icon, the icon)."""
-    folder = debian.fetch("sweethome3d-furniture", raw) / "usr/share/sweethome3d/furniture"
+    folder = contents.fetch("sweethome3d-furniture", raw) / "usr/share/sweethome3d/furniture"
     for library in sorted(folder.glob("*.sh3f")):
         license = LICENSES.get(library.stem, "CC-BY-3.0")
         with zipfile.ZipFile(library) as archive:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exmcr.corpora.items import row
-from exmcr.corpora.mini import debian, rcc
+from exmcr.corpora.mini import contents, rcc
 from exmcr.corpora.mini.concepts import concept_of, named_sounds
 from exmcr.corpora.mini.pictures import series, title_of
 
@@ -51,7 +51,7 @@ PICTURE_SUFFIXES, SOUND_SUFFIXES = (".svg", ".png", ".webp", ".jpg"), (".ogg", "
 
 def items(raw: Path) -> Iterator[tuple[dict[str, Any], bytes, str]]:
     """Yield (row, content of the file, its suffix)."""
-    base = next(debian.fetch("gcompris-qt-data", raw).rglob("rcc"))
+    base = next(contents.fetch("gcompris-qt-data", raw).rglob("rcc"))
     for bundle in sorted({*PICTURES, *SOUNDS}):
         for name, content in rcc.read(base / f"{bundle}.rcc"):
             if bundle in SOUNDS and (item := _sound(name)):

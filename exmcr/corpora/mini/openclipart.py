@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from exmcr.corpora.items import row
-from exmcr.corpora.mini import debian
+from exmcr.corpora.mini import contents
 from exmcr.corpora.mini.concepts import concept_of
 from exmcr.corpora.mini.pictures import series, title_of
 
@@ -41,7 +41,7 @@ _COLLECTION = re.compile(r"clip ?art|icon|collection|theme|svg", re.IGNORECASE)
 
 def items(raw: Path) -> Iterator[tuple[dict[str, Any], Path]]:
     """Yield (row, path of the SVG)."""
-    base = debian.fetch("openclipart-svg", raw) / "usr/share/openclipart/svg"
+    base = contents.fetch("openclipart-svg", raw) / "usr/share/openclipart/svg"
     drawings = []
     for path in sorted(base.rglob("*.svg")):
         name = path.relative_to(base).as_posix()
@@ -68,5 +68,5 @@ def _keywords(name: str, text: str) -> list[str]:
 
 def _tag(name: str, text: str) -> list[str]:
     """Contents of the elements of this name in the metadata of an SVG."""
-    contents = re.findall(rf"<(?:dc:|rdf:)?{name}[^>]*>([^<]*)</", text)
-    return [html.unescape(content).strip() for content in contents]
+    values = re.findall(rf"<(?:dc:|rdf:)?{name}[^>]*>([^<]*)</", text)
+    return [html.unescape(value).strip() for value in values]

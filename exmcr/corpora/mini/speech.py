@@ -20,7 +20,7 @@ import pandas as pd
 from exmcr.common.hashing import sha256
 from exmcr.corpora import items
 from exmcr.corpora.mini import build as mini
-from exmcr.corpora.mini import debian, tuxpaint
+from exmcr.corpora.mini import contents, tuxpaint
 
 SOURCE, LICENSE = "tuxpaint-speech", "GPL-2"
 TRAINED = ("bg", "da", "en", "es", "fr", "nl", "ro", "ru")
@@ -35,7 +35,7 @@ def build(root: Path, paper: Sequence[dict[str, Any]] = ()) -> Path:
     """
     path = mini.build(root, paper)
     table = pd.read_parquet(path)
-    folder = debian.fetch("tuxpaint-stamps-default", root / "data/raw")
+    folder = contents.fetch("tuxpaint-stamps-default", root / "data/raw")
     spoken = rows(table, folder / "usr/share/tuxpaint/stamps", root / "data")
     print(f"{len(spoken)} spoken captions")
     added = pd.DataFrame(spoken + nouns(table, spoken))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exmcr.corpora.items import row
-from exmcr.corpora.mini import debian
+from exmcr.corpora.mini import contents
 from exmcr.corpora.mini.concepts import concept_of, named_sounds
 from exmcr.corpora.mini.pictures import series
 
@@ -21,7 +21,7 @@ SILENT = ("flag", "hat", "crossing", "turn", "candy", "apple", "gift", "xanthia"
 
 def items(raw: Path) -> Iterator[tuple[dict[str, Any], Path]]:
     """Yield (row, path) of every stamp with a caption, and of the sound effects."""
-    base = debian.fetch("tuxpaint-stamps-default", raw) / "usr/share/tuxpaint/stamps"
+    base = contents.fetch("tuxpaint-stamps-default", raw) / "usr/share/tuxpaint/stamps"
     yield from _stamps(base)
     yield from _sounds(base)
 

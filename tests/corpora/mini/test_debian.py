@@ -56,6 +56,30 @@ def test_fetch_unpacks_once(raw, no_programs):
     assert tree(debian.fetch("demo", raw)) == CONTENT
 
 
+def test_packages_unpacked_together_equal_those_unpacked_one_by_one(raw, pin, no_programs):
+    pin(OTHER, "other")
+    put(raw, BLOB)
+    put(raw, OTHER, "other_1.0_all.deb")
+    debian.unpack_together({"demo": (".txt",), "other": None}, raw)
+    together = [(raw / name / store.RECORD).read_text() for name in ("demo", "other")]
+    for name in ("demo", "other"):
+        shutil.rmtree(raw / name)
+    debian.fetch("demo", raw, (".txt",))
+    debian.fetch("other", raw)
+    assert [(raw / name / store.RECORD).read_text() for name in ("demo", "other")] == together
+
+
+def test_a_package_that_cannot_be_unpacked_leaves_the_others(raw, pin, no_programs):
+    broken = BLOB[:-100]
+    pin(broken, "other")
+    put(raw, BLOB)
+    put(raw, broken, "other_1.0_all.deb")
+    with pytest.raises(ConfigError, match="other_1.0_all.deb is damaged"):
+        debian.unpack_together({"demo": None, "other": None}, raw)
+    assert tree(raw / "demo") == CONTENT and not (raw / "other").exists()
+    assert not list(raw.glob(".*"))
+
+
 def test_a_package_in_a_read_only_folder_is_used(raw, no_programs, monkeypatch):
     put(raw, BLOB)
     debian.fetch("demo", raw)
