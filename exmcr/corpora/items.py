@@ -9,11 +9,14 @@ source    the package or corpus it came from
 license   as the source states it
 group     shared by near-duplicates (same file, same title series); all of a group have one split
 split     train | val | test
-path      file, relative to the data folder or absolute, or `shard.tar::member`; "" for texts
+path      file, relative to the data folder or absolute, `shard.tar::member`, or
+          `file.h5::dataset/row`; "" for texts
 start     seconds into the file (audio)
 seconds   length of the window; 0 extends it to the end of the file (audio)
 of        id of the item that this one shows or describes ("" if none): an icon is `of` a shape,
           a frame or caption `of` a clip
+labels    names of its classes, a list, if its corpus gives an item several (`concept` joins them);
+          else empty
 """
 
 from collections.abc import Sequence
@@ -26,6 +29,7 @@ from exmcr import media
 from exmcr.common.errors import BadItem
 from exmcr.common.files import atomic_write
 from exmcr.corpora import made
+from exmcr.media import hdf5
 from exmcr.media.tars import local_file
 
 COLUMNS = [
@@ -42,6 +46,7 @@ COLUMNS = [
     "start",
     "seconds",
     "of",
+    "labels",
 ]
 
 
@@ -55,9 +60,9 @@ def row(
     group: str,
     **more: Any,
 ) -> dict[str, Any]:
-    """One row with every column. `more` sets split, path, start, seconds and of."""
+    """One row with every column. `more` sets split, path, start, seconds, of and labels."""
     captions = [" ".join(c.split()) for c in captions if c and c.strip()]
-    rest = {"path": "", "start": 0.0, "seconds": 0.0, "of": "", "split": ""} | more
+    rest = {"path": "", "start": 0.0, "seconds": 0.0, "of": "", "split": "", "labels": []} | more
     return {
         "id": id,
         "modality": modality,
@@ -107,6 +112,8 @@ def load_item(item: Any, data: Path) -> Any:
     if not item.path:
         return media.load(item.modality, item.caption)
     made.check(item.path, data)
+    if hdf5.is_row(str(data / item.path)):
+        return media.load(item.modality, hdf5.read_row(str(data / item.path)))
     window = {"start": item.start, "seconds": item.seconds}
     with local_file(str(data / item.path)) as path:
         if not path.is_file():

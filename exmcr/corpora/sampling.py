@@ -73,9 +73,10 @@ def _describes_one_of(texts: pd.DataFrame, kept: pd.DataFrame) -> list[bool]:
         for caption in captions
     }
     classes = {
-        key
-        for key in zip(kept.source, kept.split, kept.concept, strict=True)
-        if key[0] in PAPER_CORPORA and key[2]
+        (item.source, item.split, concept)
+        for item in kept[kept.source.isin(PAPER_CORPORA)].itertuples()
+        for concept in (item.concept, *getattr(item, "labels", ()))
+        if concept
     }
     return [
         (text.split, text.caption) in words or (text.source, text.split, text.concept) in classes

@@ -1,4 +1,4 @@
-"""AudioSet: ten-second clips of videos with classes.
+"""AudioSet: ten-second clips of videos, each with one or more of 527 classes.
 
 balanced_train_segments.csv, unbalanced_train_segments.csv, eval_segments.csv,
 class_labels_indices.csv
@@ -20,18 +20,29 @@ LICENSE = "labels CC-BY 4.0; sound: YouTube terms"
 def rows(root: Path, split: str = "balanced_train") -> Iterator[Row]:
     """Sound rows; splits balanced_train, unbalanced_train, eval."""
     one_of(split, SPLITS, "audioset")
-    classes = read_table(need(root / "class_labels_indices.csv"), ("mid", "display_name"))
-    names = {line["mid"]: line["display_name"] for line in classes}
+    names = _names(root)
     sounds = files_by_stem(need(root / f"{split}_segments", root / split), "audio")
 
     def originals():
         for video, start, end, mids in _segments(need(root / f"{split}_segments.csv")):
             path = find(sounds, video, start, end)
-            concept = ", ".join(names.get(mid, mid) for mid in mids)
-            about: Row = {"path": path, "concept": concept, "license": LICENSE}
+            labels = [names.get(mid, mid) for mid in mids]
+            about: Row = {"path": path, "labels": labels, "license": LICENSE}
+            about["concept"] = ", ".join(labels)
             yield path, [row("audioset", split, f"{video}_{start:g}", "audio", **about)]
 
     return present(originals(), f"audioset {split}")
+
+
+def classes(root: Path, split: str = "eval") -> list[str]:
+    """The names of all classes, whichever the split."""
+    return sorted(set(_names(root).values()))
+
+
+def _names(root: Path) -> dict[str, str]:
+    """{mid: name} of each class."""
+    lines = read_table(need(root / "class_labels_indices.csv"), ("mid", "display_name"))
+    return {line["mid"]: line["display_name"] for line in lines}
 
 
 def _segments(path: Path) -> Iterator[tuple[str, float, float, list[str]]]:

@@ -18,14 +18,14 @@ from tqdm import tqdm
 from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import stable_uniform
 from exmcr.corpora import items
-from exmcr.corpora.paper import modelnet40, paper_corpora
+from exmcr.corpora.paper import CLASSIFIED, class_names, paper_corpora, prompts
 from exmcr.corpora.paper.layout import LeftOut, Row
-from exmcr.media import MODALITIES, modality
+from exmcr.media import MODALITIES, hdf5, modality
 from exmcr.media.tars import open_tar, shard_and_member
 
 CHUNK = 100_000  # rows per data frame: millions of dicts would not fit into memory
 # Corpora with clips of the same videos, which are named by their 11 characters.
-YOUTUBE = ("audioset", "audiocaps", "ave", "vggss")
+YOUTUBE = ("audioset", "audiocaps", "ave", "vggss", "msrvtt")
 NAMES = ("id", "group", "path", "concept")  # columns that hold names of files and folders
 
 Entry = dict[str, Any]  # one line of the block `paper`
@@ -84,7 +84,7 @@ def _in_reading_order(table: pd.DataFrame, data: Path) -> pd.DataFrame:
     parts = {row: shard_and_member(str(data / path)) for row, path in candidates.items()}
     places: list[tuple[str, int, Any]] = []
     for row, (shard, member) in parts.items():
-        if member:
+        if member and not shard.lower().endswith(hdf5.SUFFIXES):
             places.append((shard, open_tar(shard).members[member].begin, row))
     if not places:
         return table
@@ -101,12 +101,8 @@ def _part(
     try:
         groups: Iterable[list[Row]] = _groups(entry, folder, left_out)
         groups = _not_held_out(groups, name, split, held_out, dropped)
-        prompts: Iterable[Row] = ()
-        if entry.get("prompts"):
-            groups = list(groups)
-            prompts = _prompts(entry["corpus"], groups, split)
         rows = (row for group in groups for row in _as_items(group, split, data))
-        chunks = iter(tqdm(itertools.chain(rows, prompts), desc=f"listing {name}", unit="row"))
+        chunks = iter(tqdm(rows, desc=f"listing {name}", unit="row"))
         while chunk := list(itertools.islice(chunks, CHUNK)):
             count += len(chunk)
             yield pd.DataFrame(chunk, columns=items.COLUMNS)
@@ -114,6 +110,8 @@ def _part(
         if count == 0:
             kind = f"of modality '{entry['keep']}' " if entry.get("keep") else ""
             raise ConfigError(f"no items {kind}in {folder} that are not held out elsewhere")
+        if entry.get("prompts"):
+            yield pd.DataFrame(_prompts(entry, folder), columns=items.COLUMNS)
     except ConfigError as error:
         raise ConfigError(f"corpora: paper, {name}: {error}") from error
 
@@ -195,6 +193,7 @@ def _as_items(group: list[Row], split: str, data: Path) -> Iterator[Row]:
             seconds=row["seconds"] or 0.0,
             split=split,
             of="" if row is main or split == "train" else main["id"],
+            labels=row["labels"],
         )
 
 
@@ -204,9 +203,10 @@ def _place(row: Row) -> int:
     return list(MODALITIES).index(row["modality"])
 
 
-def _prompts(source: str, groups: list[list[Row]], split: str) -> Iterator[Row]:
-    """The prompts of zero-shot classification, 64 per class of these shapes."""
-    for concept in sorted({rows[0]["concept"] for rows in groups} - {""}):
-        for k, sentence in enumerate(modelnet40.prompts(concept)):
+def _prompts(entry: Entry, folder: Path) -> Iterator[Row]:
+    """The prompts of zero-shot classification, of every class of a corpus."""
+    source, split = entry["corpus"], entry["as"]
+    for concept in class_names(source, folder, entry["split"]):
+        for k, sentence in enumerate(prompts.of_class(CLASSIFIED[source], concept)):
             id = f"{source}/prompt/{split}/{concept}/{k}"
             yield items.row(id, "text", [sentence], concept, source, "MIT", id, split=split)

@@ -8,16 +8,13 @@ published tables)
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from exmcr.corpora.paper.layout import Row, laid_out, need, one_of, present, row
+from exmcr.corpora.paper.layout import Image, Row, image_and_captions, laid_out, need, one_of
 from exmcr.corpora.paper.lists import read_json
 
 LICENSE = "captions CC-BY 4.0; images: Flickr terms"
 OFFICIAL = ("train2014", "val2014", "train2017", "val2017")
 KARPATHY = ("train", "restval", "val", "test")
-
-Image = tuple[Any, Path, list[tuple[Any, str]]]  # id, file, (id, text) of its captions
 
 
 def rows(root: Path, split: str = "val2017", texts_only: bool = False) -> Iterator[Row]:
@@ -25,18 +22,7 @@ def rows(root: Path, split: str = "val2017", texts_only: bool = False) -> Iterat
     restval, val, test."""
     one_of(split, (*OFFICIAL, *KARPATHY), "coco")
     images = _official(root, split) if split in OFFICIAL else _karpathy(root, split)
-
-    def originals():
-        for id, path, captions in images:
-            shared: Row = {"group": id, "license": LICENSE}
-            texts = [
-                row("coco", split, f"{id}/{k}", "text", caption=caption, **shared)
-                for k, caption in captions
-            ]
-            image = row("coco", split, id, "image", path=path, **shared)
-            yield (path if path.is_file() else None), [image, *texts]
-
-    return present(originals(), f"coco {split}", texts_only)
+    return image_and_captions("coco", split, images, LICENSE, texts_only)
 
 
 def _official(root: Path, split: str) -> Iterator[Image]:

@@ -1,7 +1,13 @@
-"""ImageNet: images in one folder per class. The paper uses them without their classes.
+"""ImageNet: images in one folder per class. The paper trains without the classes.
 
 train/n01440764/n01440764_10026.JPEG (or ILSVRC/Data/CLS-LOC/train/...), val/ likewise or flat
-LOC_synset_mapping.txt: "n01440764 tench, Tinca tinca"; without it the concept is the number
+LOC_val_solution.csv: ImageId, PredictionString; the classes of a flat val/, as in Kaggle's download
+classnames.txt: "n01440764 tench", the names that CLIP uses; else
+LOC_synset_mapping.txt: "n01440764 tench, Tinca tinca"; without both the concept is the number
+
+Two pairs of classes share their first name in LOC_synset_mapping.txt ("crane", "maillot"), so that
+zero-shot classification has 998 classes with it, and 1,000 with classnames.txt.
+Source of classnames.txt: https://github.com/KaiyangZhou/CoOp (DATASETS.md)
 """
 
 import os
@@ -10,8 +16,9 @@ from pathlib import Path
 
 from exmcr import media
 from exmcr.corpora.paper.layout import Row, need, one_of, present, row
-from exmcr.corpora.paper.lists import read_lines
+from exmcr.corpora.paper.lists import read_lines, read_table
 
+NAMES = ("classnames.txt", "LOC_synset_mapping.txt")
 LICENSE = "research only, ImageNet terms"
 
 
@@ -19,22 +26,38 @@ def rows(root: Path, split: str = "train") -> Iterator[Row]:
     """Image rows; splits train, val."""
     one_of(split, ("train", "val"), "imagenet")
     folder = need(root / split, root / "ILSVRC" / "Data" / "CLS-LOC" / split)
-    names = _class_names(root / "LOC_synset_mapping.txt")
+    names, solution = _class_names(root), _solution(root / "LOC_val_solution.csv")
 
     def originals():
         for path in _pictures(folder):
-            number = path.parent.name if path.parent != folder else ""
+            number = path.parent.name if path.parent != folder else solution.get(path.stem, "")
             about: Row = {"path": path, "concept": names.get(number, number), "license": LICENSE}
             yield path, [row("imagenet", split, f"{split}/{path.stem}", "image", **about)]
 
     return present(originals(), f"imagenet {split}")
 
 
-def _class_names(mapping: Path) -> dict[str, str]:
-    """{class number: its first name}; empty if there is no such file."""
-    lines = read_lines(mapping) if mapping.is_file() else []
+def classes(root: Path, split: str = "val") -> list[str]:
+    """The names of all classes, whichever the split."""
+    need(*(root / name for name in NAMES))
+    return sorted(set(_class_names(root).values()))
+
+
+def _class_names(root: Path) -> dict[str, str]:
+    """{class number: its first name}; empty if there is no list of names."""
+    listed = next((root / name for name in NAMES if (root / name).is_file()), None)
+    lines = read_lines(listed) if listed else []
     pairs = (line.split(" ", 1) for line in lines if " " in line)
     return {number: names.split(",")[0] for number, names in pairs}
+
+
+def _solution(path: Path) -> dict[str, str]:
+    """{name of an image without suffix: class number}; empty if there is no such file."""
+    if not path.is_file():
+        return {}
+    lines = read_table(path, ("ImageId", "PredictionString"))
+    # After the class follow the corners of a box, then possibly further classes and boxes.
+    return {line["ImageId"]: line["PredictionString"].partition(" ")[0] for line in lines}
 
 
 def _pictures(folder: Path) -> Iterator[Path]:

@@ -3,7 +3,8 @@
 id         unique in the corpus
 modality   a name in exmcr.media.MODALITIES
 caption    text of a text row, else ""
-concept    class name, "" if there is none
+concept    class name, "" if there is none; names of several classes are joined by ", "
+labels     class names of an item of a corpus with several classes per item, else []
 path       file, or `shard.tar::member`; None for texts
 start      of the window of a sound, in seconds
 seconds    length of the window; None extends it to the end
@@ -17,7 +18,7 @@ import contextlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,7 @@ from exmcr.corpora import items
 from exmcr.media.tars import open_tar
 
 Row = dict[str, Any]
+Image = tuple[Any, Path, list[tuple[Any, str]]]  # id, file, (id, text) of its captions
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ def row(
     group: object = None,
     caption: str = "",
     concept: str = "",
+    labels: Sequence[str] = (),
     path: object = None,
     start: float = 0.0,
     seconds: float | None = None,
@@ -57,6 +60,7 @@ def row(
         "modality": modality,
         "caption": caption,
         "concept": concept,
+        "labels": list(labels),
         "path": None if path is None else str(path),
         "start": float(start),
         "seconds": None if seconds is None else float(seconds),
@@ -100,7 +104,7 @@ def files_by_stem(folder: Path, modality: str) -> dict[str, Path | str]:
     repeated: Counter[str] = Counter()
     left_out = LeftOut(str(folder))
     for path in sorted(folder.rglob("*")):
-        for file, name in _files_of(path):
+        for file, name in files_of(path):
             stem, suffix = os.path.splitext(name)
             if suffix.lower() in media.modality(modality).suffixes:
                 repeated[stem] += stem in files
@@ -114,7 +118,7 @@ def files_by_stem(folder: Path, modality: str) -> dict[str, Path | str]:
     return files
 
 
-def _files_of(path: Path) -> Iterator[tuple[Path | str, str]]:
+def files_of(path: Path) -> Iterator[tuple[Path | str, str]]:
     """(path, name) of a file, or of every member of a tar."""
     if path.suffix.lower() != ".tar":
         yield path, path.name
@@ -184,6 +188,24 @@ def present(
         raise ConfigError(f"{what}: none of the {missing} listed items is on disk")
     if missing:
         log.warning("%s: %d of %d listed items are not on disk", what, missing, here + missing)
+
+
+def image_and_captions(
+    source: str, split: str, images: Iterable[Image], license: str, texts_only: bool
+) -> Iterator[Row]:
+    """Rows of images with captions. An image and its captions share a group."""
+
+    def originals() -> Iterator[tuple[object, list[Row]]]:
+        for id, path, captions in images:
+            shared: Row = {"group": id, "license": license}
+            texts = [
+                row(source, split, f"{id}/{k}", "text", caption=caption, **shared)
+                for k, caption in captions
+            ]
+            image = row(source, split, id, "image", path=path, **shared)
+            yield (path if path.is_file() else None), [image, *texts]
+
+    return present(originals(), f"{source} {split}", texts_only)
 
 
 def sound_and_frame(

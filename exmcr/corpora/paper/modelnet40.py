@@ -5,7 +5,6 @@ modelnet40_test.txt and airplane/airplane_0001.txt (modelnet40_normal_resampled)
 """
 
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 from exmcr.corpora.paper.layout import Row, need, one_of, present, row
@@ -21,8 +20,7 @@ def rows(root: Path, split: str = "test") -> Iterator[Row]:
 
     def originals():
         for path in paths:
-            concept = path.stem.rsplit("_", 1)[0].replace("_", " ")
-            about: Row = {"path": path, "concept": concept, "license": LICENSE}
+            about: Row = {"path": path, "concept": _concept(path), "license": LICENSE}
             item = row("modelnet40", split, f"{split}/{path.stem}", "points", **about)
             yield (path if path.is_file() else None), [item]
 
@@ -39,17 +37,10 @@ def _files(root: Path, split: str) -> list[Path]:
     return sorted(folder.glob(f"*/{split}/*.off"))
 
 
-def prompts(concept: str) -> list[str]:
-    """64 prompts of a class. In zero-shot classification, their mean vector represents it."""
-    article = "an" if concept[:1].lower() in "aeiou" else "a"
-    return [
-        line.replace("{a}", f"{article} {concept}").replace("{}", concept) for line in templates()
-    ]
+def classes(root: Path, split: str = "test") -> list[str]:
+    """The names of the classes of the listed shapes."""
+    return sorted({_concept(path) for path in _files(root, split)})
 
 
-def templates() -> list[str]:
-    """64 prompts in which `{}` stands for the class, and `{a}` for the class with its article.
-
-    The wording is ours.
-    """
-    return files("exmcr.corpora.paper").joinpath("templates.txt").read_text("utf-8").splitlines()
+def _concept(path: Path) -> str:
+    return path.stem.rsplit("_", 1)[0].replace("_", " ")

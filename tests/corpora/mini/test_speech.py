@@ -115,7 +115,7 @@ def test_the_table_gets_the_recordings_and_keeps_the_rest(corpus, monkeypatch, t
         return path
 
     monkeypatch.setattr(speech.mini, "build", build_mini)
-    monkeypatch.setattr(speech.debian, "fetch", lambda name, raw: raw / name)
+    monkeypatch.setattr(speech.contents, "fetch", lambda name, raw: raw / name)
     assert speech.build(tmp_path) == path
     built = pd.read_parquet(path)
     assert built.modality.value_counts().to_dict() == {"image": 6, "speech": 6, "text": 4}

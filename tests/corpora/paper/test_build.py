@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from paper_trees import PAPER, make_trees, shard, text
+from paper_trees import BENCHMARKS, PAPER, make_benchmark_trees, make_trees, shard, text
 
 from exmcr import config, corpora
 from exmcr.common.errors import ConfigError
@@ -15,6 +15,7 @@ from exmcr.common.paths import project_root
 from exmcr.common.vectors import unit
 from exmcr.corpora import items as item_table
 from exmcr.corpora.paper import layout, webdataset
+from exmcr.corpora.sampling import draw
 from exmcr.evaluation.embeddings import Embeddings
 from exmcr.evaluation.tasks import tasks
 from exmcr.media import MODALITIES, Modality
@@ -123,6 +124,77 @@ def test_the_vector_of_a_class_is_the_mean_of_its_prompts(built, tmp_path):
     expected /= np.linalg.norm(expected)
     np.testing.assert_allclose(embeddings.vectors("clip", task.gallery)[1], expected, atol=1e-6)
     assert embeddings.vectors("clip", texts[:3]).shape == (3, 8)
+
+
+@pytest.fixture(scope="module")
+def benchmarks(tmp_path_factory):
+    root = tmp_path_factory.mktemp("benchmarks")
+    make_benchmark_trees(root)
+    return root, pd.read_parquet(corpora.build("paper", root, paper=BENCHMARKS))
+
+
+def test_every_class_has_prompts_and_every_benchmark_its_items(benchmarks):
+    root, items = benchmarks
+    prompts = (items.modality == "text") & items.id.str.contains("/prompt/")
+    counts = items[prompts].groupby("source").concept.agg(["nunique", "size"])
+    assert {source: tuple(row) for source, row in counts.iterrows()} == {
+        "audioset": (3, 3),
+        "esc50": (3, 3),
+        "imagenet": (3, 3),
+        "scanobjectnn": (15, 15 * 64),
+        "objaverse": (2, 2 * 64),
+    }
+    assert items[~prompts].groupby(["source", "modality", "split"]).size().to_dict() == {
+        ("msrvtt", "text", "train"): 2,  # the sentences on a held-out video are left out
+        ("mad", "text", "train"): 2,
+        ("flickr30k", "image", "train"): 1,
+        ("audioset", "audio", "train"): 1,
+        ("objaverse", "points", "train"): 1,
+        ("esc50", "audio", "test"): 3,
+        ("audioset", "audio", "test"): 2,
+        ("clotho", "audio", "test"): 2,
+        ("clotho", "text", "test"): 10,
+        ("flickr30k", "image", "test"): 2,
+        ("flickr30k", "text", "test"): 10,
+        ("imagenet", "image", "test"): 2,
+        ("scanobjectnn", "points", "test"): 4,
+        ("objaverse", "points", "test"): 2,
+        ("objaverse", "image", "test"): 2,
+    }
+    for item in items.itertuples():
+        item_table.load_item(item, root / "data")
+
+
+def test_a_clip_of_several_classes_has_them_as_labels(benchmarks):
+    items = benchmarks[1].set_index("id")
+    labels = {id: list(names) for id, names in items.labels.items() if len(names)}
+    assert labels == {
+        f"audioset/{'e' * 11}_0": ["Speech", "Gush, flow"],
+        f"audioset/{'f' * 11}_30": ["Gush, flow"],
+        f"audioset/{'g' * 11}_30": ["Purr"],
+    }
+    assert items.concept[f"audioset/{'e' * 11}_0"] == "Speech, Gush, flow"
+
+
+def test_a_sample_keeps_the_prompts_of_the_classes_of_its_clips(benchmarks):
+    sample = draw(benchmarks[1], 1)
+    clips = sample[(sample.modality == "audio") & (sample.split == "test")]
+    assert len(clips) == 1
+    for source in ("audioset", "esc50"):
+        own = benchmarks[1][benchmarks[1].source == source]
+        kept = draw(own, 1)
+        (clip,) = kept[(kept.modality == "audio") & (kept.split == "test")].itertuples()
+        named = set(clip.labels) or {clip.concept}
+        assert named <= set(kept.concept[kept.id.str.contains("/prompt/")])
+
+
+def test_prompts_of_a_corpus_without_classes_are_refused(tmp_path):
+    make_benchmark_trees(tmp_path)
+    line = {"corpus": "clotho", "split": "evaluation", "as": "test", "prompts": True}
+    with pytest.raises(
+        ConfigError, match="paper, clotho evaluation: .* no classes: delete `prompts`"
+    ):
+        corpora.build("paper", tmp_path, paper=[line])
 
 
 def test_missing_folders_and_files_are_named(tmp_path):

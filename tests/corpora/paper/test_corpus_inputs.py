@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 from inputs_table import case, check, params, refused
-from paper_trees import picture, shard, sound, table, text
+from paper_trees import hdf5, picture, shard, sound, table, text
 from PIL import Image
 
 from exmcr.common.errors import BadItem, ConfigError
@@ -197,11 +197,22 @@ def listed(name, split, path, content, *files, encoding="utf-8"):
     return make
 
 
+def scans(**datasets):
+    """ScanObjectNN with these datasets in its test file."""
+
+    def make(folder):
+        hdf5(folder / "main_split_nobg/test_objectdataset.h5", **datasets)
+        return "scanobjectnn", folder, "test"
+
+    return make
+
+
 HUM = {"audio": 1, "text": ["a hum"]}
 BOTH = {"audio": 1, "image": 1}
 CLOTHO = "file_name,caption_1,caption_2,caption_3,caption_4,caption_5\n"
 KARPATHY = {"images": [{"filepath": "v", "filename": "1.jpg", "cocoid": 1, "split": "test", "sentences": [{"raw": "a dog", "sentid": 1}]}]}  # fmt: skip
 COCO = {"images": [{"id": 1, "file_name": "1.jpg"}], "annotations": [{"image_id": 1, "id": 1, "caption": "a dog"}]}  # fmt: skip
+MSRVTT = {"videos": [{"video_id": "video0", "split": "train"}], "sentences": [{"video_id": "video0", "sen_id": 0, "caption": "a dog "}]}  # fmt: skip
 OFFICIAL = "coco", "val2017", "annotations/captions_val2017.json"
 
 LISTS = [
@@ -257,6 +268,22 @@ LISTS = [
     case("ImageNet", "name with '::'", listed("imagenet", "train", "LOC_synset_mapping.txt", "n01 tench\n", "train/n01/a::b.JPEG"), "the picture", {"image": 1}),
     case("ImageNet", "byte order mark in the class names", listed("imagenet", "train", "LOC_synset_mapping.txt", "\ufeffn01 tench\n", "train/n01/a.JPEG"), "the picture", {"image": 1}),
     case("ModelNet40", "list with line ends of Windows", lambda f: (text(f / "modelnet40_test.txt", "bed_0001\r\n\r\n"), text(f / "bed/bed_0001.txt", "0,0,0\n1,0,0\n0,1,0\n"), ("modelnet40", f, "test"))[2], "the cloud", {"points": 1}),
+    case("ESC-50", "byte order mark, line ends of Windows", listed("esc50", "all", "meta/esc50.csv", "\ufefffilename,fold,target,category\r\na.wav,1,0,sea_waves\r\n", "audio/a.wav"), "the clip", {"audio": 1}),
+    refused("ESC-50", "no column category", listed("esc50", "all", "meta/esc50.csv", "filename,fold\na.wav,1\n", "audio/a.wav"), "esc50.csv has no column category"),
+    case("ScanObjectNN", "datasets data and label", scans(data=np.random.default_rng(0).random((2, 9, 3)), label=[0, 14]), "clouds", {"points": 2}),
+    refused("ScanObjectNN", "a label beyond 14", scans(data=np.ones((1, 9, 3)), label=[15]), "test_objectdataset.h5: a label 15; it must hold `data`"),
+    refused("ScanObjectNN", "fewer labels than clouds", scans(data=np.ones((2, 9, 3)), label=[1]), "test_objectdataset.h5: 1 labels for 2 shapes"),
+    refused("ScanObjectNN", "no dataset label", scans(data=np.ones((2, 9, 3))), "test_objectdataset.h5: there is no dataset `label`"),
+    refused("ScanObjectNN", "a web page", lambda f: (text(f / "main_split_nobg/test_objectdataset.h5", "<html>"), ("scanobjectnn", f, "test"))[1], "test_objectdataset.h5: unreadable HDF5 file"),
+    case("Flickr30K", "Karpathy's file", listed("flickr30k", "test", "dataset_flickr30k.json", json.dumps(KARPATHY), "flickr30k-images/1.jpg"), "picture and captions", captions("a dog")),
+    case("Flickr30K", "byte order mark", listed("flickr30k", "test", "dataset_flickr30k.json", "\ufeff" + json.dumps(KARPATHY), "flickr30k-images/1.jpg"), "the same", captions("a dog")),
+    refused("Flickr30K", "Karpathy's file without file names", listed("flickr30k", "test", "dataset_flickr30k.json", json.dumps({"images": [{"split": "test"}]}), "flickr30k-images/1.jpg"), "dataset_flickr30k.json: no 'filename'"),
+    case("MSR-VTT", "videos and sentences", listed("msrvtt", "train", "train_val_videodatainfo.json", json.dumps(MSRVTT)), "sentences", captions("a dog", image=0)),
+    refused("MSR-VTT", "videos alone", listed("msrvtt", "train", "train_val_videodatainfo.json", json.dumps({"videos": []})), "train_val_videodatainfo.json: no 'sentences'"),
+    refused("MSR-VTT", "a number as caption", listed("msrvtt", "train", "train_val_videodatainfo.json", json.dumps(MSRVTT | {"sentences": [{"video_id": "video0", "sen_id": 0, "caption": 1}]})), "videodatainfo.json: .*it must hold `videos`", "it must hold `videos` and `sentences` of MSR-VTT"),
+    case("MAD", "sentences by id", listed("mad", "train", "annotations/MAD_train.json", '{"7": {"movie": "1", "sentence": "She runs. "}}'), "sentences", captions("She runs.", image=0)),
+    refused("MAD", "an entry without sentence", listed("mad", "train", "annotations/MAD_train.json", '{"7": {"movie": "1"}}'), "MAD_train.json: no 'sentence'"),
+    refused("MAD", "a list", listed("mad", "train", "annotations/MAD_train.json", "[]"), "MAD_train.json: .*must hold a `sentence` for each id", "it must hold a `sentence` for each id"),
     refused("Objaverse", "an entry without group", listed("objaverse", "lvis", "lvis.json", '[{"uid": "a"}]'), "lvis.json: no 'group' where it must hold a list of shapes"),
     refused("Objaverse", "numbers as ids", listed("objaverse", "lvis", "lvis.json", '[{"uid": 5, "group": "0"}]'), "lvis.json: an entry with values that are no texts"),
     refused("Objaverse", "a list of texts", listed("objaverse", "lvis", "lvis.json", '["a"]'), "lvis.json: .*must hold a list of shapes", "it must hold a list of shapes"),

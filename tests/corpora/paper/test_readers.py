@@ -2,20 +2,35 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
 import soundfile
-from paper_trees import picture, record, shard, sound, table, text
+from paper_trees import (
+    BENCHMARKS,
+    hdf5,
+    make_benchmark_trees,
+    picture,
+    record,
+    shard,
+    sound,
+    table,
+    text,
+)
 from PIL import Image
 
 from exmcr import media
 from exmcr.common.errors import BadItem, ConfigError
+from exmcr.common.hashing import stable_uniform
 from exmcr.corpora.paper import (
+    CLASSIFIED,
     PAPER_CORPORA,
+    class_names,
     load_item,
-    modelnet40,
     paper_corpora,
+    prompts,
+    scanobjectnn,
     vggss,
     webdataset,
 )
@@ -26,6 +41,7 @@ KEYS = {
     "modality",
     "caption",
     "concept",
+    "labels",
     "path",
     "start",
     "seconds",
@@ -154,6 +170,8 @@ def test_audioset_is_read_from_files_and_tars(tmp_path):
         "/m/unknown",
         "Speech",
     ]
+    assert [row["labels"] for row in rows[:2]] == [["Speech", "Gush, flow"], ["Speech"]]
+    assert class_names("audioset", tmp_path, "eval") == ["Gush, flow", "Speech"]
     assert rows[3]["path"].endswith("09.tar::audio/in_a_tar.wav")
     (tmp_path / "eval_segments/10.tar").write_bytes(b"nonsense")
     with pytest.raises(ConfigError, match="10.tar is not a readable tar"):
@@ -201,6 +219,87 @@ def test_imagenet_is_read_with_and_without_class_names(tmp_path):
     assert [row["concept"] for row in read("imagenet", tmp_path)] == ["tench", "n02"]
     picture(tmp_path / "val/ILSVRC2012_val_00000001.JPEG")
     assert [row["concept"] for row in read("imagenet", tmp_path, "val")] == [""]
+    assert class_names("imagenet", tmp_path, "val") == ["tench"]
+
+
+def test_imagenet_has_the_classes_of_a_flat_folder_in_the_solution_and_names_of_clip(tmp_path):
+    table(
+        tmp_path / "LOC_val_solution.csv",
+        ["ImageId", "PredictionString"],
+        ["ILSVRC2012_val_00000001", "n02012849 111 108 230 366 n03126707 1 2 3 4"],
+        ["ILSVRC2012_val_00000002", "n03126707 0 0 9 9"],
+    )
+    for k in (1, 2, 3):
+        picture(tmp_path / f"val/ILSVRC2012_val_0000000{k}.JPEG")
+    text(tmp_path / "LOC_synset_mapping.txt", "n02012849 crane\nn03126707 crane\n")
+    concepts = lambda: [row["concept"] for row in read("imagenet", tmp_path, "val")]
+    assert concepts() == ["crane", "crane", ""] and class_names("imagenet", tmp_path, "val") == [
+        "crane"
+    ]
+    text(tmp_path / "classnames.txt", "n02012849 crane bird\nn03126707 construction crane\n")
+    assert concepts() == ["crane bird", "construction crane", ""]
+    assert class_names("imagenet", tmp_path, "val") == ["construction crane", "crane bird"]
+
+
+def test_esc50_is_read_whole_or_by_fold(tmp_path, caplog):
+    make_benchmark_trees(tmp_path)
+    root = tmp_path / "data/paper/esc50"
+    rows = read("esc50", root)
+    assert [row["concept"] for row in rows] == ["dog", "sea waves", "dog"]
+    assert "1 of 4 listed items are not on disk" in caplog.text
+    assert [row["id"] for row in read("esc50", root, "fold5")] == ["esc50/5-2-B-0"]
+    assert class_names("esc50", root, "all") == ["dog", "hand saw", "sea waves"]
+    with pytest.raises(ConfigError, match="none of the 1 listed items"):
+        read("esc50", root, "fold3")
+
+
+def test_scanobjectnn_is_read_in_its_three_variants(tmp_path):
+    clouds = np.random.default_rng(0).normal(size=(3, 7, 3)).astype(np.float32)
+    for folder, begin, end in (
+        ("main_split_nobg", "training", ""),
+        ("main_split_nobg", "test", ""),
+        ("main_split", "test", "_augmentedrot_scale75"),
+    ):
+        path = tmp_path / f"h5_files/{folder}/{begin}_objectdataset{end}.h5"
+        hdf5(path, data=clouds, label=np.array([0, 14, 6], np.uint8), mask=clouds[..., 0])
+    rows = read("scanobjectnn", tmp_path)
+    assert [row["concept"] for row in rows] == ["bag", "toilet", "display"] * 2
+    assert rows[4]["id"] == "scanobjectnn/main_split_nobg/test_objectdataset/1"
+    np.testing.assert_array_equal(load_item(rows[4]), clouds[1])
+    assert len(read("scanobjectnn", tmp_path, "test")) == 3
+    assert "augmentedrot" in read("scanobjectnn", tmp_path, "pb_t50_rs_test")[0]["path"]
+    with pytest.raises(ConfigError, match="not found: .*main_split/test_objectdataset.h5 or"):
+        read("scanobjectnn", tmp_path, "obj_bg_test")
+    assert len(class_names("scanobjectnn", tmp_path, "all")) == 15
+    with pytest.raises(BadItem, match=r"data/3: no row 3 in a dataset \(3, 7, 3\)"):
+        load_item(rows[0] | {"path": rows[0]["path"][:-1] + "3"})
+
+
+def test_flickr30k_is_read_in_karpathys_splits(tmp_path):
+    make_benchmark_trees(tmp_path)
+    root = tmp_path / "data/paper/flickr30k"
+    rows = read("flickr30k", root)
+    assert len(rows) == 12
+    assert [row["caption"] for row in pick(rows, group="flickr30k/2")] == [
+        "",
+        *(f"Sentence {k} of 2." for k in range(5)),
+    ]
+    (root / "flickr30k-images").rename(root / "flickr30k_images")
+    assert len(read("flickr30k", root, "train")) == 6
+    (root / "flickr30k_images").rename(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="not found: .*flickr30k-images or"):
+        read("flickr30k", root)
+    assert len(list(paper_corpora("flickr30k", root, "test", texts_only=True))) == 10
+
+
+def test_the_sentences_of_msrvtt_and_mad_are_read_without_videos(tmp_path):
+    make_benchmark_trees(tmp_path)
+    rows = read("msrvtt", tmp_path / "data/paper/msrvtt")
+    assert [row["caption"] for row in rows[:2]] == [f"sentence {k} on video 0" for k in range(2)]
+    assert [row["group"] for row in rows[::2]] == [f"msrvtt/{'s' * 11}_video0", f"msrvtt/{'e' * 11}_video1"]  # fmt: skip
+    assert len(read("msrvtt", tmp_path / "data/paper/msrvtt", "validate")) == 2
+    rows = read("mad", tmp_path / "data/paper/mad")
+    assert [row["caption"] for row in rows] == ["She opens door 0.", "She opens door 1."]
 
 
 def test_flickrnet_is_read_by_list_or_whole(tmp_path):
@@ -273,15 +372,39 @@ def test_modelnet40_is_read_as_meshes_or_clouds(tmp_path):
 
 
 def test_a_class_has_64_prompts_with_its_article():
-    templates = modelnet40.templates()
+    templates = prompts.templates("points")
     assert len(templates) == 64 == len(set(templates))
     assert all(("{}" in line) != ("{a}" in line) for line in templates)
-    prompts = modelnet40.prompts("airplane")
+    sentences = prompts.of_class("points", "airplane")
     assert (
-        all("airplane" in line and "{" not in line for line in prompts)
-        and "a 3D shape of an airplane." in prompts
+        all("airplane" in line and "{" not in line for line in sentences)
+        and "a 3D shape of an airplane." in sentences
     )
-    assert "a 3D shape of a night stand." in modelnet40.prompts("night stand")
+    assert "a 3D shape of a night stand." in prompts.of_class("points", "night stand")
+
+
+def test_sounds_and_images_have_the_prompts_of_clap_and_clip():
+    assert prompts.of_class("audio", "sea waves") == ["This is a sound of sea waves"]
+    assert prompts.of_class("image", "tench") == ["a photo of a tench."]
+
+
+def test_every_classified_corpus_names_its_classes_and_others_are_refused(tmp_path):
+    make_benchmark_trees(tmp_path)
+    text(tmp_path / "data/paper/modelnet40/modelnet40_test.txt", "glass_box_0172\nbed_0001\n")
+    splits = {entry["corpus"]: entry["split"] for entry in BENCHMARKS} | {"modelnet40": "test"}
+    names = {
+        name: class_names(name, tmp_path / "data/paper" / name, splits[name]) for name in CLASSIFIED
+    }
+    assert names == {
+        "audioset": ["Gush, flow", "Purr", "Speech"],
+        "esc50": ["dog", "hand saw", "sea waves"],
+        "imagenet": ["crane bird", "great white shark", "tench"],
+        "modelnet40": ["bed", "glass box"],
+        "scanobjectnn": sorted(scanobjectnn.CLASSES),
+        "objaverse": ["bolt", "fire extinguisher"],
+    }
+    with pytest.raises(ConfigError, match="clotho evaluation has no classes: delete `prompts`"):
+        class_names("clotho", tmp_path, "evaluation")
 
 
 def test_objaverse_is_read_from_folders_and_tars(tmp_path):
@@ -306,6 +429,31 @@ def test_objaverse_is_read_from_folders_and_tars(tmp_path):
     (tmp_path / "Objaverse/000-022.tar").rename(tmp_path / "Objaverse/000-022.tar.gz")
     with pytest.raises(ConfigError, match="gunzip"):
         read("objaverse", tmp_path)
+
+
+def test_a_shape_of_objaverse_is_shown_by_one_render_drawn_by_its_uid(tmp_path, caplog):
+    make_benchmark_trees(tmp_path)
+    root = tmp_path / "data/paper/objaverse"
+    images = root / "images/000-021"
+    renders = lambda: {row["group"]: row["path"] for row in pick(read("objaverse", root), modality="image")}  # fmt: skip
+    drawn = renders()
+    assert [path.split("/")[-2] for path in drawn.values()] == ["1a", "2b"] and not caplog.records
+    # Other shapes, another order of the list and tars in place of folders change no draw.
+    (root / "lvis.json").write_text(json.dumps(json.loads((root / "lvis.json").read_text())[::-1]))
+    assert renders() == drawn
+    files = {f"000-021__2b__{k}.png": (images / f"2b/{k}.png").read_bytes() for k in range(12)}
+    shutil.rmtree(images / "2b")
+    shard(root / "images/000-021.tar", **files)
+    assert renders()["objaverse/2b"].split("::")[1] == "/".join(
+        drawn["objaverse/2b"].split("/")[-3:]
+    )
+    assert {int(stable_uniform(f"render/{k}") * 12) for k in range(100)} == set(range(12))
+    for name in ("another/0.png", "another/1.png", "another.png"):  # of no listed shape
+        picture(images / name)
+    assert len(renders()) == 2 and not caplog.records
+    (images / "1a/0.png").unlink()
+    renders()
+    assert "1 shapes with other than 12 renders (e.g. 1a)" in caplog.text
 
 
 def test_webdataset_shards_are_read(tmp_path):
