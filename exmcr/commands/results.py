@@ -27,8 +27,6 @@ def results(
 
     Example: `exmcr results --subset unseen --metric r5`
     """
-    import pandas as pd
-
     from exmcr.commands.times import markdown as times_of
     from exmcr.evaluation import tables
     from exmcr.project import Project
@@ -38,19 +36,7 @@ def results(
         print(times_of(Project(project).root))
         return
     path = Project(project).reports / "results.csv"
-    if not path.is_file():
-        raise ConfigError(f"no results at {path}; run `exmcr evaluate` or `make repro`")
-    try:
-        table = pd.read_csv(path)
-        if not path.read_bytes().endswith(b"\n"):
-            raise ValueError("its end is missing")
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"{path} is damaged: {error}; run `exmcr evaluate` again") from error
-    if lacking := [name for name in tables.columns() if name not in table]:
-        raise ConfigError(
-            f"{path} is damaged or of an older version: it has no column {', '.join(lacking)}; "
-            "run `exmcr evaluate` again"
-        )
+    table = tables.read(path)
     try:
         print(tables.markdown(table, subset, metrics or ("r1", "map")))
     except (TypeError, KeyError, IndexError) as error:

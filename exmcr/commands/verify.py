@@ -26,15 +26,28 @@ def verify(
         str | None,
         typer.Option(help="torch device (default: the GPU if there is one).", show_default=False),
     ] = None,
+    results: Annotated[
+        bool,
+        typer.Option(
+            "--results",
+            help="Instead: published benchmark results, and beside them those of the project.",
+        ),
+    ] = False,
     project: ProjectFolder = None,
 ) -> None:
-    """Compare the authors' models with the numbers that they published.
+    """Compare the authors' models, or the results of a project, with what was published.
 
-    Exit status 0 if everything that can be compared agrees, 1 if a table does not, 2 if nothing can
-    be compared.
+    Without --results: the authors' demo items. Exit status 0 if everything that can be compared
+    agrees, 1 if a table does not, 2 if nothing can be compared.
+
+    With --results: the last run of `exmcr evaluate`, row by row, and which rows were run as
+    published. Exit status 0, or 2 if no published benchmark was run.
 
     Example: `exmcr verify --items Ex-MCR/assets`
     """
+    if results:
+        _print_results(project)
+        return
     from exmcr.model.verify import not_published, verify
 
     where = weights_folder(project)
@@ -57,4 +70,15 @@ def verify(
     if any(row[2] == "FAIL" for row in rows):
         raise typer.Exit(1)
     if not rows:
+        raise typer.Exit(2)
+
+
+def _print_results(project: Path | None) -> None:
+    from exmcr.model.verify_results import beside, markdown, summary
+    from exmcr.project import Project
+
+    table = beside(Project(project))
+    print(f"{markdown(table)}\n\n{summary(table)}")
+    if table.ours.isna().all():
+        print("These benchmarks need `corpora: paper` in params.yaml (docs/real-encoders.md)")
         raise typer.Exit(2)

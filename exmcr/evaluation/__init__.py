@@ -1,6 +1,8 @@
 """Evaluation (stage `evaluate`, notebook 04_evaluate).
 
 tasks.py       queries, galleries and right answers
+benchmarks.py  tasks of the corpora of the paper: partners, zero-shot classification
+matching.py    a task, and which gallery items are right answers
 ranking.py     ranks of the right answers, from a whole matrix or in tiles
 metrics.py     every metric, one registry
 embeddings.py  vectors of the items that a task names

@@ -15,9 +15,10 @@ from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import digest
 from exmcr.evaluation import tables
 from exmcr.evaluation.embeddings import Embeddings
+from exmcr.evaluation.matching import as_bytes
 from exmcr.evaluation.meeting import Rows, both, dense, into_base
 from exmcr.evaluation.metrics import Ranks
-from exmcr.evaluation.ranking import ranks_of_positives, ranks_of_vectors
+from exmcr.evaluation.ranking import ranks_by_blocks, ranks_of_positives, ranks_of_vectors
 from exmcr.evaluation.tasks import Task, emergent, tasks
 from exmcr.methods.maps import Maps, NotApplicable, identity
 from exmcr.methods.registry import (
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from exmcr.project import Project
 
 REPORTED = ("direct", "lstsq", "procrustes", "hop", "exmcr")  # methods of the results table
+
+HELD = 400_000_000  # similarities that a post-processor may hold, 3.2 GB; it makes copies
 
 MapsOfLeaves = dict[str, Maps]  # {leaf name: maps}
 
@@ -157,8 +160,12 @@ class Bench:
             self._fits[key] = maps
         return self._fits[key]
 
-    def serves(self, task: Task, maps: MapsOfLeaves) -> bool:
-        """Whether a fitted method has a map for every leaf that the task needs."""
+    def serves(self, task: Task, maps: MapsOfLeaves, after: Similarity | None = None) -> bool:
+        """Whether a fitted method has a map for every leaf that the task needs, and a
+        post-processor, if it has one, can hold the similarities of the task."""
+        if after is not None and len(task.queries) * len(task.gallery) > HELD:
+            print(f"{task.name} is left out of methods that post-process: it is too large")
+            return False
         return set(self.reached(task)) <= maps.keys()
 
     # scoring
@@ -209,20 +216,23 @@ class Bench:
         return after(queries, gallery, *self._meet(task, maps, *banks))
 
     def ranks(self, task: Task, maps: MapsOfLeaves, after: Similarity | None = None) -> Ranks:
-        """Ranks of the right answers of a task, tile by tile if the task is large."""
+        """Ranks of the right answers of a task, tile by tile if the task is large.
+
+        A post-processor needs all similarities of a task in memory.
+        """
         if after is not None:
             return ranks_of_positives(self.similarity(task, maps, after), task.positive)
         queries, gallery = self.common(task, maps)
         if isinstance(queries, csr_array):
-            return ranks_of_positives(dense(queries @ gallery.T), task.positive)
+            return ranks_by_blocks(lambda rows: dense(queries[rows] @ gallery.T), task.positive)
         return ranks_of_vectors(queries, gallery, task.positive)
 
     def score(self, task: Task, name: str, seed: int) -> list[dict]:
         """Rows of the results table of one method on one task; none if it cannot serve the task."""
-        maps = self.fit(name, seed)
-        if not self.serves(task, maps):
+        maps, after = self.fit(name, seed), after_of(self.params, name)
+        if not self.serves(task, maps, after):
             return []
-        ranks = self.ranks(task, maps, after_of(self.params, name))
+        ranks = self.ranks(task, maps, after)
         return tables.rows_of_ranks(task, name, seed, ranks)
 
     def rows(self, name: str, seed: int) -> list[dict]:
@@ -259,7 +269,7 @@ class Bench:
                 parts += [str(manifest.relative_to(self.project.banks)), manifest]
         for task in self.tasks:
             parts += [task.name, *task.queries.id, *task.gallery.id]
-            parts += [np.packbits(task.positive).tobytes(), task.seen.tobytes()]
+            parts += [as_bytes(task.positive), task.seen.tobytes()]
         return digest(*parts)
 
 

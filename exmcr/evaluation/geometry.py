@@ -21,6 +21,7 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from exmcr.common.errors import ConfigError
+from exmcr.evaluation.matching import Positives
 from exmcr.media import MODALITIES
 from exmcr.methods.maps import Maps
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from exmcr.project import Project
 
 NEIGHBORS = 10
+PAIRED = 7000  # vectors whose similarities to as many others are in memory at once
 MOST = 1000  # vectors of a modality that are measured, a fixed sample
 COLUMNS = [
     "items",
@@ -50,17 +52,23 @@ def gap(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.linalg.norm(difference))
 
 
-def alignment(a: np.ndarray, b: np.ndarray, positive: np.ndarray) -> float:
+def alignment(a: np.ndarray, b: np.ndarray, positive: Positives) -> float:
     """(n, d), (m, d), bool (n, m) -> mean squared distance over the true pairs; NaN if none."""
-    if not positive.any():
+    if not positive.sum():
         return float("nan")
+    if not isinstance(positive, np.ndarray):
+        rows, columns = positive.nonzero()
+        return float((2 - 2 * (a[rows] * b[columns]).sum(axis=1)).mean(dtype=np.float64))
     return float((2 - 2 * (a @ b.T)[positive]).mean(dtype=np.float64))
 
 
 def uniformity(a: np.ndarray) -> float:
-    """(n, d) -> log mean exp(-2 |a_i - a_j|^2) over i < j. Raises ConfigError for n < 2."""
+    """(n, d) -> log mean exp(-2 |a_i - a_j|^2) over i < j; of more than PAIRED vectors, over those
+    of a fixed sample. Raises ConfigError for n < 2."""
     if len(a) < 2:
         raise ConfigError(f"uniformity needs at least two vectors, has {len(a)}")
+    if len(a) > PAIRED:
+        a = a[np.random.default_rng(0).permutation(len(a))[:PAIRED]]
     above = np.triu_indices(len(a), 1)
     exponent = -2 * (2 - 2 * (a @ a.T)[above].astype(np.float64))
     return float(logsumexp(exponent) - np.log(len(exponent)))
@@ -76,7 +84,18 @@ def occurrences(similarity: np.ndarray, k: int = NEIGHBORS) -> np.ndarray:
 
 def hubness(similarity: np.ndarray, k: int = NEIGHBORS) -> float:
     """(n, m) -> skewness of `occurrences`, mean((N - mean)^3) / std^3; 0 if all are equal."""
-    count = occurrences(similarity, k).astype(np.float64)
+    return _skewness(occurrences(similarity, k))
+
+
+def _hubness_of_vectors(a: np.ndarray, b: np.ndarray) -> float:
+    """`hubness` of b (m, d) as the gallery of a (n, d), some queries at a time."""
+    step = max(1, PAIRED * PAIRED // len(b))
+    blocks = (a[begin : begin + step] for begin in range(0, len(a), step))
+    return _skewness(np.sum([occurrences(block @ b.T) for block in blocks], axis=0))
+
+
+def _skewness(count: np.ndarray) -> float:
+    count = count.astype(np.float64)
     off = count - count.mean()
     spread = off.std()
     return float((off**3).mean() / spread**3) if spread else 0.0
@@ -94,7 +113,7 @@ def alone(a: np.ndarray) -> dict[str, float]:
     return {"uniformity": uniformity(a), "effective_rank": effective_rank(a)}
 
 
-def between(a: np.ndarray, b: np.ndarray, positive: np.ndarray | None = None) -> dict[str, float]:
+def between(a: np.ndarray, b: np.ndarray, positive: Positives | None = None) -> dict[str, float]:
     """The measures of two modalities, (n, d) and (m, d): gap, alignment, and hubness of b as the
     gallery of a.
 
@@ -104,7 +123,7 @@ def between(a: np.ndarray, b: np.ndarray, positive: np.ndarray | None = None) ->
     if a.shape[1] != b.shape[1]:
         return dict.fromkeys(("gap", "alignment", "hubness"), float("nan"))
     together = float("nan") if positive is None else alignment(a, b, positive)
-    return {"gap": gap(a, b), "alignment": together, "hubness": hubness(a @ b.T)}
+    return {"gap": gap(a, b), "alignment": together, "hubness": _hubness_of_vectors(a, b)}
 
 
 def table(project: "Project", maps: dict[str, Maps]) -> pd.DataFrame:

@@ -3,27 +3,49 @@
 Ties count against the method: a wrong answer with the same similarity ranks first.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 
+from exmcr.evaluation.matching import Positives, right_answers
 from exmcr.kernels.layers import product
 from exmcr.kernels.tiles import matmul_precision, prepare, sweep
 
 WHOLE = 50_000_000  # similarities up to which the whole matrix is in memory (about 1 GB)
+BLOCK = 10_000_000  # similarities that are sorted at once (about 0.3 GB)
 FEW = 16  # right answers per query up to which comparing with each is faster than a search
 
 
-def ranks_of_positives(similarity: np.ndarray, positive: np.ndarray) -> list[np.ndarray]:
+def ranks_of_positives(similarity: np.ndarray, positive: Positives) -> list[np.ndarray]:
     """For each query the sorted ranks, from 1, of its right answers.
 
     similarity: float (n, m); positive: bool (n, m), or a sparse array of this shape. Raises
     ValueError if a query has no right answer or a similarity is NaN.
     """
-    if not isinstance(positive, np.ndarray):
-        positive = positive.toarray()
-    if missing := int((~positive.any(axis=1)).sum()):
+    return ranks_by_blocks(lambda rows: similarity[rows], positive)
+
+
+def ranks_by_blocks(
+    similarity: Callable[[slice], np.ndarray], positive: Positives
+) -> list[np.ndarray]:
+    """The same ranks from a function that computes some rows of the similarities, so that they are
+    never all in memory: slice of the queries -> float (rows, m)."""
+    if missing := int((right_answers(positive) == 0).sum()):
         raise ValueError(f"{missing} queries have no right answer in the gallery")
+    n, m = positive.shape
+    step = max(1, BLOCK // max(1, m))
+    ranks: list[np.ndarray] = []
+    for begin in range(0, n, step):
+        rows = slice(begin, begin + step)
+        right = positive[rows]
+        right = right if isinstance(right, np.ndarray) else right.toarray()
+        ranks += _ranks(similarity(rows), right)
+    return ranks
+
+
+def _ranks(similarity: np.ndarray, positive: np.ndarray) -> list[np.ndarray]:
     if np.isnan(similarity).any():
         raise ValueError("similarity has NaN")
     # Sorted by falling similarity, wrong answers first: each rank is the worst among its ties.

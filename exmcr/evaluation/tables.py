@@ -61,6 +61,27 @@ def write(rows: list[dict], path: Path) -> pd.DataFrame:
     return table
 
 
+def read(path: Path) -> pd.DataFrame:
+    """A stored results table.
+
+    Raises ConfigError if it is missing, damaged, or of an older version.
+    """
+    if not path.is_file():
+        raise ConfigError(f"no results at {path}; run `exmcr evaluate` or `make repro`")
+    try:
+        table = pd.read_csv(path)
+        if not path.read_bytes().endswith(b"\n"):
+            raise ValueError("its end is missing")
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path} is damaged: {error}; run `exmcr evaluate` again") from error
+    if lacking := [name for name in columns() if name not in table]:
+        raise ConfigError(
+            f"{path} is damaged or of an older version: it has no column {', '.join(lacking)}; "
+            "run `exmcr evaluate` again"
+        )
+    return table
+
+
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Mean over seeds; for each metric its standard deviation <metric>_sd (0 for one seed), and
     the number of seeds."""

@@ -5,9 +5,8 @@ Corpora without partners (`by_concept`): two items match if they are instances o
 items that bear it. Galleries hold items of one split, except that shapes of the test split are
 retrieved from the whole catalog.
 
-Benchmarks of the paper (`by_partner`): each corpus has tasks of its own, as it defines them. An
-item matches its own partner (`of`), and a class is the mean of its 64 prompts. The name of such a
-task ends in that of its corpus: "audio->image (ave)".
+Benchmarks of the paper have tasks of their own (benchmarks.py), whose names end in that of the
+corpus: "audio->image (ave)".
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -20,6 +19,8 @@ import pandas as pd
 from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import stable_uniform
 from exmcr.corpora.paper import PAPER_CORPORA
+from exmcr.evaluation.benchmarks import by_partner
+from exmcr.evaluation.matching import Task, matched, same, task_of
 from exmcr.media import MODALITIES
 
 # Every other modality is a leaf modality: it is scored against these two and all other leaves.
@@ -39,38 +40,6 @@ EMERGENT = (
     "points->audio",
 )
 GALLERY = 300  # images in a gallery for sounds: all right answers, then others by a fixed draw
-
-
-@dataclass
-class Task:
-    """A retrieval or classification task.
-
-    queries   n rows of the item table, of one modality
-    gallery   m rows of the item table, of one modality
-    positive  bool (n, m): which gallery items are right answers; each query has one or more
-    seen      bool (n,): whether the concept (or name) of a query occurs in training
-    """
-
-    name: str
-    queries: pd.DataFrame
-    gallery: pd.DataFrame
-    positive: np.ndarray
-    seen: np.ndarray
-
-    @property
-    def from_modality(self) -> str:
-        """Modality of the queries."""
-        return self.queries.modality.iloc[0]
-
-    @property
-    def to_modality(self) -> str:
-        """Modality of the gallery."""
-        return self.gallery.modality.iloc[0]
-
-    @property
-    def ends(self) -> dict[str, pd.DataFrame]:
-        """{modality: rows} of queries and gallery."""
-        return {self.from_modality: self.queries, self.to_modality: self.gallery}
 
 
 def tasks(items: pd.DataFrame, split: str) -> list[Task]:
@@ -160,10 +129,10 @@ def _leaf_tasks(corpus: _Corpus, leaf: str) -> list[Task | None]:
     images = _image_gallery(corpus.images(), own)
     nouns = _as_texts(own, "concept")
     return [
-        _matched(f"{leaf}->image", own, images, seen),
-        _matched(f"image->{leaf}", images, own, seen),
-        _matched(f"{leaf}->text", own, nouns, seen),
-        _matched(f"text->{leaf}", nouns, own, seen),
+        matched(f"{leaf}->image", own, images, seen),
+        matched(f"image->{leaf}", images, own, seen),
+        matched(f"{leaf}->text", own, nouns, seen),
+        matched(f"text->{leaf}", nouns, own, seen),
     ]
 
 
@@ -174,10 +143,10 @@ def _catalog_tasks(corpus: _Corpus, leaf: str) -> list[Task | None]:
     images, icons = corpus.images(), corpus.held_out("image")
     icons = icons[icons.of != ""]
     return [
-        _matched(f"{leaf}->text", own, names, seen_names, by="caption", seen_by="caption"),
-        _matched(f"{leaf}->image", own, images, seen),
-        _matched(f"image->{leaf}", images, own, seen),
-        _task(f"{leaf}->icon", own, icons, _same(own.id, icons.of), seen),
+        matched(f"{leaf}->text", own, names, seen_names, by="caption", seen_by="caption"),
+        matched(f"{leaf}->image", own, images, seen),
+        matched(f"image->{leaf}", images, own, seen),
+        task_of(f"{leaf}->icon", own, icons, same(own.id, icons.of), seen),
     ]
 
 
@@ -186,8 +155,8 @@ def _between_leaves(corpus: _Corpus, a: str, b: str) -> list[Task | None]:
     items of `a`."""
     seen = corpus.trained(a)
     return [
-        _matched(f"{a}->{b}", corpus.held_out(a), _leaf_gallery(corpus, b), seen),
-        _matched(f"{b}->{a}", corpus.held_out(b), _leaf_gallery(corpus, a), seen),
+        matched(f"{a}->{b}", corpus.held_out(a), _leaf_gallery(corpus, b), seen),
+        matched(f"{b}->{a}", corpus.held_out(b), _leaf_gallery(corpus, a), seen),
     ]
 
 
@@ -203,8 +172,8 @@ def _image_and_text(corpus: _Corpus) -> list[Task | None]:
     images = stamps if len(stamps) else corpus.images()
     captions, seen = _as_texts(images, "caption"), corpus.trained("image")
     return [
-        _matched("image->text", images, captions, seen, by="caption"),
-        _matched("text->image", captions, images, seen, by="caption"),
+        matched("image->text", images, captions, seen, by="caption"),
+        matched("text->image", captions, images, seen, by="caption"),
     ]
 
 
@@ -222,74 +191,3 @@ def _as_texts(items: pd.DataFrame, column: str) -> pd.DataFrame:
     texts = rows[column].to_numpy()
     columns = {"id": "word/" + texts, "modality": "text", "caption": texts}
     return pd.DataFrame(columns | {"concept": rows.concept.to_numpy(), "of": ""})
-
-
-def by_partner(held_out: pd.DataFrame) -> list[Task]:
-    """Tasks of the benchmarks: both directions between items and their partners, and zero-shot
-    classification if a corpus has prompts.
-
-    held_out: rows of one split. No query counts as seen, since the training data of the encoders
-    is not known here.
-    """
-    found: list[Task | None] = []
-    for source, rows in held_out.groupby("source"):
-        for (a, b), partners in _partners(rows):
-            originals = rows[rows.modality == a]
-            positive = _same(originals.id, partners.of)
-            found.append(_task(f"{a}->{b} ({source})", originals, partners, positive, set()))
-            found.append(_task(f"{b}->{a} ({source})", partners, originals, positive.T, set()))
-        prompts = rows[(rows.modality == "text") & (rows.of == "") & (rows.concept != "")]
-        for catalog in CATALOGS:
-            own, name = rows[rows.modality == catalog], f"{catalog}->text ({source})"
-            found.append(_matched(name, own, _classes(prompts), set()))
-    return [task for task in found if task is not None]
-
-
-def _partners(rows: pd.DataFrame):
-    """Yield ((modality of the original, modality of the partner), rows that are `of` one)."""
-    partners = rows[rows.of != ""]
-    modality = dict(zip(rows.id, rows.modality, strict=True))
-    return partners.groupby([partners.of.map(modality), partners.modality])
-
-
-def _classes(prompts: pd.DataFrame) -> pd.DataFrame:
-    """One row per class, with all its prompts in `captions`: its vector is their mean."""
-    rows = prompts.groupby("concept", as_index=False).agg(captions=("caption", list))
-    return rows.assign(id="class/" + rows.concept, modality="text", caption=rows.concept, of="")
-
-
-def _matched(
-    name: str,
-    queries: pd.DataFrame,
-    gallery: pd.DataFrame,
-    seen: set[str],
-    by: str = "concept",
-    seen_by: str = "concept",
-) -> Task | None:
-    """The task in which equal values of the column `by` match."""
-    return _task(name, queries, gallery, _same(queries[by], gallery[by]), seen, seen_by)
-
-
-def _task(
-    name: str,
-    queries: pd.DataFrame,
-    gallery: pd.DataFrame,
-    positive: np.ndarray,
-    seen: set[str],
-    seen_by: str = "concept",
-) -> Task | None:
-    """The task of the queries that have a right answer; None if there are none."""
-    answered = positive.any(axis=1)
-    if not answered.any():
-        return None
-    queries = queries[answered]
-    known = queries[seen_by].isin(seen).to_numpy()
-    return Task(name, queries, gallery, positive[answered], known)
-
-
-def _same(a: pd.Series, b: pd.Series) -> np.ndarray:
-    """bool (len(a), len(b)): equal and not empty."""
-    # Whole numbers compare much faster than strings.
-    codes, _ = pd.factorize(np.concatenate([a.to_numpy(), b.to_numpy()]))
-    left, right = codes[: len(a), None], codes[None, len(a) :]
-    return (left == right) & (a != "").to_numpy()[:, None]

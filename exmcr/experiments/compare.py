@@ -149,7 +149,7 @@ def measure(bench: Bench, name: str, seed: int, params=None) -> dict[str, Any]:
     after = after_of(params or bench.params, name)
     rows, precision, variance = [], {}, {}
     for task in bench.tasks:
-        if bench.serves(task, maps):
+        if bench.serves(task, maps, after):
             ranks = bench.ranks(task, maps, after)
             rows += tables.rows_of_ranks(task, name, seed, ranks)
             values = METRICS["map"].per_query(ranks, len(task.gallery))

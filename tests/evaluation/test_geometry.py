@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from scipy.sparse import csr_array
 from scipy.stats import skew
 
 from exmcr.common.errors import ConfigError
@@ -71,6 +72,31 @@ def test_hubness_is_zero_without_a_hub_and_large_with_one():
     hub = np.eye(30)
     hub[:, 7] = 2
     assert geometry.hubness(hub, 1) > 5
+
+
+def test_large_tasks_are_measured_some_queries_at_a_time_to_the_same_values(monkeypatch):
+    # Small whole numbers: products are exact, so that blocks and the whole matrix agree.
+    a, b = (
+        np.random.default_rng(k).integers(-2, 3, size=(n, 4)) * 1.0 for k, n in ((0, 50), (1, 70))
+    )
+    positive = np.random.default_rng(2).random((50, 70)) < 0.1
+    whole = geometry.between(a, b, positive)
+    assert whole["hubness"] == geometry.hubness(a @ b.T)
+    monkeypatch.setattr(geometry, "PAIRED", 12)  # two queries at a time
+    assert geometry.between(a, b, positive) == whole
+    a, b = unit(a + 0.1), unit(b + 0.1)
+    close = pytest.approx(geometry.alignment(a, b, positive), rel=1e-9)
+    assert geometry.alignment(a, b, csr_array(positive)) == close
+    assert math.isnan(geometry.alignment(a, b, csr_array((50, 70), dtype=bool)))
+
+
+def test_uniformity_of_many_vectors_is_that_of_a_fixed_sample(monkeypatch):
+    a = vectors(600, 8, 0)
+    whole = geometry.uniformity(a)
+    monkeypatch.setattr(geometry, "PAIRED", 300)
+    sample = geometry.uniformity(a)
+    assert sample != whole and sample == pytest.approx(whole, rel=0.02)
+    assert geometry.uniformity(a) == sample
 
 
 def test_effective_rank_counts_directions():

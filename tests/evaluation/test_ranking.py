@@ -44,6 +44,27 @@ def test_nan_and_queries_without_a_right_answer_are_errors():
         score(similarity, positive)
 
 
+@pytest.mark.parametrize("block", [1, 61, 600, 10**9])
+def test_ranks_by_blocks_are_those_of_the_whole_matrix(monkeypatch, block):
+    similarity, positive = random_task()
+    similarity = similarity.round(1)  # ties
+    whole = ranking.ranks_of_positives(similarity, positive)
+    monkeypatch.setattr(ranking, "BLOCK", block)
+    asked = []
+
+    def some(rows):
+        asked.append(similarity[rows].size)
+        return similarity[rows]
+
+    for right in (positive, csr_array(positive)):
+        for ranks in (
+            ranking.ranks_by_blocks(some, right),
+            ranking.ranks_of_positives(similarity, right),
+        ):
+            assert all(np.array_equal(a, b) for a, b in zip(whole, ranks, strict=True))
+    assert max(asked) <= max(block, 60)
+
+
 def coarse(n, d, seed):
     """Vectors of small whole numbers: products are exact in float32 in any order of addition, and ties abound."""
     return np.random.default_rng(seed).integers(-2, 3, size=(n, d)).astype(np.float32)
