@@ -71,6 +71,8 @@ def wrong_options(space: str, chosen: dict[str, Any]) -> list[str]:
     wrong, arguments = [], inspect.signature(space_class(space)).parameters
     for option, value in chosen.items():
         default, path = arguments[option].default, f"encoders.{space}.{option}"
+        if option == "batch_size":  # of some spaces the default depends on the device: None
+            default = 1
         if isinstance(default, str) or default is None:
             if not isinstance(value, str) or not value:
                 wrong.append(f"{path}: must be text, is {shorter(value)}")

@@ -19,6 +19,7 @@ TYPES = {
 }
 ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+COLORS = ("red", "green", "blue")
 INDICES = ("vertex_indices", "vertex_index")  # names of the list of corners
 
 
@@ -37,7 +38,8 @@ class Element:
 def read(content: bytes) -> tuple[np.ndarray, np.ndarray | None]:
     """Content of a file -> vertices, float64 (v, 3), and triangles, int (f, 3).
 
-    The triangles are None if the file has no faces. Polygons become fans of triangles.
+    Vertices with the properties red, green and blue are (v, 6), colors in [0, 1]. The triangles are
+    None if the file has no faces. Polygons become fans of triangles.
 
     Raises BadItem for a file that is damaged, or holds more or less than its header declares.
     """
@@ -50,7 +52,11 @@ def read(content: bytes) -> tuple[np.ndarray, np.ndarray | None]:
             missing = {"x", "y", "z"} - rows.keys()
             if missing:
                 raise BadItem(f"vertices have no {', '.join(sorted(missing))}")
-            vertices = np.stack([rows[axis][0][:, 0].astype(np.float64) for axis in "xyz"], axis=1)
+            whole = {name for name, kind, _ in element.properties if kind[0] in "iu"}
+            names = [*"xyz", *(COLORS if rows.keys() >= {*COLORS} else ())]
+            scales = [255 if name in COLORS and name in whole else 1 for name in names]
+            columns = [rows[name][0][:, 0].astype(np.float64) for name in names]
+            vertices = np.stack(columns, axis=1) / scales
         elif element.name == "face" and element.count:
             corners = [rows[name] for name in INDICES if name in rows]
             if not corners:

@@ -22,12 +22,14 @@ _BLANK_IN_FIELD = re.compile(r"[^\s,]\s+[^\s,]")
 
 @bad_items("point file")
 def read(path: str | os.PathLike) -> np.ndarray:
-    """Read a cloud, (n, >= 3), in the units and precision of the file.
+    """Read a cloud, (n, >= 3), in the units and precision of the file. Columns 4 to 6 are colors if
+    the file says so, or whatever a table has there.
 
-    .npy            plain array, or the `xyz` of an OpenShape record (a pickled dict)
-    .npz            array `xyz` or `points`
+    .npy            plain array, or `xyz` and `rgb` of an OpenShape record (a pickled dict)
+    .npz            array `xyz` or `points`, and `rgb` or `colors`
     .pts .xyz .txt  one point per line, separated by blanks or by commas; a leading count is checked
-    .ply .obj .off  the vertices, or MESH_POINTS points on the surface if the file has faces
+    .ply .obj .off  the vertices, or MESH_POINTS points on the surface if the file has faces; the
+                    vertices of a .ply without faces keep their color
 
     A file must hold as many points, vertices and faces as its header says, no fewer and no more.
 
@@ -55,7 +57,18 @@ def read(path: str | os.PathLike) -> np.ndarray:
 def _read_npy(path: Path) -> Any:
     with path.open("rb") as file:
         array = _array(file, path.stat().st_size)
-    return read_record(path)["xyz"] if array is None else array
+    if array is not None:
+        return array
+    record = read_record(path)
+    return _with_colors(record["xyz"], record.get("rgb"))
+
+
+def _with_colors(cloud: np.ndarray, colors: Any) -> np.ndarray:
+    """A cloud with three more columns, colors in [0, 1]; as it is if `colors` does not fit it."""
+    fits = isinstance(colors, np.ndarray) and colors.shape == cloud.shape and cloud.ndim == 2
+    if not fits or cloud.shape[1] != 3 or colors.dtype.kind not in "iuf":
+        return cloud
+    return np.hstack([cloud, colors if colors.dtype.kind == "f" else colors / 255])
 
 
 def _array(file: BinaryIO, size: int) -> np.ndarray | None:
@@ -80,17 +93,22 @@ def _array(file: BinaryIO, size: int) -> np.ndarray | None:
 
 def _read_npz(path: Path) -> np.ndarray:
     with zipfile.ZipFile(path) as archive:
-        for key in ("xyz", "points"):
-            if f"{key}.npy" not in archive.namelist():
-                continue
-            check_bytes(archive.getinfo(f"{key}.npy").file_size, f"array '{key}'")
-            content = archive.read(f"{key}.npy")
-            array = _array(io.BytesIO(content), len(content))
-            if array is None:
-                raise BadItem("refused: it holds Python objects instead of numbers")
-            return array
         names = [name.removesuffix(".npy") for name in archive.namelist()]
+        for key in ("xyz", "points"):
+            if key in names:
+                colors = next((name for name in ("rgb", "colors") if name in names), None)
+                cloud = _member(archive, key)
+                return _with_colors(cloud, _member(archive, colors) if colors else None)
     raise BadItem(f"no array 'xyz' or 'points', only {names}")
+
+
+def _member(archive: zipfile.ZipFile, key: str) -> np.ndarray:
+    check_bytes(archive.getinfo(f"{key}.npy").file_size, f"array '{key}'")
+    content = archive.read(f"{key}.npy")
+    array = _array(io.BytesIO(content), len(content))
+    if array is None:
+        raise BadItem("refused: it holds Python objects instead of numbers")
+    return array
 
 
 def _read_lines(path: Path) -> np.ndarray:
@@ -130,6 +148,7 @@ def _read_mesh(path: Path) -> np.ndarray:
         raise BadItem("no vertices")
     if faces is None:
         return vertices
+    vertices = vertices[:, :3]
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
         raise BadItem("faces refer to vertices that do not exist")
     if not np.isfinite(vertices[faces]).all():

@@ -17,9 +17,21 @@ FAR = 100.0  # distance from the origin, in extents, beyond which float32 loses 
 EXTENTS = (1e-15, 1e15)  # outside, squares of float32 coordinates vanish or overflow
 
 
+class Cloud(np.ndarray):
+    """Coordinates, float32 (n, 3), whose attribute `colors` is float32 (n, 3) in [0, 1].
+
+    An array that is computed from a cloud has no colors: None.
+    """
+
+    colors: np.ndarray | None = None
+
+
 @bad_items("cloud")
 def load(item: Any) -> np.ndarray:
-    """Path, array, list or tensor -> float32 (n, 3). Further columns (colors, normals) are dropped.
+    """Path, array, list or tensor -> float32 (n, 3), a Cloud if it has colors.
+
+    - Colors are columns 4 to 6 if all of them are from 0 to 1, or whole numbers from 0 to 255.
+      Other columns (normals, labels) are dropped.
 
     - Coordinates keep their units and position. A cloud that is more than 100 times its own extent
       away from the origin (georeferenced coordinates) is centered in float64, as float32 would
@@ -32,6 +44,8 @@ def load(item: Any) -> np.ndarray:
     Raises BadItem for an unreadable file, another shape, an empty or non-finite cloud, one whose
     points all coincide, and one beyond the limits of exmcr.media.limits.
     """
+    if isinstance(item, Cloud) and item.colors is not None:  # loaded before
+        item = np.hstack([item, item.colors])
     cloud = read(item) if isinstance(item, str | os.PathLike) else as_array(item)
     if cloud.dtype.kind not in "iuf":
         raise BadItem(f"a cloud must hold numbers, not {cloud.dtype}")
@@ -46,11 +60,30 @@ def load(item: Any) -> np.ndarray:
         raise BadItem("empty cloud")
     # Beyond float64 (long double) or beyond float32, values become infinite here.
     with np.errstate(over="ignore"):
-        return _placed(cloud[:, :3].astype(np.float64))
+        placed = _placed(cloud[:, :3].astype(np.float64))
+    kept, colors = _without_copies(placed), _colors(cloud[:, 3:6])
+    if colors is None:
+        return placed[kept]
+    colored = placed[kept].view(Cloud)
+    colored.colors = colors[kept]
+    return colored
+
+
+def _colors(columns: np.ndarray) -> np.ndarray | None:
+    """Columns 4 to 6 of a cloud as float32 in [0, 1]; None if they are no colors.
+
+    Normals of a shape have negative numbers.
+    """
+    if columns.shape[1] < 3 or not (columns.min() >= 0 and columns.max() <= 255):
+        return None
+    if columns.max() <= 1 and columns.dtype.kind == "f":
+        return columns.astype(np.float32)
+    whole = (columns == np.round(columns)).all()
+    return (columns / 255).astype(np.float32) if whole else None
 
 
 def _placed(cloud: np.ndarray) -> np.ndarray:
-    """float64 (n, 3) -> float32, centered if it is far from the origin, without heaps of copies."""
+    """float64 (n, 3) -> float32, centered if it is far from the origin."""
     if not np.isfinite(cloud).all():
         raise BadItem("cloud has NaN or infinite coordinates")
     low, high = cloud.min(axis=0), cloud.max(axis=0)
@@ -61,13 +94,14 @@ def _placed(cloud: np.ndarray) -> np.ndarray:
         raise BadItem(f"cloud has an extent of {extent:g}; scale it to {EXTENTS[0]:g} or more")
     if np.abs(cloud).max() > FAR * extent:
         cloud = cloud - (low + high) / 2
-    return _without_copies(np.ascontiguousarray(cloud, dtype=np.float32))
+    return np.ascontiguousarray(cloud, dtype=np.float32)
 
 
-def _without_copies(cloud: np.ndarray) -> np.ndarray:
-    """Each point once, in the order of the first ones, if at least half of them are copies."""
+def _without_copies(cloud: np.ndarray) -> np.ndarray | slice:
+    """The rows to keep: each point once, in the order of the first ones, if at least half of them
+    are copies; else all."""
     _, first = np.unique(cloud, axis=0, return_index=True)
-    return cloud if 2 * len(first) > len(cloud) else cloud[np.sort(first)]
+    return slice(None) if 2 * len(first) > len(cloud) else np.sort(first)
 
 
 def draw(axis, cloud: np.ndarray) -> None:

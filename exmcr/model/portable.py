@@ -36,15 +36,20 @@ def carry(folder: Path, settings: dict[str, dict[str, Any]]) -> dict[str, dict[s
                     with atomic_write(target) as draft:
                         shutil.copyfile(source, draft)
         recorded[space] = {
-            name: _absolute(value, root) for name, value in options.items() if name not in LOCAL
+            name: _absolute(name, value, root)
+            for name, value in options.items()
+            if name not in LOCAL
         }
     return {space: options for space, options in recorded.items() if options}
 
 
-def _absolute(value: Any, root: Path | None) -> Any:
-    """A path relative to the project, if there is such a file, as an absolute one."""
-    if isinstance(value, str) and root and (Path(root) / value).is_file():
-        return str((Path(root) / value).resolve())
+def _absolute(name: str, value: Any, root: Path | None) -> Any:
+    """A path relative to the project, if there is such a file, as an absolute one; a checkpoint may
+    also be a folder."""
+    if isinstance(value, str) and root:
+        path = Path(root) / value
+        if path.is_file() or (name.endswith("checkpoint") and path.is_dir()):
+            return str(path.resolve())
     return value
 
 

@@ -2,6 +2,8 @@
 
 base.py     the interface of a space
 clip.py, clap.py, ulip.py (with pointbert.py)   the spaces of the paper
+clap_hf.py                              CLAP by transformers
+openshape.py (with patches.py)          OpenShape, for colored point clouds
 weights.py  their weight files: sources (weight_table.py), local folder, download, hashes
 mini/       small spaces trained here, for offline runs
 loaded.py   the record of the weights that a run has loaded
@@ -25,6 +27,8 @@ SPACES = {
     "clip": "exmcr.spaces.clip:Clip",
     "clap": "exmcr.spaces.clap:Clap",
     "ulip2": "exmcr.spaces.ulip:Ulip2",
+    "clap-hf": "exmcr.spaces.clap_hf:ClapHf",
+    "openshape": "exmcr.spaces.openshape:OpenShape",
 }
 
 

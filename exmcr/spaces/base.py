@@ -14,6 +14,7 @@ import numpy as np
 from exmcr import media
 from exmcr.common.errors import ConfigError
 from exmcr.common.vectors import unit
+from exmcr.media import videos
 from exmcr.media.chunks import in_chunks
 
 CHUNK = 512  # loaded items in memory at once, fewer if they are large
@@ -71,18 +72,21 @@ class Space(ABC):
     def encode_loaded(self, modality: str, items: list) -> np.ndarray:
         """Encode items loaded by exmcr.media -> float32 (n, dim), unit rows.
 
+        The vector of a video is the normalized mean of those of its frames.
+
         Raises ConfigError for a modality that the space lacks, FloatingPointError if the encoder
         returns NaN or a zero vector, RuntimeError if it returns another shape.
         """
         self._check_modality(modality)
         if len(items) == 0:
             return np.empty((0, self.dim), np.float32)
+        items, counts = videos.in_frames(modality, items)
         vectors = np.asarray(self.encode_batch(modality, items), np.float32)
         if vectors.shape != (len(items), self.dim):
             raise RuntimeError(
                 f"space '{self.name}' returned {vectors.shape} for {len(items)} items of {modality}"
             )
-        return unit(vectors, f"space '{self.name}', {modality}")
+        return videos.means(unit(vectors, f"space '{self.name}', {modality}"), counts)
 
     def _check_modality(self, modality: str) -> None:
         if modality not in self.modalities:

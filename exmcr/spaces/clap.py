@@ -119,8 +119,7 @@ class Clap(Space):
         (4, 1001, 64) of the whole and of three crops."""
         import torch
 
-        peak = float(np.abs(sound.samples).max())  # above 1, the next step would clip it
-        samples = resample(Sound(sound.samples / max(peak, 1.0), sound.rate))
+        samples = resample(not_above_1(sound))  # above 1, the next step would clip it
         # To 16 bits and back, as laion_clap treats every file.
         samples = self._laion.int16_to_float32(self._laion.float32_to_int16(samples))
         with seeded(samples), warnings.catch_warnings():
@@ -152,19 +151,25 @@ def shrunk(mel: Any, frames: int) -> Any:
     return interpolate(mel[None, None], size, mode="bilinear", align_corners=False)[0, 0]
 
 
-def resample(sound: Sound) -> np.ndarray:
-    """Sound at any rate -> float32 (n,) at 48 kHz, as librosa.load resamples for laion_clap.
+def not_above_1(sound: Sound) -> Sound:
+    """A sound scaled to a peak of 1 if it has a higher one, else as it is."""
+    peak = float(np.abs(sound.samples).max())
+    return Sound(sound.samples / peak, sound.rate) if peak > 1 else sound
 
-    By soxr in quality HQ, then cut or filled with zeros to the length at 48 kHz, rounded up.
+
+def resample(sound: Sound, rate: int = RATE) -> np.ndarray:
+    """Sound at any rate -> float32 (n,) at `rate`, as librosa.load resamples for laion_clap.
+
+    By soxr in quality HQ, then cut or filled with zeros to the length at that rate, rounded up.
     """
     import soxr
 
-    if sound.rate == RATE:
+    if sound.rate == rate:
         return sound.samples
-    samples = soxr.resample(sound.samples, sound.rate, RATE, quality="HQ").astype(np.float32)
-    if not len(samples):  # a click shorter than one sample at 48 kHz
+    samples = soxr.resample(sound.samples, sound.rate, rate, quality="HQ").astype(np.float32)
+    if not len(samples):  # a click shorter than one sample at that rate
         return sound.samples[:1]
-    length = int(np.ceil(len(sound.samples) * (RATE / sound.rate)))
+    length = int(np.ceil(len(sound.samples) * (rate / sound.rate)))
     return np.pad(samples, (0, max(0, length - len(samples))))[:length]
 
 

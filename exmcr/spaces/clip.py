@@ -57,7 +57,6 @@ class Clip(Space):
         revision: str | None = None,
         root: Path | None = None,
     ):
-        import open_clip
         import torch
 
         if precision not in self.choices["precision"]:
@@ -71,22 +70,7 @@ class Clip(Space):
         path = path or _find(model, tag, known, weights.folder(root), revision)
         state = _read(path)
         self.files = (path,)
-        level = logging.root.manager.disable
-        # open_clip warns that the network is random; the weights follow.
-        logging.disable(logging.WARNING)
-        try:
-            self.model, _, self.preprocess = open_clip.create_model_and_transforms(
-                model,
-                pretrained=None,
-                pretrained_text=False,
-                image_mean=known.get("mean"),
-                image_std=known.get("std"),
-                image_interpolation=known.get("interpolation"),
-                image_resize_mode=known.get("resize_mode"),
-            )
-        finally:
-            logging.disable(level)
-        self.tokenize = open_clip.get_tokenizer(model)
+        self.model, self.preprocess, self.tokenize = _build(model, known)
         processing = "open_clip"
         if tag == "openai":
             processing = "transformers: lower middle, lower case, NFC"
@@ -182,6 +166,38 @@ def _check_names(model: str, tag: str) -> dict:
             f"{model} is built {with_or_without[built]} it; use '{twin}'"
         )
     return known
+
+
+def _build(model: str, known: dict) -> tuple[Any, Any, Any]:
+    """The network with random weights, its image transform and its tokenizer.
+
+    known: open_clip's record of the weights. Raises ConfigError if a part of the architecture, such
+    as the tokenizer of SigLIP, must come from the model hub and does not.
+    """
+    import open_clip
+
+    level = logging.root.manager.disable
+    # open_clip warns that the network is random; the weights follow.
+    logging.disable(logging.WARNING)
+    try:
+        network, _, preprocess = open_clip.create_model_and_transforms(
+            model,
+            pretrained=None,
+            pretrained_text=False,
+            image_mean=known.get("mean"),
+            image_std=known.get("std"),
+            image_interpolation=known.get("interpolation"),
+            image_resize_mode=known.get("resize_mode"),
+        )
+        return network, preprocess, open_clip.get_tokenizer(model)
+    except Exception as error:  # of open_clip, timm, transformers and the client of the hub
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"open_clip cannot build {model} here ({type(error).__name__}: {reason}); some "
+            "architectures take their tokenizer or text tower from the model hub or its cache"
+        ) from error
+    finally:
+        logging.disable(level)
 
 
 def _find(model: str, tag: str, known: dict, folder: Path, revision: str | None = None) -> Path:

@@ -147,7 +147,9 @@ def check_content(path: Path, file: str) -> None:
     if kind in (".pt", ".safetensors") and text[:1] in (b"{", b"["):
         words = text[:120].decode("utf-8", "replace").replace("\n", " ")
         raise ConfigError(f"a message instead of a file: {words}")
-    checks = {".pt": _check_pt, ".safetensors": _check_safetensors, ".json": _check_vocabulary}
+    checks = {".pt": _check_pt, ".safetensors": _check_safetensors, ".json": _check_settings}
+    if Path(file).name == "vocab.json":
+        return _check_vocabulary(path)
     checks.get(kind, _check_merges)(path)
 
 
@@ -186,12 +188,23 @@ def _check_safetensors(path: Path) -> None:
 
 
 def _check_vocabulary(path: Path) -> None:
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"no JSON: {error}") from error
+    content = _json(path)
     if not isinstance(content, dict) or not content or {*map(type, content.values())} != {int}:
         raise ConfigError("JSON, but no vocabulary with the numbers of tokens")
+
+
+def _check_settings(path: Path) -> None:
+    """Settings of transformers; a server that refuses a file answers with {"error": ...}."""
+    content = _json(path)
+    if not isinstance(content, dict) or not content or "error" in content:
+        raise ConfigError("JSON, but no settings")
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"no JSON: {error}") from error
 
 
 def _check_merges(path: Path) -> None:

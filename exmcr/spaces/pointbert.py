@@ -4,6 +4,9 @@ Names of submodules are those of the published weights.
 Source: Yu et al., arXiv 2111.14819; Xue et al., arXiv 2305.08275.
 """
 
+from collections.abc import Callable, Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -47,6 +50,26 @@ def group(cloud: Tensor, groups: int = GROUPS, size: int = GROUP_SIZE) -> tuple[
     batch = torch.arange(len(cloud), device=cloud.device)
     centers = cloud[batch[:, None], chosen]
     return cloud[batch[:, None, None], near] - centers[:, :, None], centers
+
+
+def in_equal_lengths(
+    clouds: Sequence[np.ndarray],
+    device: str,
+    cut: Callable[[Tensor], tuple[Tensor, Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """Apply `cut` to clouds of any length, to those of equal length at once.
+
+    cut: clouds (b, p, columns) -> groups (b, ...) and centers (b, ...), as `group` returns them.
+    """
+    by_length: dict[int, list[int]] = {}
+    for row, cloud in enumerate(clouds):
+        by_length.setdefault(len(cloud), []).append(row)
+    parts: dict[int, tuple[Tensor, Tensor]] = {}
+    for rows in by_length.values():
+        stack = torch.from_numpy(np.stack([clouds[row] for row in rows])).to(device)
+        parts |= zip(rows, zip(*cut(stack)))
+    groups, centers = zip(*(parts[row] for row in range(len(clouds))))
+    return torch.stack(groups), torch.stack(centers)
 
 
 class GroupEncoder(nn.Module):

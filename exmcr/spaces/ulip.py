@@ -12,7 +12,7 @@ from exmcr.common.hashing import digest
 from exmcr.media import meshes
 from exmcr.spaces import weights
 from exmcr.spaces.base import Space, in_batches
-from exmcr.spaces.pointbert import GROUP_SIZE, PointBERT, group
+from exmcr.spaces.pointbert import GROUP_SIZE, PointBERT, group, in_equal_lengths
 
 NORMALIZATIONS = {"as_stored": lambda cloud: cloud, "unit_sphere": meshes.unit_sphere}
 
@@ -127,15 +127,7 @@ class Ulip2(Space):
             cloud if len(cloud) >= GROUP_SIZE else np.resize(cloud, (GROUP_SIZE, 3))
             for cloud in map(self.normalize, clouds)
         ]
-        by_length: dict[int, list[int]] = {}  # clouds of equal length are sampled together
-        for row, cloud in enumerate(clouds):
-            by_length.setdefault(len(cloud), []).append(row)
-        parts: dict[int, tuple[Tensor, Tensor]] = {}
-        for rows in by_length.values():
-            stack = torch.from_numpy(np.stack([clouds[row] for row in rows])).to(self.device)
-            parts |= zip(rows, zip(*group(stack)))
-        groups, centers = zip(*(parts[row] for row in range(len(clouds))))
-        return torch.stack(groups), torch.stack(centers)
+        return in_equal_lengths(clouds, self.device, group)
 
     def _pixels(self, images: list) -> Tensor:
         from PIL import Image

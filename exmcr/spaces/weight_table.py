@@ -50,6 +50,38 @@ def _roberta(file: str, sha256: str) -> Weight:
     )
 
 
+def _clap_hf(file: str, megabytes: int = 1) -> Weight:
+    return Weight(
+        f"clap-htsat-fused/{file}",
+        "clap-hf",
+        megabytes,
+        "Apache-2.0",
+        "https://huggingface.co/laion/clap-htsat-fused",
+        "laion/clap-htsat-fused",
+        file,
+        note="revision that adds safetensors to the main one (cca9e288), as the hub lists it; no "
+        "hash is known",
+        revision="0ebdccc578498c90ecb34353b57d2f197cae6e0a",
+    )
+
+
+def _openshape(variant: str, megabytes: int, license: str, revision: str, sha256: str) -> Weight:
+    repo = f"OpenShape/openshape-pointbert-{variant}-rgb"
+    return Weight(
+        f"openshape-pointbert-{variant}-rgb.pt",
+        "openshape",
+        megabytes,
+        license,
+        f"https://huggingface.co/{repo}",
+        repo,
+        "model.pt",
+        note="repository as in the README of OpenShape; size, license, revision and SHA-256 as its "
+        "pages show them",
+        sha256=sha256,
+        revision=revision,
+    )
+
+
 def _projector(name: str, megabytes: int, page: str, git: str, sha256: str = "") -> Weight:
     return Weight(
         f"{name}.pt",
@@ -100,6 +132,11 @@ WEIGHTS = (
     _clap("630k-audioset-fusion-best", _CLAP),
     _roberta("vocab.json", "9e7f63c2d15d666b52e21d250d2e513b87c9b713cfa6987a82ed89e5e6e50655"),
     _roberta("merges.txt", "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"),
+    _clap_hf("model.safetensors", 614),
+    _clap_hf("config.json"),
+    _clap_hf("preprocessor_config.json"),
+    _clap_hf("vocab.json"),
+    _clap_hf("merges.txt"),
     Weight(
         _ULIP,
         "ulip2",
@@ -123,6 +160,39 @@ WEIGHTS = (
         note="file name as used by the authors of the paper; bucket and path as in the README of "
         "salesforce/ULIP, which since 2025-05 says that some users cannot access it and points to "
         "the row above; access without sign-in and size not verified",
+    ),
+    _openshape(
+        "vitg14",
+        388,
+        "not stated",
+        "d771a992218de10b967eea690e8f474aa96dd758",
+        "34949c162aca01b6fd3147ed7ccf34b448a34bdebc4a857605ea62412ad54fb9",
+    ),
+    _openshape(
+        "vitl14",
+        103,
+        "not stated",
+        "2dc094f836495baab25b9775145f086725c83611",
+        "2ce4eb7a6997aed26390c7fd0ed5edfeb833eb7f160f1f790cc87dc733cd432a",
+    ),
+    _openshape(
+        "vitb32",
+        101,
+        "MIT",
+        "47e04daac585b2ce1cbbc72a42c0bf11971acddd",
+        "491a08f1922713df67099dfb7ffceaa6e039fd3953f99f80ecd7178d727c7f3f",
+    ),
+    Weight(
+        "ViT-bigG-14-laion2b_s39b_b160k.safetensors",
+        "openshape (its CLIP)",
+        10158,
+        "MIT",
+        "https://huggingface.co/laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
+        "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
+        "open_clip_pytorch_model.safetensors",
+        note="repository as open_clip 3.3 names it; file, size and SHA-256 as two public copies "
+        "show them",
+        sha256="db71bd27925917762c506c1b8a08e191d236e5586b5cd99f77d11aced578ec34",
     ),
     _projector("ex_clap", 10, _EXMCR, "f85c9a202324d9374c71b032fd9f42a9c818cf87"),
     _projector("ex_ulip", 10, _EXMCR, "50b8eff07c85a0cd1084de54537282deffe04567"),

@@ -72,7 +72,8 @@ def license_of(path: Path) -> str:
         if locate(weight) == path:
             return weight.license
     for weight in WEIGHTS:
-        if Path(weight.file).stem == path.stem:
+        parts = Path(weight.file).with_suffix("").parts  # "model" alone says nothing
+        if path.with_suffix("").parts[-len(parts) :] == parts:
             return weight.license
     return "not known: no file of `exmcr weights`"
 

@@ -171,6 +171,16 @@ def test_unknown_spaces_and_options_are_errors(tmp_path):
         assert options(name) == [], "how a mini space is trained is no matter of `encoders`"
 
 
+@pytest.mark.parametrize("name", ["clip", "clap", "clap-hf", "ulip2", "openshape"])
+def test_a_batch_size_is_a_number_for_every_space(name):
+    full = config.read(project_root() / "params.yaml")
+    full["encoders"] = {name: {"batch_size": 4, "device": "cpu"}}
+    config.check_names(config.check(full))
+    full["encoders"][name]["batch_size"] = "4"
+    with pytest.raises(ConfigError, match=f"encoders.{name}.batch_size: must be a whole number"):
+        config.check_names(config.check(full))
+
+
 def test_a_space_of_five_members_goes_through_a_whole_run(tmp_path):
     params = toy_project.toy_params(config.read(project_root() / "params.yaml"))
     params["base"]["own"] = "pictures"

@@ -8,7 +8,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 
 from exmcr.media.sounds import Sound
-from exmcr.spaces import clap, clip
+from exmcr.spaces import clap, clap_hf, clip
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 SIZES = [(640, 427), (427, 640), (640, 480), (500, 375), (500, 333), (333, 500), (224, 224)]
@@ -106,6 +106,14 @@ def features():
         return space._features(Sound(samples, 48_000))
 
     return compute
+
+
+def test_samples_are_rounded_as_by_laion_clap():
+    laion = clap._import_laion()
+    rng = np.random.default_rng(0)
+    samples = np.r_[rng.uniform(-1, 1, 5000), 0, 1, -1, 1.5, -2, 1e-6].astype(np.float32)
+    theirs = laion.int16_to_float32(laion.float32_to_int16(samples))
+    np.testing.assert_array_equal(clap_hf.in_16_bits(samples), theirs)
 
 
 def test_the_option_shrink_changes_the_whole_of_long_sounds_only(features):

@@ -278,6 +278,9 @@ WRONG = [
     ("vocab.json", b"[1]", "no vocabulary"),
     ("vocab.json", b'{"a": 1', "no JSON"),
     ("vocab.json", b"{}", "no vocabulary"),
+    ("config.json", b'{"error": "gated"}', "no settings"),
+    ("config.json", b"[1]", "no settings"),
+    ("config.json", b'{"a": 1', "no JSON"),
     ("merges.txt", b"Entry not found", "two tokens a line"),
     ("merges.txt", b"a b\nc\n", "two tokens a line"),
     ("merges.txt", b"\xff\xfe", "UTF-8"),
@@ -302,6 +305,7 @@ def test_a_body_that_is_no_weight_file_is_refused_before_it_is_recorded(
         ("file.pt", old_pt()),
         ("a.safetensors", TENSORS),
         ("roberta-base/vocab.json", b'{"<s>": 0, "a": 1}'),
+        ("clap-htsat-fused/config.json", b'{"model_type": "clap"}'),
         ("roberta-base/merges.txt", "#version: 0.2\n\u0120 t\n\u0120 a\n".encode()),
     ],
     ids=lambda v: repr(v)[:30],
@@ -450,7 +454,9 @@ def test_the_table_covers_every_space_and_each_file_has_one_source():
     assert {weight.space.split()[0] for weight in weights.WEIGHTS} == {
         "clip",
         "clap",
+        "clap-hf",
         "ulip2",
+        "openshape",
         "projectors",
     }
     assert len({weight.file for weight in weights.WEIGHTS}) == len(weights.WEIGHTS)
@@ -528,7 +534,9 @@ def test_the_license_of_a_file_is_that_of_its_row_also_after_conversion(folder):
     (folder / "ViT-B-32-openai.safetensors").touch()
     assert weights.license_of(folder / "ViT-B-32-openai.safetensors") == "MIT"
     assert weights.license_of(folder / "630k-fusion-best.safetensors").startswith("not stated")
-    assert weights.license_of(folder / "mine.pt").startswith("not known")
+    for name in ("mine.pt", "model.safetensors", "other/model.safetensors"):
+        assert weights.license_of(folder / name).startswith("not known")
+    assert weights.license_of(folder / "clap-htsat-fused/model.safetensors") == "Apache-2.0"
 
 
 def test_without_the_client_of_the_hub_files_are_found_and_a_fetch_says_what_is_missing(
