@@ -73,6 +73,8 @@ bench: env
 	python benchmarks/train.py
 	python benchmarks/stages.py
 	python benchmarks/encoders.py
+	python benchmarks/search.py
+	python benchmarks/demo.py
 
 bench-gpu: env
 	python benchmarks/gpu.py

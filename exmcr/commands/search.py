@@ -1,5 +1,6 @@
 """`exmcr search`."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,14 @@ def search(
     by_id: Annotated[
         bool, typer.Option("--id", help="The query is the id of an item of the project.")
     ] = False,
+    invert: Annotated[
+        bool,
+        typer.Option(
+            "--invert",
+            help="Pictures by a picture through the text tower, or texts by a text through the "
+            "image tower (Cross the Gap, 2025).",
+        ),
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option(
@@ -69,11 +78,11 @@ def search(
     from exmcr import media
 
     if gallery in media.MODALITIES:
-        _in_project(query, modality, gallery, k, split, seed, by_id, model, project)
+        _in_project(query, modality, gallery, k, split, seed, by_id, invert, model, project)
         return
     if by_id or seed is not None or project is not None or split != "test":
         raise ConfigError("--id, --seed, --split and --project are for searches in a project")
-    _in_folder(query, modality, Path(gallery), only, k, model)
+    _in_folder(query, modality, Path(gallery), only, k, invert, model)
 
 
 def _in_project(
@@ -84,6 +93,7 @@ def _in_project(
     split: str,
     seed: int | None,
     by_id: bool,
+    invert: bool,
     model: str | None,
     project: Path | None,
 ) -> None:
@@ -98,16 +108,37 @@ def _in_project(
     own = modality or ("text" if by_id else guess(query)) or "text"
     for name in (own, gallery):
         extended.leaf_of(name)  # an unknown one is an error before an encoder is loaded
+    if invert:
+        _check_inversion(own, [gallery])
     if by_id:
         vector = vector_of_item(opened, extended, query, own, seed)
     else:
         vector = extended.encode({own: [query]}, seed=seed, progress=False)[own]
+    if invert:
+        from exmcr.model.inversion import inverted
+
+        vector = inverted(extended, own, vector)
     for row in nearest(opened, extended, vector, gallery, k, split, seed).itertuples():
         print(f"{row.score:.3f}  {row.caption}  {row.id}")
 
 
+def _check_inversion(modality: str, galleries: Collection[str]) -> None:
+    """Raises ConfigError unless the query is of a modality that is searched."""
+    if modality not in galleries:
+        raise ConfigError(
+            f"--invert is for items of the query's own modality, {modality}; searched: "
+            f"{', '.join(galleries)}"
+        )
+
+
 def _in_folder(
-    query: str, modality: str | None, folder: Path, only: str | None, k: int, model: str | None
+    query: str,
+    modality: str | None,
+    folder: Path,
+    only: str | None,
+    k: int,
+    invert: bool,
+    model: str | None,
 ) -> None:
     """Answers of each modality by themselves: cosines of two modalities are not comparable."""
     from exmcr.index.source import open_model
@@ -126,11 +157,18 @@ def _in_folder(
     extended, source = open_model(model or index.source)
     index.check(fingerprint(extended, index.seed), source)
     own = modality or guess(query) or "text"
+    if invert:
+        _check_inversion(own, names)
     vector = extended.encode({own: [query]}, seed=index.seed, progress=False)[own]
+    vectors = dict.fromkeys(names, vector)
+    if invert:
+        from exmcr.model.inversion import inverted
+
+        vectors[own] = inverted(extended, own, vector)
     for name in names:
         if len(names) > 1:
             print(f"{name}:")
-        for row in index.nearest(vector, name, k).itertuples():
+        for row in index.nearest(vectors[name], name, k).itertuples():
             print(
                 f"{row.score:.3f}  {row.caption}  {index.root / row.path if row.path else row.id}"
             )

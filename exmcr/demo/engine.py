@@ -17,7 +17,6 @@ from exmcr.kernels.search import topk
 from exmcr.methods.maps import Map, identity
 from exmcr.methods.registry import METHODS, settings_of
 from exmcr.model.exmcr import ExMCR
-from exmcr.model.parts import Base, Leaf
 from exmcr.model.queries import combine
 
 if TYPE_CHECKING:
@@ -68,11 +67,13 @@ class Engine:
         ]
 
     def load(self) -> None:
-        """Load encoders, banks and maps now, so that every later answer comes at once."""
-        parts: list[Base | Leaf] = [self.model.base, *self.model.leaves.values()]
-        for part in parts:
-            self.model.space(part)
-        self.model.encode({"text": ["a first text"]}, progress=False)
+        """Load encoders, banks and maps now, so that every later answer comes at once.
+
+        Encoders load their networks at the first item.
+        """
+        for modality, item in _new_items().items():
+            if modality in self.model.modalities:
+                self.model.encode({modality: [item]}, progress=False)
         for method in (OWN, *BESIDE):
             for modality in self.modalities:
                 self.gallery(method, modality)
@@ -158,6 +159,19 @@ class Engine:
             return set(pd.read_csv(path).method)
         except (OSError, ValueError, AttributeError):
             return set()
+
+
+def _new_items() -> dict[str, Any]:
+    """A random item of each modality, which no cache of encoder outputs knows."""
+    rng = np.random.default_rng()
+    sound = (rng.normal(scale=0.1, size=16_000), 16_000)
+    return {
+        "text": f"text {rng.integers(1 << 62)}",
+        "image": rng.integers(0, 256, (64, 64, 3), np.uint8),
+        "audio": sound,
+        "points": rng.normal(size=(1000, 3)),
+        "speech": sound,
+    }
 
 
 def one_line(error: BaseException) -> str:

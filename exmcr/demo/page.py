@@ -13,10 +13,12 @@ from exmcr.demo.engine import Engine, Part, one_line
 from exmcr.demo.uploads import NAMES
 from exmcr.figures.cards import STYLE, cards
 from exmcr.figures.items import turnable
+from exmcr.media import videos
 from exmcr.media.suffixes import by_suffix
 
 TITLE = "exmcr: search by sound, picture, shape and words"
 FONTS = ["system-ui", "sans-serif"]  # of this machine; the default ones come from the network
+VIDEO = "video"  # encoded as a picture
 WIDEST = 4  # shapes side by side
 log = logging.getLogger(__name__)
 
@@ -33,12 +35,13 @@ def build(engine: Engine, k: int = 6) -> gradio.Blocks:
                 inputs.append(_weight("weight of the words"))
                 inputs.append(gradio.Textbox(label="but not", max_length=1000, elem_id="not"))
                 inputs.append(_weight("weight of 'but not'", 0.5))
-            for modality, component in _media():
-                with gradio.Column(visible=modality in model, min_width=220):
+            for modality, name, component in _media():
+                shown = modality in model and (name != VIDEO or videos.available())
+                with gradio.Column(visible=shown, min_width=220):
                     upload = component()
                     # As it came: damaged files are reported by the loader.
                     upload.preprocess = lambda payload: payload.path if payload else None
-                    inputs += [upload, _weight(f"weight of the {NAMES[modality]}")]
+                    inputs += [upload, _weight(f"weight of the {name}")]
         with gradio.Row():
             choices = [(f"{NAMES[name]}s", name) for name in engine.modalities]
             gallery = gradio.Radio(choices, value=_first(engine), label="find", elem_id="find")
@@ -77,6 +80,8 @@ def respond(
     picture_weight: float,
     shape: str | None,
     shape_weight: float,
+    video: str | None,
+    video_weight: float,
     modality: str,
     method: str,
     k: float,
@@ -91,6 +96,7 @@ def respond(
         ("audio", sound, sound_weight),
         ("image", picture, picture_weight),
         ("points", shape, shape_weight),
+        ("image", video, video_weight),
     ]
     nothing = gradio.Plot(value=None, visible=False)
     try:
@@ -118,18 +124,20 @@ def _first(engine: Engine) -> str:
     return "image" if "image" in engine.modalities else engine.modalities[0]
 
 
-def _media() -> list[tuple[str, Any]]:
-    """(modality, what makes its input) in the order of the arguments of `respond`."""
+def _media() -> list[tuple[str, str, Any]]:
+    """(modality, name, what makes the input) in the order of the arguments of `respond`."""
     suffixes = [suffix for suffix, name in by_suffix().items() if name == "points"]
     return [
         (
             "audio",
+            NAMES["audio"],
             lambda: gradio.Audio(
                 sources=["upload", "microphone"], type="filepath", label="a sound", elem_id="sound"
             ),
         ),
         (
             "image",
+            NAMES["image"],
             lambda: gradio.Image(
                 sources=["upload"],
                 type="filepath",
@@ -140,7 +148,13 @@ def _media() -> list[tuple[str, Any]]:
         ),
         (
             "points",
+            NAMES["points"],
             lambda: gradio.File(file_types=suffixes, label="a shape", height=170, elem_id="shape"),
+        ),
+        (
+            "image",
+            VIDEO,
+            lambda: gradio.Video(sources=["upload"], label="a video", height=170, elem_id="video"),
         ),
     ]
 

@@ -15,6 +15,7 @@ import pandas as pd
 from exmcr.figures.style import mark, short
 from exmcr.media.rendering import render
 from exmcr.media.sounds import Sound
+from exmcr.media.videos import still
 
 SIDE = 224  # pixels of the longer side of a picture
 SECONDS = 8.0  # of a sound
@@ -57,7 +58,7 @@ def show(raw: Any) -> str:
         return f"<blockquote>{html.escape(short(raw, 200))}</blockquote>"
     if isinstance(raw, Sound):
         return f'<audio controls preload="metadata" src="{wave(raw)}"></audio>'
-    return f'<img alt="" src="{picture(raw if raw.dtype == np.uint8 else render(raw)[0])}">'
+    return f'<img alt="" src="{picture(still(raw) if raw.dtype == np.uint8 else render(raw)[0])}">'
 
 
 def picture(pixels: np.ndarray) -> str:

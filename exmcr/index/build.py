@@ -15,7 +15,7 @@ from exmcr.common.hashing import digest, sha256
 from exmcr.common.locks import locked
 from exmcr.corpora.folder import INDEX_NOTE, Listing, scan
 from exmcr.index.storage import COLUMNS, FOLDER, KINDS, Index, Part, write
-from exmcr.media import MODALITIES
+from exmcr.media import MODALITIES, videos
 from exmcr.model.exmcr import ExMCR
 from exmcr.model.identity import fingerprint
 
@@ -129,6 +129,8 @@ class _Work:
             text = digest(row["caption"])
             return entry | {"sha256": text, "size": 0, "mtime_ns": 0, "reason": ""}
         path = self.root / row["path"]
+        if videos.is_video(path) and not videos.available():  # not by content: it may be installed
+            return entry | {"sha256": "", "size": 0, "mtime_ns": 0, "reason": videos.MISSING}
         try:
             status = path.stat()
             key = (row["path"], status.st_size, status.st_mtime_ns)

@@ -3,8 +3,9 @@
 modality   in memory                                                  on disk
 text       str, visible characters in NFC                             the caption of the item
 image      uint8 (H, W, 3) RGB, transparency composited on white      whatever Pillow reads
+           uint8 (n, H, W, 3): frames of a video                      MP4, WebM, ...: videos.py
 audio      Sound(samples float32 (n,) mono in [-1, 1], rate in Hz)    whatever libsndfile reads
-points     float32 (n, 3), finite                                     see point_files.py
+points     float32 (n, 3), finite; with colors, a points.Cloud        see point_files.py
 speech     as audio: a voice that says the caption                    as audio
 
 What each loader accepts, how it normalizes, and what it refuses is said in its docstring, and
@@ -13,12 +14,14 @@ listed with examples in docs/inputs.md. limits.py says what one item may cost.
 Adding a modality takes one module and one entry of MODALITIES; nothing else in the library lists
 modalities. The other modules here are what loaders and figures share:
 
+videos.py                                 frames of videos, for the image modality
 sound_files.py                            sounds from files, block by block
 point_files.py                            point clouds from files
 records.py, record_arrays.py              OpenShape records, without an unpickler
 mesh_files.py, ply.py, meshes.py          meshes from files, and points on them
 rendering.py                              pictures of a point cloud
 tars.py                                   members of tar shards, read in place
+hdf5.py                                   rows of datasets in HDF5 files
 guard.py, limits.py, arrays.py            errors and limits of all of them
 ahead.py, chunks.py                       items loaded by threads, in bounded memory
 """

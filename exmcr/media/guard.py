@@ -68,6 +68,19 @@ def check_points(count: int) -> None:
         )
 
 
+def check_pixels(width: int, height: int) -> None:
+    """Raise BadItem if a picture has no pixel, more than limits.PIXELS, or is too narrow."""
+    if min(width, height) < 1:
+        raise BadItem(f"image of {width} x {height} pixels has no content")
+    if width * height > limits.PIXELS:
+        raise BadItem(
+            f"image of {width} x {height} pixels has more than {limits.PIXELS}; "
+            "raise exmcr.media.limits.PIXELS to read it"
+        )
+    if max(width, height) > limits.RATIO * min(width, height):
+        raise BadItem(f"image of {width} x {height} pixels is narrower than 1 : {limits.RATIO}")
+
+
 def one_line(text: str) -> str:
     """The text as one line, printable in UTF-8, of at most MESSAGE characters."""
     text = text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Images."""
+"""Images, and videos as several of them."""
 
 import os
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from exmcr.common.errors import BadItem
-from exmcr.media import limits
-from exmcr.media.guard import bad_items, regular_file
+from exmcr.media import limits, videos
+from exmcr.media.guard import bad_items, check_pixels, regular_file
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif", ".tif", ".tiff")
 # Formats that Pillow recognizes by a signature. TGA has none, so it is read by its suffix only. EPS
@@ -32,6 +32,7 @@ _TURNS = {  # EXIF orientation -> upright pixels
 def load(item: Any) -> np.ndarray:
     """Path, open file, PIL image or uint8 array -> uint8 (H, W, 3) RGB.
 
+    - The path of a video, by its suffix -> frames, uint8 (n, H, W, 3): see exmcr.media.videos.
     - Of an animation, the first frame. A PIL image stays at its own frame.
     - The EXIF orientation of a file, and of a PIL image as Image.open returned it, is applied. A
       PIL image that has been processed is taken as it is, because turning it leaves the EXIF tag
@@ -50,10 +51,12 @@ def load(item: Any) -> np.ndarray:
     if isinstance(item, np.ndarray):
         if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3 or 0 in item.shape:
             raise BadItem(f"image array must be uint8 (H, W, 3), got {item.dtype} {item.shape}")
-        _check_size(item.shape[1], item.shape[0])
+        check_pixels(item.shape[1], item.shape[0])
         return item
     if isinstance(item, Image.Image):
         return _first_frame(item)
+    if videos.is_video(item):
+        return videos.load(item)
     if isinstance(item, str | os.PathLike):
         path = regular_file(item, "image")
         with path.open("rb") as file, _opened(file, path.suffix.lower() == ".tga") as image:
@@ -64,7 +67,7 @@ def load(item: Any) -> np.ndarray:
 
 
 def _opened(file: Any, tga: bool = False) -> Any:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     Image.init()
     formats = ["TGA"] if tga else [name for name in FORMATS if name in Image.OPEN]
@@ -74,6 +77,11 @@ def _opened(file: Any, tga: bool = False) -> Any:
         raise BadItem(
             f"image has more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels; raise "
             "PIL.Image.MAX_IMAGE_PIXELS and exmcr.media.limits.PIXELS to read it"
+        ) from error
+    except UnidentifiedImageError as error:  # its message is the repr of a file object
+        raise BadItem(
+            "unreadable image: no known image format (JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF, ...), "
+            "or damaged at its start"
         ) from error
 
 
@@ -97,26 +105,14 @@ def _upright(image: Any) -> np.ndarray:
             if image.width * image.height > limits.PIXELS:
                 width, height = image.size
                 image.draft(None, (max(1, width // part), max(1, height // part)))
-    _check_size(*image.size)
+    check_pixels(*image.size)
     sixteen = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
     image.load()
-    _check_size(*image.size)
+    check_pixels(*image.size)
     pixels = _rgb(image, sixteen)
     if isinstance(image, ImageFile.ImageFile):
         pixels = _TURNS.get(_orientation(image), lambda same: same)(pixels)
     return np.ascontiguousarray(pixels)
-
-
-def _check_size(width: int, height: int) -> None:
-    if min(width, height) < 1:
-        raise BadItem(f"image of {width} x {height} pixels has no content")
-    if width * height > limits.PIXELS:
-        raise BadItem(
-            f"image of {width} x {height} pixels has more than {limits.PIXELS}; "
-            "raise exmcr.media.limits.PIXELS to read it"
-        )
-    if max(width, height) > limits.RATIO * min(width, height):
-        raise BadItem(f"image of {width} x {height} pixels is narrower than 1 : {limits.RATIO}")
 
 
 def _orientation(image: Any) -> int:
@@ -193,5 +189,5 @@ def _scale(image: Any) -> float | None:
 
 
 def draw(axis, image: np.ndarray) -> None:
-    """Show an image, uint8 (H, W, 3), in a matplotlib axis."""
-    axis.imshow(image)
+    """Show an image, uint8 (H, W, 3), or the middle frame of a video in a matplotlib axis."""
+    axis.imshow(videos.still(image))

@@ -190,10 +190,10 @@ class ExMCR:
     ):
         """Raw items by modality -> {modality: float32 (n, d) unit rows of the base space}.
 
-        items     any subset of {"text": strings, "image": paths, PIL images or uint8 (H, W, 3),
-                  "audio": paths or (samples, rate), "points": paths or (n, 3) arrays}. Or one item,
-                  or a list of items of any modalities (exmcr/model/inputs.py): then the result is
-                  an array (d,) or (n, d), and `options` are those of inputs.encode_as
+        items     any subset of {"text": strings, "image": paths (also of videos), PIL images or
+                  uint8 (H, W, 3), "audio": paths or (samples, rate), "points": paths or (n, 3)}.
+                  Or one item, or a list of items of any modalities (exmcr/model/inputs.py): then
+                  an array (d,) or (n, d) results; `options` are those of inputs.encode_as
         seed      which projector of each leaf; default: the first
         skip_bad  leave out items that cannot be used and list them in `skipped` of the result,
                   instead of raising BadItem

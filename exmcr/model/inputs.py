@@ -3,7 +3,7 @@
 One item or a list of items, of any modalities:
 
     "a dog"                                 a text, or a file with a known suffix that exists
-    Path("bark.wav")                        a file, by its suffix
+    Path("bark.wav")                        a file, by its suffix; a video is an image
     PIL image, uint8 array (H, W, 3)        an image
     (samples, rate), {"array": samples, "sampling_rate": rate}   a sound
     float array (n, 3)                      a point cloud

@@ -3,8 +3,10 @@
 import pytest
 import stub_model
 from stub_model import fill
+from tiny_video import grays, video
 
 from exmcr.commands.main import main
+from exmcr.model import inversion
 
 
 @pytest.fixture
@@ -99,3 +101,46 @@ def test_the_model_of_an_index_that_is_gone_is_one_line(folder, capsys):
     status, _, err = run(capsys, "search", "x", "--in", "mine")
     assert status == 2 and "name the model with --model" in err and len(err.splitlines()) == 1
     assert run(capsys, "search", "x", "--in", "mine", "--model", "renamed")[0] == 0
+
+
+def test_an_inverted_query_searches_its_own_modality(folder, capsys, monkeypatch):
+    monkeypatch.setattr(inversion, "inverted", lambda model, modality, vector: -vector)
+    indexed(capsys)
+    search = ("search", "mine/sub/sea.jpg", "--in", "mine", "-k", 2)
+    plain, turned = (run(capsys, *search, *more)[1] for more in ((), ("--invert",)))
+    parts = [
+        text.split("\n\n") if "\n\n" in text else text.splitlines() for text in (plain, turned)
+    ]
+    at = parts[0].index("image:")
+    first, last = parts[0][at + 1 : at + 3]
+    assert [line.split("  ", 1)[1] for line in parts[1][at + 1 : at + 3]] == [
+        line.split("  ", 1)[1] for line in (last, first)
+    ]
+    rest = [part[:at] + part[at + 3 :] for part in parts]
+    assert rest[0] == rest[1]  # other modalities are answered as without
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["mine/sub/sea.jpg", "--only", "audio"],
+            "--invert is for items of the query's own modality",
+        ),
+        (["mine/sub/sea.jpg", "--only", "image"], "space 'base' cannot invert images"),
+        (["mine/bell.wav"], "only images and texts of the base can be inverted, not audio"),
+    ],
+)
+def test_what_cannot_be_inverted_is_one_line(folder, capsys, arguments, says):
+    indexed(capsys)
+    status, _, error = run(capsys, "search", *arguments, "--in", "mine", "--invert")
+    assert status and says in error and len(error.splitlines()) == 1
+
+
+def test_a_video_is_indexed_and_found_as_an_image(folder, capsys):
+    video(folder / "mine/wave.mp4", grays([40, 80, 120]))
+    indexed(capsys)
+    status, out, _ = run(
+        capsys, "search", "mine/wave.mp4", "--in", "mine", "--only", "image", "-k", 1
+    )
+    assert status == 0 and out.startswith("1.000  wave  ") and out.rstrip().endswith("wave.mp4")

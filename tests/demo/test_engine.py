@@ -3,12 +3,22 @@
 import numpy as np
 import pandas as pd
 import pytest
+from stub_model import Stub
+from tiny_video import grays, video
 
+from exmcr import media
 from exmcr.common.errors import BadItem, ConfigError
 from exmcr.demo import uploads
 from exmcr.demo.engine import BESIDE, Engine, Part, one_line
 from exmcr.methods.baselines import hop
 from exmcr.methods.registry import settings_of
+from exmcr.model import exmcr as model
+
+SPACES = {
+    "mini-image-text": ("image", "text"),
+    "mini-audio-text": ("audio", "text"),
+    "mini-points": ("points", "image", "text"),
+}
 
 
 @pytest.mark.parametrize("modality", ["text", "image", "audio", "points"])
@@ -23,6 +33,15 @@ def test_every_modality_is_answered_by_every_method(engine, files, modality, met
         rows = engine.answer([Part(own, item)], modality, method, 4)
         assert len(rows) == 4 and set(rows.modality) == {modality} and set(rows.split) == {"test"}
         assert rows.score.is_monotonic_decreasing and rows.score.between(-1, 1).all()
+
+
+def test_every_encoder_has_encoded_an_item_before_the_first_query(project, monkeypatch):
+    own = {name: Stub(name, modalities, 16) for name, modalities in SPACES.items()}
+    for space in own.values():
+        space.fingerprint = "synthetic"
+    monkeypatch.setattr(model, "load_space", lambda name, **_: own[name])
+    Engine(project, device="cpu").load()
+    assert [own[name].encoded for name in SPACES] == [2, 1, 1]  # text and image, audio, points
 
 
 def test_the_answers_of_exmcr_are_those_of_the_model(engine, project):
@@ -110,6 +129,16 @@ def test_an_upload_of_a_wrong_kind_is_one_line_without_paths(engine, files, name
     with pytest.raises(BadItem, match=says) as caught:
         engine.answer([Part(modality, files / name)], "image")
     assert "\n" not in str(caught.value) and str(files) not in str(caught.value)
+
+
+def test_a_video_is_a_picture_of_several_frames(engine, files):
+    path = video(files / "clip.mp4", grays([40, 80, 120]))
+    frames = media.load("image", path)
+    base = engine.model.space(engine.model.base)
+    mean = base.encode_loaded("image", list(frames)).mean(axis=0)
+    expected = mean / np.linalg.norm(mean)
+    np.testing.assert_allclose(engine.vector(Part("image", path))[0], expected, atol=1e-6)
+    assert len(engine.answer([Part("image", path)], "audio", k=3)) == 3
 
 
 def test_an_upload_that_is_too_large_is_refused_before_it_is_read(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from chromium import Chromium, needs_chromium
+from tiny_video import grays, video
 
 gradio = pytest.importorskip("gradio", reason="the extra `demo` is not installed")
 client = pytest.importorskip("gradio_client")
@@ -28,11 +29,13 @@ NAMES = [
     "picture_weight",
     "shape",
     "shape_weight",
+    "video",
+    "video_weight",
     "modality",
     "method",
     "k",
 ]
-DEFAULT = ["", 1, "", 0.5, None, 1, None, 1, None, 1, "image", "exmcr", 4]
+DEFAULT = ["", 1, "", 0.5, None, 1, None, 1, None, 1, None, 1, "image", "exmcr", 4]
 
 
 def values(**given):
@@ -85,6 +88,7 @@ def test_a_query_of_all_parts(engine, files):
         sound=files / "tone.wav",
         picture=files / "red.png",
         shape=files / "cloud.npy",
+        video=video(files / "short.webm", grays([40, 80])),
         method="hop",
     )
     assert respond(engine, *given)[0] == "4 nearest image items by hop"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import stub_model
 from stub_model import fill, picture, shape, sound
+from tiny_video import grays, video
 
 from exmcr.common.errors import ConfigError
 from exmcr.common.files import read_note
@@ -15,6 +16,7 @@ from exmcr.index import ivfpq, storage
 from exmcr.index.build import build
 from exmcr.index.source import open_model
 from exmcr.index.storage import FOLDER, Index
+from exmcr.media import videos
 from exmcr.model.identity import fingerprint
 
 
@@ -103,6 +105,20 @@ def test_an_unusable_file_is_not_tried_again_until_it_changes(mine, model, stubs
     assert [path for path, _ in make(mine, model).skipped] == ["broken.png"] and not tried
     picture(mine / "broken.png", (9, 9, 9))
     assert make(mine, model).skipped == [] and len(tried) == 1
+
+
+def test_a_video_is_embedded_once_its_decoder_is_installed(mine, model, stubs, monkeypatch):
+    video(mine / "wave.mp4", grays([40, 80, 120]))
+    with monkeypatch.context() as patch:
+        patch.setattr(videos, "available", lambda: False)
+        assert ("wave.mp4", videos.MISSING) in make(mine, model).skipped
+    report = make(mine, model)
+    assert report.new["image"] == 1 and "wave.mp4" not in dict(report.skipped)
+    own = Index(mine).parts["image"]
+    at = own.table.path.tolist().index("wave.mp4")
+    expected = stubs["base"].encode("image", [mine / "wave.mp4"])[0]
+    np.testing.assert_allclose(own.vectors[at], expected, atol=1e-6)
+    assert not make(mine, model).new["image"]
 
 
 def test_copies_of_a_file_are_embedded_once(mine, model, stubs):

@@ -17,6 +17,10 @@ from exmcr.media import chunks, limits
 POLICY = """
 An image is a path, an open file, a PIL image or a uint8 array (H, W, 3); it is read as RGB of 8 bits
 on white, upright, in its first frame. The bit depth is that of the type, not of the values.
+
+The path of a video (.mp4, .m4v, .mov, .webm, .mkv; extra `video`) is an image as well: eight frames,
+evenly spaced over its first ten minutes, upright. Its vector is the normalized mean of theirs. The
+limits of images hold for each frame. An animated GIF is an image.
 """
 
 RNG = np.random.default_rng(0)
@@ -558,7 +562,7 @@ TABLE = [
         "not a file",
     ),
     refused("other", "empty file", raw(b""), "empty file"),
-    refused("other", "text", raw(b"<html>Please sign in</html>"), "cannot identify"),
+    refused("other", "text", raw(b"<html>Please sign in</html>"), "no known image format"),
     refused(
         "other", "file that ends early, PNG", raw(png(64, 64, 8, 2, b"")[:-30]), "unreadable image"
     ),
@@ -567,10 +571,13 @@ TABLE = [
         "other",
         "SVG",
         raw(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.svg"),
-        "cannot identify",
+        "no known image format",
     ),
     refused(
-        "other", "EPS, for which Pillow starts Ghostscript", saved(RGB, "a.eps"), "cannot identify"
+        "other",
+        "EPS, for which Pillow starts Ghostscript",
+        saved(RGB, "a.eps"),
+        "no known image format",
     ),
     refused("other", "None", given(None), "an image is a path"),
     refused("other", "bytes", given(jpeg()), "an image is a path"),

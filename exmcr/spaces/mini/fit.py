@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from exmcr.common.errors import ConfigError
 from exmcr.corpora.items import load_item
+from exmcr.media import videos
 from exmcr.media.ahead import load_ahead
 from exmcr.media.chunks import in_chunks
 from exmcr.spaces.mini import towers
@@ -130,12 +131,15 @@ def _features(space: MiniSpace, items: pd.DataFrame, data: Path) -> tuple[np.nda
 
 
 def _loaded(items: pd.DataFrame, data: Path) -> Iterator[tuple[str, Any]]:
-    """(id, loaded item) of the usable items. Extraction counts and names the others."""
+    """(id, loaded item) of the usable items. Extraction counts and names the others.
+
+    Of a video, the middle frame.
+    """
     stream = load_ahead(lambda item: load_item(item, data), list(items.itertuples()), BATCH)
     with closing(stream):
         for item, loaded, reason in stream:
             if reason is None:
-                yield item.id, loaded
+                yield item.id, videos.still(loaded)
 
 
 class _Texts:

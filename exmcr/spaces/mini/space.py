@@ -103,6 +103,11 @@ class MiniSpace(Space):
             self._backbones[name] = Cached(BACKBONES[name](), self.cache)
         return self._backbones[name]
 
+    @property
+    def text_map(self) -> Arrays:
+        """The map of sentence vectors: see towers.fit_text."""
+        return self._text
+
     def features(self, modality: str, items: list) -> np.ndarray:
         """Loaded items -> float32 (n, size), the input of the modality's tower."""
         raise NotImplementedError

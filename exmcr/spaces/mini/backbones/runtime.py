@@ -23,6 +23,7 @@ def onnx_session(
     """
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # some builds report how they are used
     buffer, names = io.BytesIO(), [f"x{n}" for n in range(len(examples))]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
