@@ -19,6 +19,12 @@ FOLDER = "build/lab"
 TOY = f"{FOLDER}/toy"  # the environment variable EXMCR_TOY tells exmcr.toy_project
 PUT_BACK = "put_everything_back.ipynb"
 NEWER = " (newer version)"
+SETTINGS = ".jupyter"  # in FOLDER
+# Without a setting JupyterLab asks whether to fetch news from the network. A student's own setting
+# takes precedence.
+DEFAULTS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+}
 
 TEXT = """# Put everything back
 
@@ -47,6 +53,7 @@ def prepare(root: Path) -> Path:
     for original in originals:
         _offer(original, folder / original.name, seen.get(original.name))
     write_json(_note(folder), {path.name: _code(path) for path in originals})
+    write_json(folder / SETTINGS / "labconfig/default_setting_overrides.json", DEFAULTS)
     _write_put_back(folder / PUT_BACK)
     return folder
 
@@ -148,7 +155,8 @@ def command(root: Path, arguments: list[str]) -> list[str]:
 def main() -> None:
     """`python -m exmcr.lab`, with options of `jupyter lab`."""
     root = project_root()
-    prepare(root)
+    paths = [str(prepare(root) / SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
     os.environ["EXMCR_TOY"] = TOY
     os.chdir(root)
     os.execv(sys.executable, command(root, sys.argv[1:]))

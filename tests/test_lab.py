@@ -1,9 +1,12 @@
 """Copies of the notebooks: a student's edits are kept, and one call puts everything back."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import jupyterlab
 import nbformat
 import pytest
 
@@ -132,7 +135,8 @@ def test_the_server_shows_the_whole_project_and_has_a_toy_project_of_its_own(roo
     monkeypatch.setattr(sys, "argv", ["lab", "--no-browser"])
     lab.main()
     assert f"--ServerApp.root_dir={root}" in calls[0] and calls[0][-1] == "--no-browser"
-    assert lab.os.environ == {"EXMCR_TOY": "build/lab/toy"}
+    own = str(root / "build/lab/.jupyter")
+    assert lab.os.environ == {"EXMCR_TOY": "build/lab/toy", "JUPYTER_CONFIG_PATH": own}
 
 
 def test_the_toy_project_of_the_lab_is_that_of_the_environment():
@@ -154,3 +158,22 @@ def test_the_note_names_every_original(folder):
         "start.ipynb",
         "02_pair.ipynb",
     }
+
+
+def test_jupyterlab_fetches_no_news_and_does_not_ask(root, monkeypatch):
+    from jupyterlab_server.settings_utils import get_settings
+
+    monkeypatch.setattr(lab.os, "execv", lambda program, command: None)
+    monkeypatch.setenv("EXMCR_TOY", "")
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(root / "own"))
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(root / "of the system"))
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "argv", ["lab"])
+    lab.main()
+    assert lab.os.environ["JUPYTER_CONFIG_PATH"].endswith(f"{os.pathsep}{root / 'of the system'}")
+    schemas = Path(jupyterlab.__file__).parent / "schemas"
+    name = "@jupyterlab/apputils-extension:notification"
+    settings, _ = get_settings(root, schemas, root / "own/user-settings", schema_name=name)
+    properties = settings["schema"]["properties"]
+    assert properties["fetchNews"]["default"] == "false"
+    assert properties["checkForUpdates"]["default"] is False

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import runpy
 
 import nbformat
 import pytest
@@ -135,3 +136,21 @@ def test_the_address_of_the_repository_is_to_be_filled_in_at_one_place():
     for path in NOTEBOOKS:
         count = path.read_text().count("OWNER")
         assert count == (2 if path.stem == "start" else 0), path.name
+
+
+FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
+
+
+def test_every_formula_can_be_drawn_by_the_site():
+    conf = runpy.run_path(str(project_root() / "docs/site/conf.py"))
+    documents = [path.read_text() for path in (project_root() / "docs").glob("*.md")]
+    for path in NOTEBOOKS:
+        cells = nbformat.read(path, as_version=4).cells
+        documents += [cell.source for cell in cells if cell.cell_type == "markdown"]
+    count = 0
+    for text in documents:
+        for block, inline in FORMULA.findall(re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.S)):
+            formula = conf["SIZES"].sub("", block or inline)
+            conf["tex2mathml"](formula, as_block=bool(block))  # raises for an unknown command
+            count += 1
+    assert count > 50

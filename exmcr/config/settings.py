@@ -21,9 +21,19 @@ POSITIVE, TEMPERATURE = (0.0, False, 1e6), (1e-4, True, 100.0)
 NOT_NEGATIVE, SHARE = (0.0, True, 1e6), (0.0, True, 1.0)
 RANGES = {
     **dict.fromkeys(("tau", "tau1", "tau2"), TEMPERATURE),
-    **dict.fromkeys(("power", "beta", "lr"), POSITIVE),
+    **dict.fromkeys(("beta", "lr"), POSITIVE),
     **dict.fromkeys(
-        ("alpha", "noise", "ridge", "regress", "weight", "weight_decay", "lambda", "factor"),
+        (
+            "alpha",
+            "factor",
+            "lambda",
+            "noise",
+            "power",
+            "regress",
+            "ridge",
+            "weight",
+            "weight_decay",
+        ),
         NOT_NEGATIVE,
     ),
     **dict.fromkeys(("epsilon", "scale"), POSITIVE),

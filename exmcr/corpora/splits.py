@@ -7,8 +7,9 @@ audio   Concepts are divided first. Some have no training sound (`unseen` in the
         training sounds.
 points  Names are divided, with all shapes and icons of a name: test names have no training shape.
         The packages of HELD_OUT_SHAPES have no training shapes.
-image   Groups (title series, identical files) are divided. Concepts of test sounds or shapes give
-        more pictures to test, at most half of theirs, so that galleries contain positives.
+image   Groups (title series, identical files, near-duplicates) are divided. Concepts of test sounds
+        or shapes give more pictures to test, at most half of theirs, so that galleries contain
+        positives.
 text    A text has the split of the items that it describes.
 """
 

@@ -149,7 +149,7 @@ def task_answers(bench: "Bench", name: str, n: int, most: int = 5):
     chosen = shuffled.drop_duplicates("concept").head(n)
     lines = [row[id] for id in chosen.id]
     # Only the chosen queries are compared with the gallery, which may be large.
-    some = replace(task, queries=chosen, positive=task.positive[lines], seen=task.seen[lines])
+    some = replace(task, queries=chosen, positive=task.right(lines), seen=task.seen[lines])
     similarity = bench.similarity(some, bench.fit("exmcr", bench.params.seeds[0]))
     best = np.argsort(-similarity, axis=1)[:, :most]
     right = np.take_along_axis(some.positive, best, axis=1).tolist()

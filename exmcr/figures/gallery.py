@@ -1,8 +1,4 @@
-"""Answers to look at: the query as itself, answers with marks and ranks, players for sounds.
-
-The same picture is never shown twice in a line: a near-duplicate of an answer that is shown already
-is passed over. The ranks still count it.
-"""
+"""Answers to look at: the query as itself, answers with marks and ranks, players for sounds."""
 
 import base64
 import html
@@ -16,34 +12,19 @@ import numpy as np
 import pandas as pd
 
 from exmcr.common.errors import BadItem
+from exmcr.figures.concepts import find_task
 from exmcr.figures.items import draw_item
 from exmcr.figures.style import GRAY, RIGHT, WRONG, mark, short, store
 
 if TYPE_CHECKING:
     from exmcr.evaluation.bench import Bench, MapsOfLeaves
-    from exmcr.evaluation.embeddings import Embeddings
     from exmcr.evaluation.tasks import Task
 
-NEAR = 0.97  # cosine in the frozen space from which two items of a line count as the same
 PREVIEW = 16_000  # Hz of the sound in a player
 THUMBNAIL = 96  # pixels
 SOUNDS = ("audio", "speech")
 
 Line = tuple[Any, pd.DataFrame]  # a query (row of the item table) and its answers
-
-
-def distinct(vectors: np.ndarray, order: np.ndarray, most: int, near: float = NEAR) -> list[int]:
-    """The first `most` of `order` without near-duplicates of earlier ones.
-
-    vectors: unit rows (n, d) of the items; order: their numbers, best first.
-    """
-    kept: list[int] = []
-    for number in order:
-        if len(kept) == most:
-            break
-        if not kept or float((vectors[kept] @ vectors[number]).max()) < near:
-            kept.append(int(number))
-    return kept
 
 
 def first_ranks(bench: "Bench", task: "Task", maps: "MapsOfLeaves") -> np.ndarray:
@@ -66,32 +47,25 @@ def examples(ranks: np.ndarray) -> dict[str, int]:
 def answered(
     bench: "Bench", task: "Task", maps: "MapsOfLeaves", query: int, most: int = 5
 ) -> pd.DataFrame:
-    """The best distinct answers to one query of a task, as rows of the item table with rank, score
-    and right; the first right answer stands at the end if it is not among them."""
+    """The best answers to one query of a task, as rows of the item table with rank, score and
+    right; the first right answer stands at the end if it is not among them."""
     one = replace(
         task,
         queries=task.queries.iloc[[query]],
-        positive=task.positive[[query]],
+        positive=task.right([query]),
         seen=task.seen[[query]],
     )
     scores = bench.similarity(one, maps)[0]
-    right = np.asarray(one.positive[0], bool)
+    right = one.positive[0]
     order = np.lexsort((right, -scores))  # ties count against the method
     rank = np.empty(len(order), int)
     rank[order] = np.arange(1, len(order) + 1)
-    shown = distinct(bench.embeddings.own(task.gallery), order[: 10 * most], most)
+    shown = [int(number) for number in order[:most]]
     first = int(order[np.flatnonzero(right[order])[0]])
     if not right[shown].any():
         shown = [*shown[: most - 1], first]
     rows = task.gallery.iloc[shown]
     return rows.assign(rank=rank[shown], score=scores[shown], right=right[shown])
-
-
-def without_duplicates(embeddings: "Embeddings", rows: pd.DataFrame, most: int) -> pd.DataFrame:
-    """The first `most` of some rows of one modality, best first, without near-duplicates, with
-    their rank from 1 (a column `rank`)."""
-    ranked_rows = rows.assign(rank=np.arange(1, len(rows) + 1))
-    return ranked_rows.iloc[distinct(embeddings.own(rows), np.arange(len(rows)), most)]
 
 
 def lines_of(
@@ -117,6 +91,22 @@ def lines_of(
             f"{len(task.gallery)}; {better} of {len(ranks)} queries do better"
         )
     return lines, said
+
+
+def of_task(bench: "Bench", name: str, maps: "MapsOfLeaves", notebook: str) -> dict[str, Line]:
+    """Draw a hit, the median and a miss of a task, and print where their right answers stand.
+
+    notebook: its number; the figure is figures/<notebook>_<from>_to_<to>.png. Returns the lines of
+    `lines_of`, none if the run has no such task.
+    """
+    task = find_task(bench, name)
+    if task is None:
+        return {}
+    lines, said = lines_of(bench, task, maps)
+    print(*said.values(), sep="\n  ")
+    path = bench.project.figures / f"{notebook}_{name.replace('->', '_to_')}.png"
+    ranked(lines, bench.project.load_item, said["all"], path)
+    return lines
 
 
 def ranked(lines: dict[str, Line], load: Callable, title: str, path=None):

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 COST: dict[str, tuple[float, float]] = {
     "00_spaces": (7, 0.8),
     "01_extract": (4, 0.7),
-    "02_pair": (8, 0.8),
-    "03_train": (8, 0.9),
-    "04_evaluate": (12, 0.8),
-    "05_visualize": (17, 1.0),
+    "02_pair": (7, 0.8),
+    "03_train": (7, 0.9),
+    "04_evaluate": (11, 0.8),
+    "05_visualize": (8, 0.8),
     "06_search": (9, 0.8),
 }
 FIRST = 20  # further CPU seconds where the toy spaces and banks have to be made

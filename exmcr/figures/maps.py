@@ -1,6 +1,8 @@
 """The space as a picture: UMAP of test items, and the gaps between modalities, before and after
 extension."""
 
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -10,6 +12,8 @@ from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
 from exmcr.common.errors import ConfigError
+from exmcr.common.files import atomic_write
+from exmcr.common.hashing import digest
 from exmcr.corpora.paper import PAPER_CORPORA
 from exmcr.evaluation.embeddings import Embeddings
 from exmcr.evaluation.stage import trained_maps
@@ -70,14 +74,35 @@ def shown_items(project: "Project") -> tuple[pd.DataFrame, np.ndarray, np.ndarra
     return pd.concat(parts), np.concatenate(before), np.concatenate(after)
 
 
-def flatten(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
+def flatten(vectors: np.ndarray, seed: int = 0, folder: Path | None = None) -> np.ndarray:
     """UMAP (arXiv:1802.03426) of unit rows (n, d) by cosine: (n, 2). Coordinates depend on the
-    seed, and on the machine."""
-    import umap
+    seed, and on the machine.
 
+    folder: of finished maps, one file for each vectors and options. A known map is read from there,
+    which saves the ten seconds in which umap-learn compiles itself.
+    """
     options = {"metric": "cosine", "random_state": seed, "n_jobs": 1}
     options["n_neighbors"] = min(NEIGHBORS, len(vectors) - 1)
-    return umap.UMAP(**options).fit_transform(vectors)
+    content = f"{version('umap-learn')} {options} {vectors.shape} {vectors.dtype}"
+    path = folder and folder / f"{digest(content, np.ascontiguousarray(vectors).tobytes())}.npy"
+    if path and (known := _read(path, len(vectors))) is not None:
+        return known
+    import umap
+
+    points = umap.UMAP(**options).fit_transform(vectors)
+    if path:
+        with atomic_write(path) as draft, draft.open("wb") as file:
+            np.save(file, points)
+    return points
+
+
+def _read(path: Path, n: int) -> np.ndarray | None:
+    """A finished map; None if it is missing or damaged."""
+    try:
+        points = np.load(path)
+    except (OSError, ValueError, EOFError):
+        return None
+    return points if points.shape == (n, 2) else None
 
 
 def map_2d(project: "Project", seed: int = 0) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
@@ -86,7 +111,8 @@ def map_2d(project: "Project", seed: int = 0) -> tuple[np.ndarray, np.ndarray, p
     Raises ConfigError as `shown_items`.
     """
     rows, before, after = shown_items(project)
-    return flatten(before, seed), flatten(after, seed), rows
+    folder = project.data / "maps"
+    return flatten(before, seed, folder), flatten(after, seed, folder), rows
 
 
 def frequent_concepts(rows: pd.DataFrame, n: int) -> list[str]:

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from exmcr.common.errors import ConfigError
-from exmcr.figures.gallery import distinct
 from exmcr.figures.items import as_gallery
 from exmcr.figures.style import panels, short, store
 from exmcr.kernels.aggregate import aggregate
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 QUERIES = 500  # at most, per center; each holds a weight for every key
 SORTED = 100  # at most, where the weights are also sorted
+NEAR = 0.97  # cosine in the frozen space from which two training items of a line count as the same
 # {center: its aggregations, as (queries, keys)}; all are parts of a quadruple, keys also of Pools.
 AGGREGATIONS = {
     "overlap": (("o_leaf", "x_leaf"), ("o_base", "y_base")),
@@ -145,6 +145,21 @@ def pseudo_pairs(project: "Project", leaf: "Leaf", n: int, answers: int = 5):
     order = np.argsort(-(made["y_base"].numpy()[chosen] @ vectors.T), axis=1)
     best = [distinct(vectors, line[: 10 * answers], answers) for line in order]
     return as_gallery(rows.loc[bank.ids[chosen]], [rows.loc[other.ids[b]] for b in best])
+
+
+def distinct(vectors: np.ndarray, order: np.ndarray, most: int, near: float = NEAR) -> list[int]:
+    """The first `most` of `order` without near-duplicates of earlier ones: a training bank may hold
+    several copies of an item.
+
+    vectors: unit rows (n, d) of the items; order: their numbers, best first.
+    """
+    kept: list[int] = []
+    for number in order:
+        if len(kept) == most:
+            break
+        if not kept or float((vectors[kept] @ vectors[number]).max()) < near:
+            kept.append(int(number))
+    return kept
 
 
 def between(project: "Project", leaf: "Leaf", n: int, k: int = 4) -> pd.DataFrame:

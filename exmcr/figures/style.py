@@ -46,8 +46,15 @@ plt.rcParams.update(
 
 
 def store(figure, path: str | Path | None):
-    """Write a figure to `path`, if one is given, and return it. The folder is made if needed."""
+    """Write a figure to `path`, if one is given, and return it. The folder is made if needed.
+
+    A figure that is written keeps its layout: a constrained one would be computed four times, twice
+    when it is written and twice when a notebook shows it.
+    """
     if path:
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+            figure.set_layout_engine("none")
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, bbox_inches="tight")
     return figure

@@ -115,6 +115,7 @@ def test_every_cell_of_a_notebook_runs_and_what_it_shows_is_alive(before, run_al
     browser = run_all(f"build/lab/{name}.ipynb")
     assert browser.run(OUTPUTS) == []
     assert browser.run("window.ran") is True
+    assert "Jupyter news" not in browser.run("document.body.innerText"), "nothing is asked"
     plots = browser.run(PLOTS)
     if plots:
         browser.until(f"{DRAWN} >= {plots}", 30)

@@ -285,7 +285,7 @@ NAMES = [
     ("compare.hop.tau", True, "compare.hop.tau: must be a number"),
     ("compare.cca.dims", 0, "compare.cca.dims: must be a whole number from 1"),
     ("compare.cca.dims", 1.5, "compare.cca.dims: must be a whole number from 1"),
-    ("compare.cca.power", 0, "compare.cca.power: must be a number above 0"),
+    ("compare.cca.power", -1, "compare.cca.power: must be a number from 0"),
     ("compare.ridge.alpha", -1, "compare.ridge.alpha: must be a number from 0"),
     ("compare.relative.anchors", 10**12, "compare.relative.anchors: must be a whole number from 1"),
     ("compare.asif.keep", 0, "compare.asif.keep: must be a whole number from 1"),

@@ -1,4 +1,4 @@
-"""Answers to look at: marks, ranks, no item twice, players with sound."""
+"""Answers to look at: marks, ranks, players with sound."""
 
 import base64
 import io
@@ -17,13 +17,6 @@ from exmcr.figures.style import RIGHT, WRONG
 from exmcr.media.sounds import Sound
 
 
-def test_near_duplicates_are_shown_once_and_the_order_is_kept():
-    vectors = np.array([[1, 0], [0.999, 0.04], [0, 1], [0.04, 0.999], [-1, 0]])
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    assert gallery.distinct(vectors, np.array([1, 0, 3, 2, 4]), 5) == [1, 3, 4]
-    assert gallery.distinct(vectors, np.arange(5), 2) == [0, 2]
-
-
 @pytest.mark.parametrize(
     "ranks, kinds",
     [
@@ -37,7 +30,7 @@ def test_a_hit_the_median_and_a_miss_are_chosen_by_rank(ranks, kinds):
 
 
 class Bench:
-    """One sound and five pictures, two of them alike; the right one is the last but one."""
+    """One sound and five pictures; the right one is the last but one."""
 
     def __init__(self):
         queries = pd.DataFrame([("q", "audio", "a bark", "dog")], columns=COLUMNS)
@@ -45,9 +38,6 @@ class Bench:
         items = pd.DataFrame(names, columns=COLUMNS)
         positive = np.array([[False, False, False, True, False]])
         self.task = Task("audio->image", queries, items, positive, np.array([True]))
-        d = np.eye(5)
-        own = {"g0": d[0], "g1": d[0], "g2": d[1], "g3": d[2], "g4": d[3]}
-        self.embeddings = SimpleNamespace(own=lambda rows: np.stack([own[i] for i in rows.id]))
 
     def similarity(self, task, maps):
         assert len(task.queries) == 1, "only the chosen query is compared"
@@ -63,8 +53,8 @@ COLUMNS = ["id", "modality", "caption", "concept"]
 def test_the_answers_have_their_true_ranks_and_the_right_one_is_among_them():
     bench = Bench()
     found = gallery.answered(bench, bench.task, {}, 0, most=5)
-    assert found["rank"].tolist() == [1, 3, 4, 5], "the second is a duplicate of the first"
-    assert found.right.tolist() == [False, False, True, False]
+    assert found["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert found.right.tolist() == [False, False, False, True, False]
     short = gallery.answered(bench, bench.task, {}, 0, most=2)
     assert short["rank"].tolist() == [1, 4], "the first right answer stands at the end"
 
@@ -133,3 +123,14 @@ def test_the_slider_of_a_mixture_needs_no_kernel():
     assert {step.method for step in slider.steps} == {"relayout"}
     assert slider.steps[1].args[0]["title.text"] == "the sound"
     assert slider.steps[1].args[0]["images"][0]["source"].startswith("data:image/png;base64,")
+
+
+def test_a_task_is_drawn_and_described_by_its_name(tmp_path, capsys):
+    bench = Bench()
+    bench.all_tasks = [bench.task]
+    bench.project = SimpleNamespace(figures=tmp_path, load_item=load)
+    lines = gallery.of_task(bench, "audio->image", {}, "06")
+    assert list(lines) == ["hit", "median", "miss"]
+    assert (tmp_path / "06_audio_to_image.png").is_file()
+    assert "miss: “a bark”, first right answer at rank 4 of 5" in capsys.readouterr().out
+    assert gallery.of_task(bench, "audio->smell", {}, "06") == {}

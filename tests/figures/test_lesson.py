@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from exmcr.figures import lesson
+from exmcr.figures.style import store
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,16 @@ def test_a_slider_has_a_frame_per_label_and_starts_where_it_is_told():
     slider = figure.layout.sliders[0]
     assert slider.active == 1 and [step.label for step in slider.steps] == ["0", "1", "2"]
     assert figure.layout.height == 300
+
+
+def test_the_layout_of_a_figure_is_computed_once_when_it_is_written(tmp_path):
+    figure, axis = plt.subplots(constrained_layout=True)
+    axis.set_title("two\nlines")
+    before = axis.get_position().y1
+    assert store(figure, None).get_layout_engine().__class__.__name__ == "ConstrainedLayoutEngine"
+    store(figure, tmp_path / "new/a.png")
+    assert (tmp_path / "new/a.png").is_file() and axis.get_position().y1 != before
+    after = axis.get_position().y1
+    axis.set_title("a\nmuch\nlonger\ntitle")
+    figure.draw_without_rendering()
+    assert axis.get_position().y1 == after

@@ -33,7 +33,7 @@ class Embeddings:
         return np.tile(np.eye(8)[len(rows.modality.iloc[0])], (len(rows), 1))
 
 
-def project(*modalities):
+def project(*modalities, data=None):
     rows = [
         (f"{m}/{n}", m, f"c{n}", split, "one", "")
         for split in ("train", "test")
@@ -42,7 +42,7 @@ def project(*modalities):
     ]
     items = pd.DataFrame(rows, columns=["id", "modality", "concept", "split", "source", "of"])
     params = SimpleNamespace(seeds=[5, 6], visualize=SimpleNamespace(umap_items=9))
-    return SimpleNamespace(usable_items=items, params=params)
+    return SimpleNamespace(usable_items=items, params=params, data=data)
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +66,30 @@ def spaces(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Umap))
 
 
-def test_umap_has_equally_many_items_of_each_modality(smell):
-    before, after, rows = maps.map_2d(project("smell", "text", "audio"))
+def test_a_known_map_is_read_and_a_damaged_one_is_made_again(tmp_path, monkeypatch):
+    made = []
+
+    class Umap:
+        def __init__(self, **options):
+            made.append(options["random_state"])
+
+        def fit_transform(self, vectors):
+            return vectors[:, :2] + 1
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Umap))
+    vectors = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    first = maps.flatten(vectors, 3, tmp_path)
+    assert np.array_equal(maps.flatten(vectors, 3, tmp_path), first) and made == [3]
+    maps.flatten(vectors, 4, tmp_path)
+    maps.flatten(2 * vectors, 3, tmp_path)
+    assert made == [3, 4, 3], "another seed, other vectors"
+    for path in tmp_path.glob("*.npy"):
+        path.write_bytes(path.read_bytes()[:-5])
+    assert np.array_equal(maps.flatten(vectors, 3, tmp_path), first) and made == [3, 4, 3, 3]
+
+
+def test_umap_has_equally_many_items_of_each_modality(smell, tmp_path):
+    before, after, rows = maps.map_2d(project("smell", "text", "audio", data=tmp_path))
     assert rows.modality.tolist() == ["text"] * 3 + ["audio"] * 3 + ["smell"] * 3 and set(
         rows.split
     ) == {"test"}
@@ -76,7 +98,7 @@ def test_umap_has_equally_many_items_of_each_modality(smell):
 
 
 def test_umap_draws_a_registered_modality(smell, tmp_path):
-    before, after, rows = maps.map_2d(project("smell", "text", "audio"))
+    before, after, rows = maps.map_2d(project("smell", "text", "audio", data=tmp_path))
     shown = maps.frequent_concepts(rows, 2)
     assert len(shown) == 2
     figure = maps.before_and_after(before, after, rows, shown, tmp_path / "umap.png")

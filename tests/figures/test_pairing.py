@@ -132,3 +132,10 @@ def test_the_way_of_an_item_names_the_overlap_items_with_the_largest_weights(pro
         shares = 100 * np.take_along_axis(weights, best[:, None], axis=1)[:, 0]
         wanted = [f"word {b} ({share:.0f} %)" for b, share in zip(best, shares)]
         assert way[f"neighbor {rank + 1}"].tolist() == wanted
+
+
+def test_near_duplicates_are_shown_once_and_the_order_is_kept():
+    vectors = np.array([[1, 0], [0.999, 0.04], [0, 1], [0.04, 0.999], [-1, 0]])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert pairing.distinct(vectors, np.array([1, 0, 3, 2, 4]), 5) == [1, 3, 4]
+    assert pairing.distinct(vectors, np.arange(5), 2) == [0, 2]

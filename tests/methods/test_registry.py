@@ -41,7 +41,7 @@ def test_settings_under_compare_take_precedence_over_those_of_the_leaf(full):
     params = with_compare(full, block)
     audio, points = (settings_of(params, "exmcr-symile", leaf) for leaf in ("audio", "points"))
     assert audio["weight"] == points["weight"] == 0.3
-    assert audio["train"]["steps"] == 150 and points["train"]["steps"] == 400, (
+    assert audio["train"]["steps"] == 150 and points["train"]["steps"] == 200, (
         "each leaf has its own, as in params.yaml"
     )
     assert audio["pair"] == {

@@ -12,10 +12,12 @@ from exmcr.common.errors import ConfigError
 from exmcr.common.files import write_json
 from exmcr.corpora import items, splits
 from exmcr.corpora.mini import (
+    contents,
     effects,
     emoji,
     furniture,
     gcompris,
+    near_duplicates,
     openclipart,
     opensfx,
     packages,
@@ -74,13 +76,20 @@ def table(
 ) -> pd.DataFrame:
     """Drop duplicates, divide into splits, add texts, and write the item table.
 
+    Near-duplicate pictures share a split; val and test keep one of them. Those left out are listed
+    in near_duplicates.json beside the table.
+
     rows: of every usable item, changed in place; digests: {item id: SHA-256 of its file};
     words: unpaired training texts.
     """
     rows = _without_duplicate_sounds(rows, digests)
     splits.merge_duplicates(rows, digests)
+    cluster = near_duplicates.clusters(rows, path.parent)
+    splits.merge_duplicates(rows, cluster)
     splits.assign(rows)
-    rows = splits.without_surplus(rows)
+    rows, left_out = near_duplicates.held_out_once(splits.without_surplus(rows), cluster)
+    write_json(path.parent / "near_duplicates.json", left_out)
+    print(f"{len(left_out)} near-duplicates left out of val and test (near_duplicates.json)")
     return items.write(rows + _texts(rows, words), path)
 
 
@@ -91,6 +100,7 @@ def _path(item: Row) -> str:
 def _plan(raw: Path) -> Iterator[tuple[Row, render.Job]]:
     """Yield the row of every item and the job that makes its file."""
     packages.download(raw)
+    contents.unpack(raw)
     kind = {"image": "picture", "audio": "sound"}
     for item, path in [
         *openclipart.items(raw),

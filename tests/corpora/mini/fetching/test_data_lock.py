@@ -35,13 +35,13 @@ def test_the_lock_of_the_repository_is_valid_and_complete():
 
 
 def test_every_package_that_a_source_fetches_is_in_the_lock():
-    """A name is a string in a module that calls `debian.fetch` or `npm.fetch`."""
+    """A name is a string in a module that calls `contents.fetch` or `npm.fetch`."""
     folder = data_lock.PATH.parent
     modules = [path.read_text() for path in folder.glob("*.py")]
     literal = {
         name
         for text in modules
-        for name in re.findall(r"""(?:debian|npm)\.fetch\(\s*"([^"{}]+)\"""", text)
+        for name in re.findall(r"""(?:contents|debian|npm)\.fetch\(\s*"([^"{}]+)\"""", text)
     }
     assert literal and literal <= set(data_lock.read())
 
