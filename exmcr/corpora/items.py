@@ -7,7 +7,8 @@ captions  every caption, a list; the first is `caption`
 concept   the noun it is an instance of; items with the same concept are positives of each other
 source    the package or corpus it came from
 license   as the source states it
-group     shared by near-duplicates (same file, same look, same title series); all of a group have one split
+group     shared by near-duplicates (same file, same look, same title series); all of a group have
+          one split
 split     train | val | test
 path      file, relative to the data folder or absolute, `shard.tar::member`, or
           `file.h5::dataset/row`; "" for texts

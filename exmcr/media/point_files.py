@@ -26,7 +26,7 @@ def read(path: str | os.PathLike) -> np.ndarray:
     the file says so, or whatever a table has there.
 
     .npy            plain array, or `xyz` and `rgb` of an OpenShape record (a pickled dict)
-    .npz            array `xyz` or `points`, and `rgb` or `colors`
+    .npz            array `xyz` or `points`, and `rgb` or `colors`, unless these are pickled
     .pts .xyz .txt  one point per line, separated by blanks or by commas; a leading count is checked
     .ply .obj .off  the vertices, or MESH_POINTS points on the surface if the file has faces; the
                     vertices of a .ply without faces keep their color
@@ -98,17 +98,17 @@ def _read_npz(path: Path) -> np.ndarray:
             if key in names:
                 colors = next((name for name in ("rgb", "colors") if name in names), None)
                 cloud = _member(archive, key)
+                if cloud is None:
+                    raise BadItem("refused: it holds Python objects instead of numbers")
                 return _with_colors(cloud, _member(archive, colors) if colors else None)
     raise BadItem(f"no array 'xyz' or 'points', only {names}")
 
 
-def _member(archive: zipfile.ZipFile, key: str) -> np.ndarray:
+def _member(archive: zipfile.ZipFile, key: str) -> np.ndarray | None:
+    """An array of an archive; None if it holds pickled objects."""
     check_bytes(archive.getinfo(f"{key}.npy").file_size, f"array '{key}'")
     content = archive.read(f"{key}.npy")
-    array = _array(io.BytesIO(content), len(content))
-    if array is None:
-        raise BadItem("refused: it holds Python objects instead of numbers")
-    return array
+    return _array(io.BytesIO(content), len(content))
 
 
 def _read_lines(path: Path) -> np.ndarray:

@@ -20,10 +20,21 @@ EXTENTS = (1e-15, 1e15)  # outside, squares of float32 coordinates vanish or ove
 class Cloud(np.ndarray):
     """Coordinates, float32 (n, 3), whose attribute `colors` is float32 (n, 3) in [0, 1].
 
-    An array that is computed from a cloud has no colors: None.
+    A pickle keeps the colors. An array that is computed from a cloud has none: None; so has its
+    copy.
     """
 
     colors: np.ndarray | None = None
+
+    def __reduce__(self) -> tuple:
+        return colored, (np.asarray(self), self.colors)
+
+
+def colored(xyz: np.ndarray, colors: np.ndarray | None) -> Cloud:
+    """A cloud of coordinates, float32 (n, 3), and their colors."""
+    cloud = xyz.view(Cloud)
+    cloud.colors = colors
+    return cloud
 
 
 @bad_items("cloud")
@@ -64,9 +75,7 @@ def load(item: Any) -> np.ndarray:
     kept, colors = _without_copies(placed), _colors(cloud[:, 3:6])
     if colors is None:
         return placed[kept]
-    colored = placed[kept].view(Cloud)
-    colored.colors = colors[kept]
-    return colored
+    return colored(placed[kept], colors[kept])
 
 
 def _colors(columns: np.ndarray) -> np.ndarray | None:

@@ -5,6 +5,7 @@ import hashlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ RATE = 48_000  # Hz, as in the training of CLAP
 LENGTH = 480_000  # samples, 10 s; shorter sounds are repeated, longer ones cropped
 VOCABULARY = 50_265  # tokens of RoBERTa
 VOCABULARY_FILE = "roberta-base/vocab.json"
+PROBE = "Rain on a tin roof; 42 birds, and a dog's bark."  # its tokens stand for a tokenizer
 
 
 class Clap(Space):
@@ -81,8 +83,7 @@ class Clap(Space):
         self._laion = _import_laion()
         self.network, self._config = _build(self._laion)
         checkpoints.fill(self.network, state, path, "CLAP with fusion (HTSAT-tiny, RoBERTa)")
-        # The tokens of one sentence stand for the tokenizer.
-        probe = self._tokens(["Rain on a tin roof; 42 birds, and a dog's bark."])["input_ids"]
+        probe = tokens(self.tokenizer, [PROBE])["input_ids"]
         self.fingerprint = digest(
             "clap",
             "48 kHz, length rounded up, int16, peak at most 1, crops from the samples",
@@ -97,22 +98,12 @@ class Clap(Space):
         import torch
 
         on_cpu = torch.device(self.device).type == "cpu"
-        prepare: Callable[[list], Any] = self._tokens
+        prepare: Callable[[list], Any] = partial(tokens, self.tokenizer)
         encode, size = self.network.get_text_embedding, 16
         if modality == "audio":
             prepare = lambda sounds: [self._features(sound) for sound in sounds]
             encode, size = self.network.get_audio_embedding, 2 if on_cpu else 16
         return in_batches(items, self.batch_size or size, self.device, prepare, encode)
-
-    def _tokens(self, texts: list) -> dict:
-        encoded = self.tokenizer(
-            list(texts),  # a bare string would lose its batch dimension
-            padding="max_length",
-            truncation=True,
-            max_length=77,
-            return_tensors="pt",
-        )
-        return dict(encoded)
 
     def _features(self, sound: Sound) -> dict:
         """The features that laion_clap computes of one sound, among them the mel spectrograms
@@ -136,6 +127,18 @@ class Clap(Space):
             whole = _mel(torch.from_numpy(samples), self._config["audio_cfg"])
             features["mel_fusion"][0] = shrunk(whole, features["mel_fusion"].shape[1])
         return features
+
+
+def tokens(tokenizer: Any, texts: list) -> dict:
+    """Tokens and mask, (n, 77), the length with which CLAP was trained."""
+    encoded = tokenizer(
+        list(texts),  # a bare string would lose its batch dimension
+        padding="max_length",
+        truncation=True,
+        max_length=77,
+        return_tensors="pt",
+    )
+    return dict(encoded)
 
 
 def _mel(samples: Any, settings: dict) -> Any:

@@ -14,7 +14,7 @@ from exmcr.common.hashing import digest
 from exmcr.media.sounds import Sound
 from exmcr.spaces import weights
 from exmcr.spaces.base import Space, in_batches
-from exmcr.spaces.clap import not_above_1, resample, seeded
+from exmcr.spaces.clap import PROBE, not_above_1, resample, seeded, tokens
 
 TEXTS = ("config.json", "preprocessor_config.json", "vocab.json", "merges.txt")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there
@@ -27,8 +27,9 @@ class ClapHf(Space):
 
     checkpoint   folder with config.json, preprocessor_config.json, vocab.json, merges.txt and
                  model.safetensors (or pytorch_model.bin, read without executing anything in it), or
-                 a repository of the model hub, which is looked for in the weights folder under its
-                 own name without that of its owner, then in the cache of the hub, then on the hub
+                 a repository of the model hub, which is looked for in the weights folder under
+                 owner/name (the default under clap-htsat-fused, as in `exmcr weights`), then in the
+                 cache of the hub, then on the hub
     revision     commit, tag or branch of the repository; the weights folder is then passed over.
                  Default: the commit that `exmcr weights` pins, else main
     device       torch device; default: the GPU if there is one
@@ -64,21 +65,21 @@ class ClapHf(Space):
         from transformers import ClapModel
 
         folder = _find(str(checkpoint), revision, root)
+        hint = _hint(_place(str(checkpoint), root))
         config, self.features = _settings(folder)
         path = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
         if path is None:
-            raise ConfigError(f"{folder} holds neither {' nor '.join(WEIGHTS)}; {_hint(root)}")
+            raise ConfigError(f"{folder} holds neither {' nor '.join(WEIGHTS)}; {hint}")
         state = checkpoints.load_state(path)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.batch_size, self.dim, self.files = batch_size, config.projection_dim, (path,)
-        self.tokenizer = _tokenizer(folder, config.text_config.vocab_size, _hint(root))
+        self.tokenizer = _tokenizer(folder, config.text_config.vocab_size, hint)
         self.network = ClapModel(config).float()
         own = self.network.state_dict()
         state = {name: x for name, x in state.items() if not name.endswith(CONSTANTS)}
         state |= {name: x for name, x in own.items() if name.endswith(CONSTANTS)}
         checkpoints.fill(self.network, state, path, f"the ClapModel of {folder / TEXTS[0]}")
-        # The tokens of one sentence stand for the tokenizer.
-        probe = self._tokens(["Rain on a tin roof; 42 birds, and a dog's bark."])["input_ids"]
+        probe = self._tokens([PROBE])["input_ids"]
         settings = {k: v for k, v in self.features.to_dict().items() if "processor" not in k}
         self.fingerprint = digest(
             "clap-hf",
@@ -99,14 +100,15 @@ class ClapHf(Space):
         if modality == "audio":
             prepare, encode = self._inputs, self.network.get_audio_features
             size = 2 if on_cpu else 16
-        forward = lambda inputs: encode(**inputs).pooler_output
+
+        def forward(inputs: dict) -> torch.Tensor:
+            output = encode(**inputs)  # before transformers 5, the vectors themselves
+            return getattr(output, "pooler_output", output)
+
         return in_batches(items, self.batch_size or size, self.device, prepare, forward)
 
     def _tokens(self, texts: list) -> dict:
-        """Tokens and mask, (n, 77), the length with which CLAP was trained."""
-        encoded = self.tokenizer(
-            list(texts), padding="max_length", truncation=True, max_length=77, return_tensors="pt"
-        )
+        encoded = tokens(self.tokenizer, texts)
         return {name: encoded[name].to(self.device) for name in ("input_ids", "attention_mask")}
 
     def _inputs(self, sounds: list) -> dict:
@@ -138,36 +140,54 @@ def in_16_bits(samples: np.ndarray) -> np.ndarray:
 
 def _find(checkpoint: str, revision: str | None, root: Path | None) -> Path:
     """The folder of a checkpoint: a folder, the weights folder, the hub's cache, or the hub."""
+    place, local = _place(checkpoint, root), Path(root or "") / checkpoint
+    if local.is_dir():
+        return local
+    if revision is None and (place / TEXTS[0]).is_file():
+        return place
+    rows = _rows(checkpoint)
+    try:
+        return _download(checkpoint, revision or (rows[0].revision if rows else "main"))
+    except Exception as error:  # the client of the hub raises a dozen unrelated types
+        raise ConfigError(
+            f"no weights of {checkpoint}: no folder {place}, and the model hub failed "
+            f"({type(error).__name__}); {_hint(place)}"
+        ) from error
+
+
+def _download(repository: str, revision: str) -> Path:
+    """The folder of a repository in the cache of the hub, with the first of WEIGHTS that it has."""
+    from huggingface_hub import snapshot_download
+
+    for weight in WEIGHTS:
+        files = [*TEXTS, "tokenizer.json", weight]
+        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=files))
+        if (folder / weight).is_file():
+            break
+    return folder
+
+
+def _place(checkpoint: str, root: Path | None) -> Path:
+    """Where the files of a checkpoint belong: its folder, or a folder of the weights folder.
+
+    Raises ConfigError if it is neither a folder nor of the form owner/name.
+    """
     folder = Path(root or "") / checkpoint
     if folder.is_dir():
         return folder
     if checkpoint.count("/") != 1 or checkpoint.startswith((".", "/", "~")):
         raise ConfigError(f"no folder {folder}, and '{checkpoint}' is no repository (owner/name)")
-    name = checkpoint.split("/")[1]
-    own = weights.folder(root) / name
-    if revision is None and (own / "config.json").is_file():
-        return own
-    rows = [weight for weight in weights.WEIGHTS if weight.repo == checkpoint]
-    try:
-        from huggingface_hub import snapshot_download
-
-        files = [*TEXTS, "tokenizer.json", WEIGHTS[0]]
-        loaded = snapshot_download(
-            checkpoint,
-            revision=revision or (rows[0].revision if rows else "main"),
-            allow_patterns=files,
-        )
-    except Exception as error:  # the client of the hub raises a dozen unrelated types
-        raise ConfigError(
-            f"no weights of {checkpoint}: no folder {own}, and the model hub failed "
-            f"({type(error).__name__}); {_hint(root, name)}"
-        ) from error
-    return Path(loaded)
+    rows = _rows(checkpoint)
+    return weights.folder(root) / (Path(rows[0].file).parent if rows else checkpoint)
 
 
-def _hint(root: Path | None, name: str = "clap-htsat-fused") -> str:
-    files = ", ".join((*TEXTS, WEIGHTS[0]))
-    return f"put {files} into {weights.folder(root) / name}; see `exmcr weights`"
+def _rows(checkpoint: str) -> list[weights.Weight]:
+    """The files of a repository that `exmcr weights` lists."""
+    return [row for row in weights.WEIGHTS if (row.space, row.repo) == (ClapHf.name, checkpoint)]
+
+
+def _hint(place: Path) -> str:
+    return f"put {', '.join((*TEXTS, WEIGHTS[0]))} into {place}; see `exmcr weights`"
 
 
 def _settings(folder: Path) -> tuple[Any, Any]:
@@ -187,7 +207,7 @@ def _settings(folder: Path) -> tuple[Any, Any]:
         raise ConfigError(f"{folder}: {' or '.join(TEXTS[:2])} is unusable: {reason}") from error
 
 
-def _tokenizer(folder: Path, tokens: int, hint: str) -> Any:
+def _tokenizer(folder: Path, size: int, hint: str) -> Any:
     """RoBERTa's tokenizer. Raises ConfigError if it is missing or not of the network."""
     from transformers import RobertaTokenizer
 
@@ -196,8 +216,8 @@ def _tokenizer(folder: Path, tokens: int, hint: str) -> Any:
     except Exception as error:  # the library in Rust raises bare exceptions
         raise ConfigError(f"no tokenizer in {folder} ({type(error).__name__}); {hint}") from error
     # Where files are missing, transformers 5 silently makes an empty tokenizer.
-    if len(tokenizer) != tokens:
+    if len(tokenizer) != size:
         raise ConfigError(
-            f"the tokenizer in {folder} has {len(tokenizer)} tokens, the network {tokens}; {hint}"
+            f"the tokenizer in {folder} has {len(tokenizer)} tokens, the network {size}; {hint}"
         )
     return tokenizer

@@ -50,8 +50,12 @@ VARIANTS = {
     "vitg14": Variant(
         "ViT-bigG-14", "laion2b_s39b_b160k", 384, 0.2, 64, 1536, 256, projected=True, up="z"
     ),
-    "vitl14": Variant("ViT-L-14-quickgelu", "openai", 64, 0.4, 256, 1024, 128, True, "y"),
-    "vitb32": Variant("ViT-B-32-quickgelu", "openai", 64, 0.4, 256, 1024, 128, False, "y"),
+    "vitl14": Variant(
+        "ViT-L-14-quickgelu", "openai", 64, 0.4, 256, 1024, 128, projected=True, up="y"
+    ),
+    "vitb32": Variant(
+        "ViT-B-32-quickgelu", "openai", 64, 0.4, 256, 1024, 128, projected=False, up="y"
+    ),
 }
 
 
@@ -59,8 +63,8 @@ class OpenShape(Space):
     """OpenShape with PointBERT for coordinates and colors, and the CLIP that it was trained with.
 
     variant          "vitg14", the published main model (1280-d), or "vitl14" (768-d) or "vitb32"
-                     (512-d), which the authors released for their demo without results; whose
-                     weights of CLIP they mean, they do not say: OpenAI's [assumed]
+                     (512-d), which the authors released for their demo without results; they do
+                     not say which weights of CLIP; OpenAI's [assumed]
     checkpoint       file in the format of `openshape-pointbert-<variant>-rgb`, or its tensors as
                      safetensors; default: that file in the weights folder, else in the cache of
                      the model hub
@@ -68,8 +72,9 @@ class OpenShape(Space):
                      of the variant. ViT-bigG-14 has 2.5 billion parameters, 10 GB in memory and
                      twice that while it is loaded
     clip_checkpoint  local file with its weights; default: as for `clip`
-    up               vertical axis of the clouds, part of the fingerprint: "y", as in OpenShape's
-                     records and in this library's corpora, or "z", as in the meshes of ModelNet40
+    up               vertical axis of all clouds, part of the fingerprint: "y", as in OpenShape's
+                     records and in this library's corpora, or "z", as in the meshes (.off) of
+                     ModelNet40 [assumed]. Clouds of the other kind are encoded lying down
     precision        of CLIP, "float32" or "bfloat16"; part of the fingerprint
     device           torch device; default: the GPU if there is one
     batch_size       items per forward pass, without influence on the result; default: 32 clouds, 1

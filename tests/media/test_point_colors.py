@@ -1,5 +1,7 @@
 """Clouds keep their colors beside their coordinates, whatever holds them."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -66,6 +68,7 @@ PLAIN = {
     "two more columns": lambda _: np.hstack([XYZ, RGB[:, :2]]),
     "NaN behind the coordinates": lambda _: np.hstack([XYZ, RGB * np.nan]),
     "an archive whose colors do not fit": lambda d: npz(d, colors=RGB[:7]),
+    "an archive whose colors are pickled": lambda d: npz(d, colors=np.full((50, 3), None)),
     "an archive whose colors are words": lambda d: npz(d, colors=np.full((50, 3), "red")),
 }
 
@@ -105,5 +108,10 @@ def test_a_loaded_cloud_keeps_its_colors_and_arrays_that_are_computed_from_it_ha
     np.testing.assert_array_equal(again.colors, cloud.colors)
     assert (cloud - 1).colors is None and cloud[:5].colors is None
     assert type(np.stack([cloud, cloud])) is np.ndarray
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        same = pickle.loads(pickle.dumps(cloud, protocol))
+        assert type(same) is Cloud
+        np.testing.assert_array_equal(same, cloud)
+        np.testing.assert_array_equal(same.colors, cloud.colors)
     with pytest.raises(BadItem, match="coincide"):
         media.load("points", np.hstack([XYZ * 0, RGB]))

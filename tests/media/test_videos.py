@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from stub_model import Stub
 from tiny_video import CODECS, grays, video
 
 from exmcr import media
-from exmcr.common.errors import BadItem
+from exmcr.common.errors import BadItem, ConfigError
 from exmcr.figures import cards
 from exmcr.media import limits, videos
+from exmcr.media.ahead import load_ahead
 from exmcr.media.suffixes import modality_of
 
 LEVELS = np.arange(40) * 6  # of the frames of a video of 4 s
@@ -177,10 +179,16 @@ def test_an_animated_gif_stays_an_image(tmp_path):
     assert modality_of("a.gif") == modality_of("A.MP4") == "image"
 
 
-def test_without_the_decoder_the_extra_is_named(tmp_path, monkeypatch):
+def test_without_the_decoder_the_extra_is_named_and_the_video_is_not_skipped(tmp_path, monkeypatch):
     monkeypatch.setattr(videos, "available", lambda: False)
     (tmp_path / "a.mp4").write_bytes(b"any")
-    assert refused(tmp_path / "a.mp4") == videos.MISSING and "extra `video`" in videos.MISSING
+    message = f"^a.mp4: {re.escape(videos.MISSING)}$"
+    with pytest.raises(ConfigError, match=message) as error:
+        media.load("image", tmp_path / "a.mp4")
+    assert "extra `video`" in str(error.value)
+    with pytest.raises(ConfigError, match=message):
+        list(load_ahead(lambda path: media.load("image", path), [tmp_path / "a.mp4"], 2))
+    assert "no file" in refused(tmp_path / "b.mp4")
 
 
 # vectors

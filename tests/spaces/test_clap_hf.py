@@ -59,6 +59,19 @@ def test_texts_and_short_sounds_are_encoded_as_by_transformers(folder, space):
     assert np.abs(texts[0] - texts[1]).max() > 1e-3
 
 
+def test_vectors_of_transformers_4_have_no_pooler_output_around_them(space, monkeypatch):
+    items = {"text": TEXTS, "audio": [tone(1)]}
+    expected = {modality: space.encode(modality, items[modality]) for modality in items}
+    for name in ("get_text_features", "get_audio_features"):
+        monkeypatch.setattr(space.network, name, tensors(getattr(space.network, name)))
+    for modality, vectors in expected.items():
+        np.testing.assert_array_equal(space.encode(modality, items[modality]), vectors)
+
+
+def tensors(encode):
+    return lambda **inputs: encode(**inputs).pooler_output
+
+
 def test_a_long_sound_has_the_same_vector_in_every_run_and_batch(space):
     sounds = [tone(14), tone(2), tone(3, rate=16_000)]
     np.random.seed(1)
@@ -120,6 +133,37 @@ def test_the_folder_is_found_in_the_weights_folder_then_on_the_hub(folder, space
     assert [revision for _, revision in calls] == [pinned, "main", "mine"]
 
 
+def test_a_repository_of_another_owner_has_its_own_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("EXMCR_WEIGHTS", str(folder.parent))  # holds that of laion
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    name = "someone/clap-htsat-fused"
+    with pytest.raises(ConfigError, match=f"no weights of {name}: .* into .*/{name}; see"):
+        clap_hf._find(name, None, None)
+    monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path))
+    shutil.copytree(folder, tmp_path / name)
+    assert clap_hf._find(name, None, None) == tmp_path / name
+    (tmp_path / name / "model.safetensors").unlink()
+    with pytest.raises(ConfigError, match=f"put .*model.safetensors into {tmp_path / name}; see"):
+        load_space("clap-hf", checkpoint=name)
+
+
+@pytest.mark.parametrize("files", [["model.safetensors", "pytorch_model.bin"], clap_hf.WEIGHTS[1:]])
+def test_of_a_repository_without_safetensors_the_other_file_is_fetched(
+    files, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("EXMCR_WEIGHTS", str(tmp_path / "empty"))
+
+    def download(repository, revision, allow_patterns):
+        (tmp_path / "config.json").touch()
+        for name in {*files} & {*allow_patterns}:
+            (tmp_path / name).touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert clap_hf._find("laion/larger_clap_general", None, None) == tmp_path
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", files[0]}
+
+
 def test_a_pickle_is_read_without_running_it_and_constants_may_be_missing(copy, space, tmp_path):
     state = load_file(copy / "model.safetensors")
     (copy / "model.safetensors").unlink()
@@ -132,6 +176,10 @@ def test_a_pickle_is_read_without_running_it_and_constants_may_be_missing(copy, 
     with pytest.raises(ConfigError, match="not a plain weight file"):
         load_space("clap-hf", checkpoint=copy)
     assert not mark.exists()
+
+
+def offline(*_, **__):
+    raise ConnectionError("no route")
 
 
 class Bomb:
@@ -210,10 +258,6 @@ def test_a_wrong_place_is_an_error(tmp_path, monkeypatch):
     for place in ("./nothing", str(tmp_path / "none"), "one", "a/b/c"):
         with pytest.raises(ConfigError, match="no folder"):
             load_space("clap-hf", checkpoint=place)
-
-    def offline(*_, **__):
-        raise ConnectionError("no route")
-
     monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
     with pytest.raises(
         ConfigError, match="the model hub failed .ConnectionError.; put config.json"

@@ -2,7 +2,10 @@
 
 The block `paper` of params.yaml lists the corpora. Training pools are unpaired: each line keeps one
 modality. Held-out items keep their partners: the caption, frame or picture of an item names it in
-`of`. No pool has an item of a held-out video, picture or shape, whichever corpus it comes from.
+`of`. No pool has an item of a held-out original: within a corpus, an item and what belongs to it; a
+YouTube video across the corpora in YOUTUBE; a sound of Freesound in ESC-50 and Clotho, if Clotho's
+metadata name it. The same picture or shape in two corpora (COCO and Flickr30k, ModelNet40 and the
+ShapeNet part of OpenShape's records) is not recognized.
 """
 
 import heapq
@@ -18,7 +21,7 @@ from tqdm import tqdm
 from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import stable_uniform
 from exmcr.corpora import items
-from exmcr.corpora.paper import CLASSIFIED, class_names, paper_corpora, prompts
+from exmcr.corpora.paper import CLASSIFIED, class_names, paper_corpora, prompts, scanobjectnn
 from exmcr.corpora.paper.layout import LeftOut, Row
 from exmcr.media import MODALITIES, hdf5, modality
 from exmcr.media.tars import open_tar, shard_and_member
@@ -40,6 +43,7 @@ def build(root: Path, entries: list[Entry]) -> Path:
     """
     folders = [root / entry.get("folder", f"data/paper/{entry['corpus']}") for entry in entries]
     _check_folders(entries, folders)
+    _check_variants(entries)
     held_out: dict[str, str] = {}  # original -> its split
     dropped: Counter[str] = Counter()
     parts: list[pd.DataFrame] = []
@@ -72,6 +76,21 @@ def _check_folders(entries: list[Entry], folders: list[Path]) -> None:
         raise ConfigError(
             f"corpora: paper lacks {'; '.join(missing) or 'every corpus'}: put them there, "
             "set their `folder` under `paper` in params.yaml, or delete their lines"
+        )
+
+
+def _check_variants(entries: list[Entry]) -> None:
+    """Raise ConfigError if ScanObjectNN is in several splits in different variants.
+
+    They are made of the same scans, which cannot be recognized.
+    """
+    lines = [entry for entry in entries if entry["corpus"] == "scanobjectnn"]
+    variants = {scanobjectnn.variant(entry["split"]) for entry in lines}
+    if len(variants) > 1 and len({entry["as"] for entry in lines}) > 1:
+        uses = ", ".join(f"{entry['split']} as {entry['as']}" for entry in lines)
+        raise ConfigError(
+            f"corpora: paper, scanobjectnn: {uses}: variants are made of the same scans, so that "
+            "held-out scans would be in training; use one variant"
         )
 
 
@@ -165,10 +184,11 @@ def _not_held_out(
 
 
 def _original(row: Row) -> str:
-    """What several corpora can have parts of: the video of a clip; otherwise the row's group."""
+    """What several corpora can have parts of: the video or sound of a clip; otherwise the row's
+    group."""
     if row["source"] in YOUTUBE:
         return "youtube/" + row["group"].split("/", 1)[1][:11]
-    return row["group"]
+    return row["original"] or row["group"]
 
 
 def _as_items(group: list[Row], split: str, data: Path) -> Iterator[Row]:

@@ -1,7 +1,7 @@
 """ESC-50: 2,000 environmental sounds of 5 s, 40 of each of 50 classes, in five folds.
 
 meta/esc50.csv: filename, fold, target, category, esc10, src_file, take
-audio/1-100032-A-0.wav: fold, Freesound clip, take, class number
+audio/1-100032-A-0.wav: fold, sound of Freesound (`src_file`), take, class number
 
 Zero-shot classification uses all clips (split all). Underscores of class names become spaces.
 Source: https://github.com/karolpiczak/ESC-50
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from exmcr.corpora.paper.layout import Row, need, one_of, present, row
+from exmcr.corpora.paper.layout import Row, freesound, need, one_of, present, row
 from exmcr.corpora.paper.lists import read_table
 
 SPLITS = ("all", "fold1", "fold2", "fold3", "fold4", "fold5")
@@ -28,6 +28,7 @@ def rows(root: Path, split: str = "all") -> Iterator[Row]:
             if split in ("all", f"fold{clip['fold']}"):
                 path = folder / clip["filename"]
                 about: Row = {"path": path, "concept": _concept(clip), "license": LICENSE}
+                about["original"] = freesound(clip.get("src_file", ""))
                 item = row("esc50", split, path.stem, "audio", **about)
                 yield (path if path.is_file() else None), [item]
 

@@ -5,12 +5,14 @@ LOC_val_solution.csv: ImageId, PredictionString; the classes of a flat val/, as 
 classnames.txt: "n01440764 tench", the names that CLIP uses; else
 LOC_synset_mapping.txt: "n01440764 tench, Tinca tinca"; without both the concept is the number
 
-Two pairs of classes share their first name in LOC_synset_mapping.txt ("crane", "maillot"), so that
-zero-shot classification has 998 classes with it, and 1,000 with classnames.txt.
+In each list two names belong to two classes each: "missile" and "sunglasses" in classnames.txt,
+"crane" and "maillot" as first names in LOC_synset_mapping.txt. The concepts of these four classes
+end in their numbers, "crane (n02012849)", so that there are always 1,000; prompts omit the number.
 Source of classnames.txt: https://github.com/KaiyangZhou/CoOp (DATASETS.md)
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,11 +46,16 @@ def classes(root: Path, split: str = "val") -> list[str]:
 
 
 def _class_names(root: Path) -> dict[str, str]:
-    """{class number: its first name}; empty if there is no list of names."""
+    """{class number: its first name, and the number if other classes have this name}; empty if
+    there is no list of names."""
     listed = next((root / name for name in NAMES if (root / name).is_file()), None)
     lines = read_lines(listed) if listed else []
     pairs = (line.split(" ", 1) for line in lines if " " in line)
-    return {number: names.split(",")[0] for number, names in pairs}
+    first = {number: names.split(",")[0] for number, names in pairs}
+    count = Counter(first.values())
+    return {
+        number: f"{name} ({number})" if count[name] > 1 else name for number, name in first.items()
+    }
 
 
 def _solution(path: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ split      as the corpus calls it
 source     name of the corpus
 license    as stated by the corpus or the item
 group      shared by the rows of one original (an image and its captions)
+original   what several corpora have parts of, e.g. "freesound/1234"; "" if it is the group
 """
 
 import contextlib
@@ -52,6 +53,7 @@ def row(
     start: float = 0.0,
     seconds: float | None = None,
     license: str = "",
+    original: str = "",
 ) -> Row:
     """One row. `id` and `group` are given without the name of the corpus; `group` defaults to the
     id."""
@@ -68,7 +70,13 @@ def row(
         "source": source,
         "license": license,
         "group": f"{source}/{id if group is None else group}",
+        "original": original,
     }
+
+
+def freesound(number: str) -> str:
+    """The `original` of a clip of Freesound; "" if its number is not known."""
+    return f"freesound/{number}" if number.isdecimal() else ""
 
 
 def load_item(row: Row) -> Any:

@@ -9,11 +9,15 @@ Which prompts Ex-MCR used is not published [assumed]: its ESC-50 is 68.35 in Fre
 71.20 in OmniBind's.
 """
 
+import re
 from importlib.resources import files
+
+NUMBER = re.compile(r" \(n\d+\)$")  # that tells classes of ImageNet with the same name apart
 
 
 def of_class(modality: str, concept: str) -> list[str]:
-    """The prompts of one class of items of a modality."""
+    """The prompts of one class of items of a modality; a NUMBER behind its name is left out."""
+    concept = NUMBER.sub("", concept)
     article = "an" if concept[:1].lower() in "aeiou" else "a"
     return [
         line.replace("{a}", f"{article} {concept}").replace("{}", concept)

@@ -5,6 +5,8 @@ main_split/training_objectdataset.h5, test_objectdataset.h5: OBJ_BG, with backgr
 main_split/..._objectdataset_augmentedrot_scale75.h5: PB_T50_RS, perturbed and cut off
 (or h5_files/main_split/...): datasets `data` (n, 2048, 3), `label` (n,) of 0 to 14
 
+All three are made of the same scans, and no number says which: a pool and held-out scans must be of
+one variant (build.py).
 OpenShape, and the literature after it, classifies 2,890 objects: accuracies of OmniBind, Ex-MCR and
 TextME are multiples of 1/2890. Both OBJ_ONLY files have as many, 2,309 + 581: split all [assumed;
 OBJ_BG has equally many].
@@ -53,6 +55,11 @@ def rows(root: Path, split: str = "all") -> Iterator[Row]:
 def classes(root: Path, split: str = "all") -> list[str]:
     """The names of all classes, whichever the split."""
     return sorted(CLASSES)
+
+
+def variant(split: str) -> str:
+    """The key of VARIANTS that a split belongs to."""
+    return max((prefix for prefix in VARIANTS if split.startswith(prefix)), key=len)
 
 
 def _class(label: float) -> int:

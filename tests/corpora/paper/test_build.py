@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from paper_trees import BENCHMARKS, PAPER, make_benchmark_trees, make_trees, shard, text
+from paper_trees import (
+    BENCHMARKS,
+    PAPER,
+    make_benchmark_trees,
+    make_trees,
+    shard,
+    sound,
+    table,
+    text,
+)
 
 from exmcr import config, corpora
 from exmcr.common.errors import ConfigError
@@ -14,7 +23,7 @@ from exmcr.common.hashing import sha256
 from exmcr.common.paths import project_root
 from exmcr.common.vectors import unit
 from exmcr.corpora import items as item_table
-from exmcr.corpora.paper import layout, webdataset
+from exmcr.corpora.paper import layout, modelnet40, webdataset
 from exmcr.corpora.sampling import draw
 from exmcr.evaluation.embeddings import Embeddings
 from exmcr.evaluation.tasks import tasks
@@ -50,7 +59,7 @@ def test_the_item_table_has_unpaired_pools_and_nothing_held_out_in_them(built):
         ("coco", "image", "test"): 2,
         ("coco", "text", "test"): 5,
         ("modelnet40", "points", "test"): 3,
-        ("modelnet40", "text", "test"): 128,
+        ("modelnet40", "text", "test"): 40 * 64,
         ("objaverse", "points", "test"): 2,
         ("objaverse", "image", "test"): 2,
     }
@@ -97,9 +106,10 @@ def test_the_benchmarks_have_the_tasks_that_they_define(built):
     assert coco.positive.sum(axis=1).tolist() == [2, 3]
     assert by_name["text->image (coco)"].positive.shape == (5, 2)
     classes = by_name["points->text (modelnet40)"]
-    assert classes.gallery.caption.tolist() == ["bed", "night stand"]
-    assert classes.gallery.captions.map(len).tolist() == [64, 64]
-    assert classes.positive.tolist() == [[True, False], [True, False], [False, True]]
+    assert classes.gallery.caption.tolist() == sorted(modelnet40.CLASSES)
+    assert classes.gallery.captions.map(len).tolist() == [64] * 40
+    answers = [classes.gallery.caption[row].tolist() for row in classes.positive]
+    assert answers == [["bed"], ["bed"], ["night stand"]]
     shapes = by_name["points->image (objaverse)"]
     assert shapes.positive.tolist() == [[True, False], [False, True]]
     assert not any(task.seen.any() for task in by_name.values())
@@ -122,7 +132,9 @@ def test_the_vector_of_a_class_is_the_mean_of_its_prompts(built, tmp_path):
     embeddings = Embeddings(project)
     expected = vectors[(texts.concept == "night stand").to_numpy()].mean(axis=0)
     expected /= np.linalg.norm(expected)
-    np.testing.assert_allclose(embeddings.vectors("clip", task.gallery)[1], expected, atol=1e-6)
+    place = task.gallery.caption.tolist().index("night stand")
+    actual = embeddings.vectors("clip", task.gallery)[place]
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
     assert embeddings.vectors("clip", texts[:3]).shape == (3, 8)
 
 
@@ -233,6 +245,50 @@ def test_lines_that_overlap_are_an_error(tmp_path):
     make_trees(tmp_path)
     with pytest.raises(ConfigError, match="lines under `paper` in params.yaml overlap.*twice"):
         corpora.build("paper", tmp_path, paper=[PAPER[2], PAPER[2]])
+
+
+SCANS = [  # (split, as) of each line; whether the same scans can be trained on and held out
+    ([("all", "test"), ("obj_bg_all", "test"), ("pb_t50_rs_test", "test")], False),
+    ([("train", "train"), ("test", "test")], False),
+    ([("obj_bg_train", "train"), ("obj_bg_test", "val")], False),
+    ([("all", "test"), ("obj_bg_train", "train")], True),
+    ([("pb_t50_rs_train", "train"), ("obj_bg_all", "val")], True),
+    ([("test", "test"), ("pb_t50_rs_test", "val")], True),
+]
+
+
+@pytest.mark.parametrize("lines, mixed", SCANS)
+def test_variants_of_the_same_scans_are_not_both_trained_on_and_held_out(tmp_path, lines, mixed):
+    entries = [{"corpus": "scanobjectnn", "split": split, "as": use} for split, use in lines]
+    (tmp_path / "data/paper/scanobjectnn").mkdir(parents=True)
+    reason = "made of the same scans, .*use one variant" if mixed else "objectdataset"  # no file
+    with pytest.raises(ConfigError, match=reason):
+        corpora.build("paper", tmp_path, paper=entries)
+
+
+def test_a_held_out_sound_of_freesound_is_in_no_pool_of_another_corpus(tmp_path):
+    make_benchmark_trees(tmp_path)  # its clips of ESC-50 are of sound 1
+    root = tmp_path / "data/paper/clotho"
+    names = ("same.wav", "other.wav", "lost.wav")
+    captions = [[name, *(f"{name} {k}" for k in range(5))] for name in names]
+    header = ["file_name", *(f"caption_{k}" for k in range(1, 6))]
+    table(root / "clotho_captions_development.csv", header, *captions)
+    for k, name in enumerate(names):
+        sound(root / "development" / name, seconds=4 + k / 10)
+    numbers = [[name, number, "CC0"] for name, number in zip(names, ("1", "2", "Not found"))]
+    metadata = root / "clotho_metadata_development.csv"
+    table(metadata, ["file_name", "sound_id", "license"], *numbers)
+    held_out = {"corpus": "esc50", "split": "all", "as": "test"}
+
+    def pool(keep):
+        line = {"corpus": "clotho", "split": "development", "as": "train", "keep": keep}
+        items = pd.read_parquet(corpora.build("paper", tmp_path, paper=[line, held_out]))
+        assert len(items[items.split == "test"]) == 3
+        return sorted({group.split("/")[-1] for group in items[items.split == "train"].group})
+
+    assert pool("audio") == pool("text") == ["lost.wav", "other.wav"]
+    metadata.unlink()  # without it, the sound is not known
+    assert pool("audio") == sorted(names)
 
 
 def entry(tmp_path, **files):

@@ -28,6 +28,7 @@ from exmcr.corpora.paper import (
     PAPER_CORPORA,
     class_names,
     load_item,
+    modelnet40,
     paper_corpora,
     prompts,
     scanobjectnn,
@@ -49,6 +50,7 @@ KEYS = {
     "source",
     "license",
     "group",
+    "original",
 }
 
 
@@ -233,12 +235,18 @@ def test_imagenet_has_the_classes_of_a_flat_folder_in_the_solution_and_names_of_
         picture(tmp_path / f"val/ILSVRC2012_val_0000000{k}.JPEG")
     text(tmp_path / "LOC_synset_mapping.txt", "n02012849 crane\nn03126707 crane\n")
     concepts = lambda: [row["concept"] for row in read("imagenet", tmp_path, "val")]
-    assert concepts() == ["crane", "crane", ""] and class_names("imagenet", tmp_path, "val") == [
-        "crane"
-    ]
+    assert concepts() == ["crane (n02012849)", "crane (n03126707)", ""]  # two classes, one name
+    assert class_names("imagenet", tmp_path, "val") == ["crane (n02012849)", "crane (n03126707)"]
     text(tmp_path / "classnames.txt", "n02012849 crane bird\nn03126707 construction crane\n")
     assert concepts() == ["crane bird", "construction crane", ""]
     assert class_names("imagenet", tmp_path, "val") == ["construction crane", "crane bird"]
+    names = "n03773504 missile\nn04008634 missile\nn04355933 sunglasses\nn04356056 sunglasses\n"
+    text(tmp_path / "classnames.txt", names)  # as CLIP names them
+    classes = class_names("imagenet", tmp_path, "val")
+    assert len(classes) == 4 and classes[0] == "missile (n03773504)"
+    sentences = [*map(lambda name: prompts.of_class("image", name), classes)]
+    assert sentences[:2] == [["a photo of a missile."]] * 2
+    assert sentences[2:] == [["a photo of a sunglasses."]] * 2
 
 
 def test_esc50_is_read_whole_or_by_fold(tmp_path, caplog):
@@ -249,6 +257,7 @@ def test_esc50_is_read_whole_or_by_fold(tmp_path, caplog):
     assert "1 of 4 listed items are not on disk" in caplog.text
     assert [row["id"] for row in read("esc50", root, "fold5")] == ["esc50/5-2-B-0"]
     assert class_names("esc50", root, "all") == ["dog", "hand saw", "sea waves"]
+    assert {row["original"] for row in rows} == {"freesound/1"}
     with pytest.raises(ConfigError, match="none of the 1 listed items"):
         read("esc50", root, "fold3")
 
@@ -352,7 +361,7 @@ def test_vggss_is_read_with_its_classes(tmp_path):
     assert [row["concept"] for row in read("vggss", tmp_path)] == ["race car, auto racing"] * 2
 
 
-def test_modelnet40_is_read_as_meshes_or_clouds(tmp_path):
+def test_modelnet40_is_read_as_meshes_or_clouds(tmp_path, caplog):
     meshes, clouds = tmp_path / "meshes", tmp_path / "clouds"
     off = "OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 1 2\n3 0 1 3\n3 0 2 3\n3 1 2 3\n"
     text(meshes / "ModelNet40/night_stand/test/night_stand_0201.off", off)
@@ -362,6 +371,8 @@ def test_modelnet40_is_read_as_meshes_or_clouds(tmp_path):
         10_000,
         3,
     )
+    assert "modelnet40 test: the vertical axis of its meshes is z" in caplog.text
+    caplog.clear()
     text(clouds / "modelnet40_test.txt", "airplane_0627\nglass_box_0172\n")
     for name in ("airplane/airplane_0627", "glass_box/glass_box_0172"):
         text(clouds / f"{name}.txt", "0.1,0.2,0.3,1,0,0\n0.4,0.5,0.6,0,1,0\n")
@@ -369,6 +380,8 @@ def test_modelnet40_is_read_as_meshes_or_clouds(tmp_path):
     assert [row["concept"] for row in rows] == ["airplane", "glass box"] and load_item(
         rows[0]
     ).shape == (2, 3)
+    assert not caplog.records
+    assert len(class_names("modelnet40", clouds, "test")) == 40  # also those without a shape here
 
 
 def test_a_class_has_64_prompts_with_its_article():
@@ -390,7 +403,6 @@ def test_sounds_and_images_have_the_prompts_of_clap_and_clip():
 
 def test_every_classified_corpus_names_its_classes_and_others_are_refused(tmp_path):
     make_benchmark_trees(tmp_path)
-    text(tmp_path / "data/paper/modelnet40/modelnet40_test.txt", "glass_box_0172\nbed_0001\n")
     splits = {entry["corpus"]: entry["split"] for entry in BENCHMARKS} | {"modelnet40": "test"}
     names = {
         name: class_names(name, tmp_path / "data/paper" / name, splits[name]) for name in CLASSIFIED
@@ -399,7 +411,7 @@ def test_every_classified_corpus_names_its_classes_and_others_are_refused(tmp_pa
         "audioset": ["Gush, flow", "Purr", "Speech"],
         "esc50": ["dog", "hand saw", "sea waves"],
         "imagenet": ["crane bird", "great white shark", "tench"],
-        "modelnet40": ["bed", "glass box"],
+        "modelnet40": sorted(modelnet40.CLASSES),
         "scanobjectnn": sorted(scanobjectnn.CLASSES),
         "objaverse": ["bolt", "fire extinguisher"],
     }
