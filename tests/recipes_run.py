@@ -78,13 +78,13 @@ def main() -> None:
 
     tasks = set(results.task)
     assert {"smell->image", "image->smell", "smell->text", "audio->smell"} <= tasks, tasks
+    from exmcr.figures import gaps
     from exmcr.figures import items as drawing
-    from exmcr.figures import maps
 
     queries, answers, right = drawing.some_items(opened, 3)
     assert "smell" in {row.modality for row in queries}
     drawing.gallery(queries, answers, right, opened.load_item, "smells", Path("gallery.png"))
-    before, after = maps.modality_gaps(opened)
+    before, after = gaps.modality_gaps(opened)
     assert "smell" in before.index and np.isfinite(after.loc["smell", "image"])
     print("ok modality")
 

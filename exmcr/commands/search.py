@@ -115,9 +115,9 @@ def _in_project(
     else:
         vector = extended.encode({own: [query]}, seed=seed, progress=False)[own]
     if invert:
-        from exmcr.model.inversion import inverted
+        from exmcr.model.inversion import invert_in_base
 
-        vector = inverted(extended, own, vector)
+        vector = invert_in_base(extended, own, vector)
     for row in nearest(opened, extended, vector, gallery, k, split, seed).itertuples():
         print(f"{row.score:.3f}  {row.caption}  {row.id}")
 
@@ -162,9 +162,9 @@ def _in_folder(
     vector = extended.encode({own: [query]}, seed=index.seed, progress=False)[own]
     vectors = dict.fromkeys(names, vector)
     if invert:
-        from exmcr.model.inversion import inverted
+        from exmcr.model.inversion import invert_in_base
 
-        vectors[own] = inverted(extended, own, vector)
+        vectors[own] = invert_in_base(extended, own, vector)
     for name in names:
         if len(names) > 1:
             print(f"{name}:")

@@ -30,7 +30,7 @@ def verify(
         bool,
         typer.Option(
             "--results",
-            help="Instead: published benchmark results, and beside them those of the project.",
+            help="Compare results of the project with published benchmark results instead.",
         ),
     ] = False,
     project: ProjectFolder = None,

@@ -79,6 +79,7 @@ class Bench:
         self._fits: dict[str, MapsOfLeaves] = {}
         # {leaf: (its latest maps, its overlap items in their common space)}
         self._bridges: dict[str, tuple[Maps, Rows]] = {}
+        self._named: set[tuple[str, str]] = set()  # (split, name) of tasks that are too large
         for leaf in project.leaves:
             if (shown := self.params.leaf_of(leaf.modality)) != leaf and shown:
                 print(
@@ -161,10 +162,13 @@ class Bench:
         return self._fits[key]
 
     def serves(self, task: Task, maps: MapsOfLeaves, after: Similarity | None = None) -> bool:
-        """Whether a fitted method has a map for every leaf that the task needs, and a
-        post-processor, if it has one, can hold the similarities of the task."""
+        """Whether a fitted method has a map for every leaf that the task needs, and its
+        post-processor, if it has one, can hold the similarities of the task. A task that is too
+        large for that is named once."""
         if after is not None and len(task.queries) * len(task.gallery) > HELD:
-            print(f"{task.name} is left out of methods that post-process: it is too large")
+            if (self.split, task.name) not in self._named:
+                print(f"{task.name} is left out of methods that post-process: it is too large")
+                self._named.add((self.split, task.name))
             return False
         return set(self.reached(task)) <= maps.keys()
 

@@ -10,7 +10,7 @@ precision of a class, which is the mAP that the literature reports.
 The name of a task ends in that of its corpus: "audio->image (ave)", "audio->text (esc50)".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -51,8 +51,8 @@ def _retrieval(rows: pd.DataFrame, source: str) -> Iterator[Task]:
         yield from filter(None, both)
 
 
-def _partners(rows: pd.DataFrame):
-    """Yield ((modality of the original, modality of the partner), rows that are `of` one)."""
+def _partners(rows: pd.DataFrame) -> Iterable[tuple[tuple[str, str], pd.DataFrame]]:
+    """((modality of the original, modality of the partner), rows that are `of` one), for each."""
     partners = rows[rows.of != ""]
     modality = dict(zip(rows.id, rows.modality, strict=True))
     return partners.groupby([partners.of.map(modality), partners.modality])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from exmcr.project import Project
 
 NEIGHBORS = 10
-PAIRED = 7000  # vectors whose similarities to as many others are in memory at once
+AT_ONCE = 7000  # vectors that are compared with as many others at once
 MOST = 1000  # vectors of a modality that are measured, a fixed sample
 COLUMNS = [
     "items",
@@ -63,12 +63,12 @@ def alignment(a: np.ndarray, b: np.ndarray, positive: Positives) -> float:
 
 
 def uniformity(a: np.ndarray) -> float:
-    """(n, d) -> log mean exp(-2 |a_i - a_j|^2) over i < j; of more than PAIRED vectors, over those
+    """(n, d) -> log mean exp(-2 |a_i - a_j|^2) over i < j; of more than AT_ONCE vectors, over those
     of a fixed sample. Raises ConfigError for n < 2."""
     if len(a) < 2:
         raise ConfigError(f"uniformity needs at least two vectors, has {len(a)}")
-    if len(a) > PAIRED:
-        a = a[np.random.default_rng(0).permutation(len(a))[:PAIRED]]
+    if len(a) > AT_ONCE:
+        a = a[np.random.default_rng(0).permutation(len(a))[:AT_ONCE]]
     above = np.triu_indices(len(a), 1)
     exponent = -2 * (2 - 2 * (a @ a.T)[above].astype(np.float64))
     return float(logsumexp(exponent) - np.log(len(exponent)))
@@ -89,7 +89,7 @@ def hubness(similarity: np.ndarray, k: int = NEIGHBORS) -> float:
 
 def _hubness_of_vectors(a: np.ndarray, b: np.ndarray) -> float:
     """`hubness` of b (m, d) as the gallery of a (n, d), some queries at a time."""
-    step = max(1, PAIRED * PAIRED // len(b))
+    step = max(1, AT_ONCE * AT_ONCE // len(b))
     blocks = (a[begin : begin + step] for begin in range(0, len(a), step))
     return _skewness(np.sum([occurrences(block @ b.T) for block in blocks], axis=0))
 

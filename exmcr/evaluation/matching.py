@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-# Pairs of query and gallery item up to which the right answers are an array (50 MB). Beyond, they
-# are sparse: Objaverse-LVIS has 2 G pairs, of which 46,205 are right.
+# Pairs of query and gallery item up to which their right answers (50 MB) and similarities (200 MB)
+# are whole arrays. Beyond, right answers are sparse, and similarities are computed in parts:
+# Objaverse-LVIS has 2 G pairs, of which 46,205 are right.
 DENSE = 50_000_000
 
 Positives: TypeAlias = np.ndarray | csr_array  # bool (queries, gallery)
@@ -84,7 +85,7 @@ def task_of(
 
 def right_answers(positive: Positives) -> np.ndarray:
     """The number of right answers of each query, int (n,)."""
-    return np.asarray(positive.sum(axis=1)).ravel()
+    return np.asarray(positive.sum(axis=1)).ravel().astype(np.int64)
 
 
 def flipped(positive: Positives) -> Positives:

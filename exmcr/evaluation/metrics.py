@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from exmcr.common.errors import ConfigError
+from exmcr.evaluation.matching import right_answers
 
 BOOTSTRAP = 1000  # resamples
 DRAWS = 10_000_000  # values of resamples in memory at once
@@ -89,7 +90,7 @@ def chance(positive) -> dict[str, float]:
 
     positive: bool (n, m), or a sparse array of this shape, true for right answers.
     """
-    right = np.asarray(positive.sum(axis=1)).ravel().astype(np.int64)
+    right = right_answers(positive)
     return {name: float(m.chance(right, positive.shape[1]).mean()) for name, m in METRICS.items()}
 
 

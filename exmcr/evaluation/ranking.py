@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
+from exmcr.evaluation import matching
 from exmcr.evaluation.matching import Positives, right_answers
 from exmcr.kernels.layers import product
 from exmcr.kernels.tiles import matmul_precision, prepare, sweep
 
-WHOLE = 50_000_000  # similarities up to which the whole matrix is in memory (about 1 GB)
 BLOCK = 10_000_000  # similarities that are sorted at once (about 0.3 GB)
 FEW = 16  # right answers per query up to which comparing with each is faster than a search
 
@@ -57,7 +57,7 @@ def _ranks(similarity: np.ndarray, positive: np.ndarray) -> list[np.ndarray]:
 def ranks_of_vectors(queries: np.ndarray, gallery: np.ndarray, positive) -> list[np.ndarray]:
     """The same ranks from unit vectors queries (n, d) and gallery (m, d); tile by tile if the
     similarities are too many to hold."""
-    if len(queries) * len(gallery) <= WHOLE:
+    if len(queries) * len(gallery) <= matching.DENSE:
         return ranks_of_positives(queries @ gallery.T, positive)
     return ranks_by_tiles(queries, gallery, positive)
 

@@ -18,7 +18,7 @@ from exmcr.evaluation.metrics import Ranks, summary
 from exmcr.evaluation.ranking import ranks_of_vectors
 from exmcr.evaluation.stage import trained_maps
 from exmcr.evaluation.tasks import Task
-from exmcr.methods.registry import seeds_of
+from exmcr.methods.registry import after_of, seeds_of
 
 if TYPE_CHECKING:
     from exmcr.project import Project
@@ -61,9 +61,9 @@ def _ranks(bench: Bench, task: Task) -> Iterator[tuple[str, int, Ranks]]:
     """Yield (method, seed, ranks of the right answers) of every method that serves a task."""
     for method in METHODS:
         for seed in seeds_of(bench.params, method):
-            maps = bench.fit(method, seed)
-            if bench.serves(task, maps):
-                yield method, seed, bench.ranks(task, maps)
+            maps, after = bench.fit(method, seed), after_of(bench.params, method)
+            if bench.serves(task, maps, after):
+                yield method, seed, bench.ranks(task, maps, after)
     leaf = bench.params.leaf_of("speech")
     if leaf is not None and leaf.overlap == task.to_modality:
         space = bench.params.leaf_space(leaf)

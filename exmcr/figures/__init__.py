@@ -8,10 +8,12 @@ pairing.py       how sharp softmax aggregation is, and what it pairs
 training.py      losses per epoch, the scheme of a projector, precision on validation items
 lesson.py        checked answers, costs, heat maps and sliders of the notebooks
 results.py       methods on tasks
+tasks.py         a task by its name
 concepts.py      methods on single concepts, and answers to look at
 winners.py       two methods task by task, and what geometry says about it
 geometry.py      the shape of a space before and after extension
-maps.py          UMAP, and the gaps between modalities
+maps.py          UMAP
+gaps.py          the gaps between modalities
 neighbors.py     nearest neighbors in the space itself
 comparison.py    the comparison of all methods, and the ablation
 cones.py         methods on synthetic spaces with gaps and cones

@@ -12,36 +12,23 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from exmcr.common.errors import ConfigError
+from exmcr.evaluation import matching
+from exmcr.evaluation.matching import right_answers
+from exmcr.evaluation.meeting import dense
 from exmcr.evaluation.metrics import METRICS
 from exmcr.figures.items import as_gallery
 from exmcr.figures.style import SEEN_COLOR, panels, short, store
-from exmcr.methods.registry import seeds_of
+from exmcr.figures.tasks import find_task, task_named
+from exmcr.methods.registry import after_of, seeds_of
 
 if TYPE_CHECKING:
     from exmcr.evaluation.bench import Bench, MapsOfLeaves
     from exmcr.evaluation.tasks import Task
+    from exmcr.methods.registry import Similarity
 
 COMPARED = ("hop", "procrustes", "exmcr")
 SEEN_MARKER = {True: "o", False: "^"}
 TICKS = (0, 1, 5, 10, 20, 40, 60, 80, 100)  # per cent
-
-
-def find_task(bench: "Bench", name: str) -> "Task | None":
-    """The task of this name, else the first benchmark with this direction ("audio->image (ave)"
-    for "audio->image"), else None."""
-    exact = [task for task in bench.all_tasks if task.name == name]
-    similar = [task for task in bench.all_tasks if task.name.startswith(f"{name} (")]
-    return next(iter(exact + similar), None)
-
-
-def task_named(bench: "Bench", name: str) -> "Task":
-    """The task that `find_task` finds. Raises ConfigError, listing the tasks, if there is none."""
-    task = find_task(bench, name)
-    if task is None:
-        known = ", ".join(task.name for task in bench.all_tasks)
-        raise ConfigError(f"no task '{name}' on the {bench.split} split; tasks: {known}")
-    return task
 
 
 def fitted(bench: "Bench", names: Sequence[str] = COMPARED) -> dict[str, list["MapsOfLeaves"]]:
@@ -51,9 +38,23 @@ def fitted(bench: "Bench", names: Sequence[str] = COMPARED) -> dict[str, list["M
     }
 
 
-def average_precision(bench: "Bench", task: "Task", maps: "MapsOfLeaves") -> np.ndarray:
-    """Average precision of each query of a task, (n,) in [0, 1], by these maps."""
-    return METRICS["map"].per_query(bench.ranks(task, maps), len(task.gallery))
+def average_precision(
+    bench: "Bench", task: "Task", maps: "MapsOfLeaves", after: "Similarity | None" = None
+) -> np.ndarray:
+    """Average precision of each query of a task, (n,) in [0, 1], by these maps and a
+    post-processor."""
+    return METRICS["map"].per_query(bench.ranks(task, maps, after), len(task.gallery))
+
+
+def mean_precision(
+    bench: "Bench", task: "Task", method: str, seeds: Sequence["MapsOfLeaves"]
+) -> np.ndarray:
+    """Average precision of each query of a task, (n,) in [0, 1]: mean over the seeds of a method.
+
+    seeds: maps with each seed; the post-processor of the method, if it has one, is applied.
+    """
+    after = after_of(bench.params, method)
+    return np.mean([average_precision(bench, task, maps, after) for maps in seeds], axis=0)
 
 
 def by_concept(bench: "Bench", name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -65,8 +66,7 @@ def by_concept(bench: "Bench", name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     task = task_named(bench, name)
     maps = bench.fit("exmcr", bench.params.seeds[0])
-    asked, first = task.queries.concept.to_numpy(), bench.similarity(task, maps).argmax(axis=1)
-    wrong = ~task.positive[np.arange(len(first)), first]
+    asked, (first, wrong) = task.queries.concept.to_numpy(), _first_answers(bench, task, maps)
     ap = average_precision(bench, task, maps)
     table = pd.DataFrame({"concept": asked, "map": ap, "seen": task.seen})
     found = {"map": ("map", "mean"), "n": ("map", "size"), "seen": ("seen", "first")}
@@ -74,6 +74,22 @@ def by_concept(bench: "Bench", name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     answered = task.gallery.concept.to_numpy()[first]
     taken = pd.DataFrame({"asked": asked[wrong], "answered": answered[wrong]})
     return scores, taken.value_counts().rename("times").reset_index()
+
+
+def _first_answers(
+    bench: "Bench", task: "Task", maps: "MapsOfLeaves"
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best answer to each query, int (n,), and whether it is wrong, bool (n,)."""
+    queries, gallery = bench.common(task, maps)
+    step = max(1, matching.DENSE // len(task.gallery))
+    first: list[np.ndarray] = []
+    wrong: list[np.ndarray] = []
+    for begin in range(0, len(task.queries), step):
+        best = dense(queries[begin : begin + step] @ gallery.T).argmax(axis=1)
+        right = task.right(range(begin, begin + len(best)))
+        first.append(best)
+        wrong.append(~right[np.arange(len(best)), best])
+    return np.concatenate(first), np.concatenate(wrong)
 
 
 def best_and_worst(bench: "Bench", name: str, n: int = 6) -> pd.DataFrame:
@@ -87,7 +103,7 @@ def best_and_worst(bench: "Bench", name: str, n: int = 6) -> pd.DataFrame:
     scores, taken = by_concept(bench, name)
     items = bench.project.items
     train = items[(items.modality == task.from_modality) & (items.split == "train")]
-    positives = pd.Series(task.positive.sum(axis=1), index=task.queries.concept.to_numpy())
+    positives = pd.Series(right_answers(task.positive), index=task.queries.concept.to_numpy())
     mistaken = taken.groupby("asked").answered.agg(
         lambda names: ", ".join([name or "(no concept)" for name in names][:3])
     )
@@ -115,7 +131,7 @@ def by_method(bench: "Bench", name: str, methods: dict[str, list["MapsOfLeaves"]
     task = task_named(bench, name)
     table = pd.DataFrame({"concept": task.queries.concept.to_numpy(), "seen": task.seen})
     for method, seeds in methods.items():
-        table[method] = np.mean([average_precision(bench, task, maps) for maps in seeds], axis=0)
+        table[method] = mean_precision(bench, task, method, seeds)
     found = {"n": ("seen", "size"), "seen": ("seen", "first")}
     found |= {method: (method, "mean") for method in methods}
     return table.groupby("concept").agg(**found).reset_index()

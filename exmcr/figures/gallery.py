@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from exmcr.common.errors import BadItem
-from exmcr.figures.concepts import find_task
 from exmcr.figures.items import draw_item
 from exmcr.figures.style import GRAY, RIGHT, WRONG, mark, short, store
+from exmcr.figures.tasks import find_task
+from exmcr.media import videos
 
 if TYPE_CHECKING:
     from exmcr.evaluation.bench import Bench, MapsOfLeaves
@@ -93,7 +94,7 @@ def lines_of(
     return lines, said
 
 
-def of_task(bench: "Bench", name: str, maps: "MapsOfLeaves", notebook: str) -> dict[str, Line]:
+def show_task(bench: "Bench", name: str, maps: "MapsOfLeaves", notebook: str) -> dict[str, Line]:
     """Draw a hit, the median and a miss of a task, and print where their right answers stand.
 
     notebook: its number; the figure is figures/<notebook>_<from>_to_<to>.png. Returns the lines of
@@ -262,7 +263,7 @@ def _thumbnail(picture) -> str:
     from PIL import Image
 
     if not isinstance(picture, Image.Image):
-        picture = Image.fromarray(np.asarray(picture))
+        picture = Image.fromarray(videos.still(np.asarray(picture)))
     small = picture.convert("RGB")
     small.thumbnail((THUMBNAIL, THUMBNAIL))
     file = io.BytesIO()

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from exmcr.evaluation.geometry import alone, between
-from exmcr.figures.concepts import average_precision, task_named
+from exmcr.figures.concepts import average_precision
 from exmcr.figures.style import SKY, VERMILLION, modality_order, panels, store
+from exmcr.figures.tasks import task_named
+from exmcr.methods.registry import after_of
 
 if TYPE_CHECKING:
     from exmcr.evaluation.bench import Bench, MapsOfLeaves
@@ -29,7 +31,7 @@ def by_method(bench: "Bench", name: str, methods: dict[str, list["MapsOfLeaves"]
     task, rows = task_named(bench, name), []
     for method, (maps, *_) in methods.items():
         queries, gallery = bench.common(task, maps)
-        score = float(average_precision(bench, task, maps).mean())
+        score = float(average_precision(bench, task, maps, after_of(bench.params, method)).mean())
         measures = alone(queries) | between(queries, gallery, task.positive)
         rows.append({"method": method, "map": score} | measures)
     return pd.DataFrame(rows).set_index("method")

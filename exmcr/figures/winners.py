@@ -12,8 +12,9 @@ from scipy.stats import spearmanr
 
 from exmcr.evaluation.geometry import alone, between
 from exmcr.evaluation.metrics import interval
-from exmcr.figures.concepts import average_precision
+from exmcr.figures.concepts import mean_precision
 from exmcr.figures.style import METHOD_COLOR, store
+from exmcr.methods.registry import after_of
 
 if TYPE_CHECKING:
     from exmcr.evaluation.bench import Bench, MapsOfLeaves
@@ -37,14 +38,14 @@ def differences(
     Returns columns task, n (queries), <one>, <other>, difference, low, high (95 % interval of the
     difference, over queries), and for each of MEASURES the difference of the first seeds.
     """
+    after = {name: after_of(bench.params, name) for name in (one, other)}
     rows = []
     for task in bench.tasks:
-        if not all(bench.serves(task, maps) for name in (one, other) for maps in methods[name]):
+        if not all(
+            bench.serves(task, maps, after[name]) for name in after for maps in methods[name]
+        ):
             continue
-        own = {
-            name: np.mean([average_precision(bench, task, maps) for maps in methods[name]], axis=0)
-            for name in (one, other)
-        }
+        own = {name: mean_precision(bench, task, name, methods[name]) for name in (one, other)}
         difference = own[one] - own[other]
         low, high = interval(difference)
         row = {"task": task.name, "n": len(difference)}

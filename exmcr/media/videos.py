@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from exmcr.common.errors import BadItem
+from exmcr.common.errors import BadItem, ConfigError
 from exmcr.common.vectors import unit
 from exmcr.media import limits
 from exmcr.media.guard import bad_items, check_bytes, check_pixels, regular_file
@@ -32,19 +32,21 @@ def is_video(item: Any) -> bool:
 def load(path: str | os.PathLike, count: int = FRAMES) -> np.ndarray:
     """Path -> `count` evenly spaced frames, uint8 (count, H, W, 3) RGB; all if it has fewer.
 
-    - They are the middle ones of `count` equal parts of the first limits.SECONDS.
+    - They are the middle ones of `count` parts of the first limits.SECONDS, equal in number of
+      frames.
+    - Frames of another size than the first are left out.
     - The rotation that the file states is applied. Sound, transparency, the shape of the pixels,
       and all video streams but the first are ignored.
     - Containers are MP4, QuickTime, Matroska and WebM, recognized by their content. Others are
       refused, because FFmpeg also opens playlists, which name other files and addresses.
     - A file that ends before its header says is read as far as it goes.
 
-    Raises BadItem without PyAV, for files that it cannot read, and for frames beyond
-    limits.PIXELS each or limits.BYTES in all.
+    Raises BadItem for files that it cannot read, and for frames beyond limits.PIXELS each or
+    limits.BYTES in all; ConfigError without PyAV, since the file may be fine.
     """
     path = regular_file(path, "video")
     if not available():
-        raise BadItem(MISSING)
+        raise ConfigError(f"{path.name}: {MISSING}")
     import av
 
     with path.open("rb") as file:

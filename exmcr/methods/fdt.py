@@ -73,10 +73,8 @@ def fdt(
         terms = [infonce(leaf, base, given["tau2"]) for leaf, base in pairs]
         return {"total": terms[0] + terms[1]}
 
-    start, book = (
-        rotation(pools.o_leaf, pools.o_base),
-        tensor(pools.o_base[drawn(pools, codes, seed)]),
-    )
+    start = rotation(pools.o_leaf, pools.o_base)
+    book = tensor(pools.o_base[drawn(pools, codes, seed)])
     pool = pseudo_pairs(pools, ["overlap", "leaf", "base"], tau1)
     model = fitted(lambda: Tokens(start, book, tau), pool, seed, loss, settings)
     leaf, base = (on_arrays(partial(model.of, side)) for side in ("leaf", "base"))

@@ -1,4 +1,5 @@
-"""Modality inversion: an image as the text, or a text as the image, that the encoder holds for it.
+"""Modality inversion: the text whose vector is nearest to that of an image, or the image nearest to
+a text.
 
 CLIP is trained to compare images with texts, not images with images. Inversion turns a search among
 items of one modality into one across modalities:
@@ -56,7 +57,7 @@ class Tower(NamedTuple):
     encode: Callable[[torch.Tensor], torch.Tensor]
 
 
-def inverted(model: ExMCR, modality: str, vectors: np.ndarray, **options: Any) -> np.ndarray:
+def invert_in_base(model: ExMCR, modality: str, vectors: np.ndarray, **options: Any) -> np.ndarray:
     """Vectors of images or texts in the base space of a model, (n, d), as those of the other
     modality.
 
@@ -90,6 +91,7 @@ def invert(
 
     The same on every call. Raises ConfigError as `tower`, and for steps or tokens below 1.
     """
+    _check_modality(modality)
     steps = STEPS[modality] if steps is None else steps
     tokens = tokens if modality == "text" else 1
     if steps < 1 or tokens < 1 or not lr > 0:
@@ -139,9 +141,11 @@ def tower(space: Space, modality: str) -> Tower:
                 ONNX Runtime, which has no gradients. With `looks` (towers.py), images have a part
                 that no text has: the loss ends above 0, and that part is lost
 
-    Raises ConfigError for a tower without such a layer, and for OVI in a MiniSpace, which picks the
-    likeliest class names: no gradient leads to another choice.
+    Raises ConfigError for a modality other than image and text, for a tower without such a layer,
+    and for OVI in a MiniSpace, which picks the likeliest class names: no gradient leads to another
+    choice.
     """
+    _check_modality(modality)
     if isinstance(space, Clip):
         return _text_of_clip(space) if modality == "image" else _image_of_clip(space)
     if isinstance(space, MiniSpace) and modality == "image":
@@ -152,6 +156,11 @@ def tower(space: Space, modality: str) -> Tower:
         else "only clip and the mini spaces can be inverted"
     )
     raise ConfigError(f"space '{space.name}' cannot invert {modality}s: {reason}")
+
+
+def _check_modality(modality: str) -> None:
+    if modality not in STEPS:
+        raise ConfigError(f"only images and texts can be inverted, not {modality}")
 
 
 def _text_of_clip(space: Clip) -> Tower:
@@ -166,7 +175,7 @@ def _text_of_clip(space: Clip) -> Tower:
 
     def encode(tokens: torch.Tensor) -> torch.Tensor:
         with _shortened(owner, place + 2):
-            return _replaced(
+            return _with_changed_output(
                 embedding,
                 lambda output: _with_word(output, place, tokens),
                 lambda: network.encode_text(ids.expand(len(tokens), -1)),
@@ -183,7 +192,7 @@ def _image_of_clip(space: Clip) -> Tower:
 
     def encode(tokens: torch.Tensor) -> torch.Tensor:
         blank = torch.zeros(len(tokens), 3, *visual.image_size, device=space.device)
-        return _replaced(
+        return _with_changed_output(
             patches,
             lambda output: _as_patches(tokens, output),
             lambda: space.model.encode_image(blank.to(tokens.dtype)),
@@ -202,7 +211,7 @@ def _text_of_mini(space: MiniSpace) -> Tower:
 
     def encode(tokens: torch.Tensor) -> torch.Tensor:
         repeated = ids.expand(len(tokens), -1)
-        sentences = _replaced(
+        sentences = _with_changed_output(
             embedding,
             lambda output: _with_word(output, place, tokens),
             lambda: network(repeated, torch.ones_like(repeated)),
@@ -234,7 +243,7 @@ def _shortened(owner: Any, length: int) -> Iterator[None]:
         hook.remove()
 
 
-def _replaced(
+def _with_changed_output(
     layer: nn.Module,
     change: Callable[[torch.Tensor], torch.Tensor],
     run: Callable[[], torch.Tensor],

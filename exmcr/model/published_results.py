@@ -93,7 +93,9 @@ BENCHMARKS = {
     "AudioCaps": _both("audio", "text", "audiocaps", "test", 975, 4875, _SIZES),
     "Clotho": _both("audio", "text", "clotho", "evaluation", 1045, 5225, _MEAN),
     "VGG-SS": _both("audio", "image", "vggss", "test", 5158, 5158, f"{_PAIRS}; size [assumed]"),
-    "FlickrNet": _both("audio", "image", "flickrnet", "test", 5000, 5000, f"{_PAIRS}; size too"),
+    "FlickrNet": _both(
+        "audio", "image", "flickrnet", "test", 5000, 5000, f"{_PAIRS}; size [assumed]"
+    ),
     "COCO": _both("image", "text", "coco", "test", 5000, 25010, _MEAN),
     "Flickr30K": _both("image", "text", "flickr30k", "test", 1000, 5000, _MEAN),
     "Objaverse": _both(

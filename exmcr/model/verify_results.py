@@ -4,8 +4,9 @@ A row counts as run as published if the corpus, its split, the numbers of querie
 and the frozen spaces are the published ones. The projectors are those that the project trained.
 """
 
+import inspect
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -20,13 +21,15 @@ from exmcr.model.published_results import (
     Model,
     published,
 )
+from exmcr.spaces import space_class
 
 if TYPE_CHECKING:
     from exmcr.config.params import Params
     from exmcr.project import Project
 
-COLUMNS = ["benchmark", "model", "metric", "published", "ours", "as_published", "source"]
-NUMBERS = ("published", "ours")
+COLUMNS = ["benchmark", "model", "metric", "published", "ours", "file", "as_published", "source"]
+RESULTS, COMPARED = "results.csv", "compare.csv"  # in reports/
+WITHOUT_INFLUENCE = ("device", "batch_size")  # options of spaces
 AS_PUBLISHED, OWN_PROMPTS = "yes", "yes, with prompts of our wording"
 NOT_RUN, NO_MODEL = "not run", "not run (a model that this library does not have)"
 
@@ -34,29 +37,45 @@ NOT_RUN, NO_MODEL = "not run", "not run (a model that this library does not have
 def beside(project: "Project") -> pd.DataFrame:
     """One row per published number: columns COLUMNS, in per cent, `ours` NaN if it was not run.
 
-        as_published: NUMBERS = ("published", "ours")
-    AS_PUBLISHED, OWN_PROMPTS, "no: " and the reasons, NOT_RUN or NO_MODEL. Methods
-        are those of reports/results.csv, then those of reports/compare.csv if there is one. Raises
-        ConfigError if results.csv is missing or damaged.
+    file: where the value comes from: RESULTS, COMPARED, both, or "" if it was not run.
+    as_published: AS_PUBLISHED, OWN_PROMPTS, "no: " and the reasons, NOT_RUN or NO_MODEL.
+
+    Methods are those of reports/results.csv, then of reports/compare.csv, if there is one, for
+    tasks on which results.csv lacks the method. Raises ConfigError if a file is damaged, or
+    results.csv is missing.
     """
-    ours = [tables.read(project.reports / "results.csv")]
-    if (project.reports / "compare.csv").is_file():
-        ours.append(tables.read(project.reports / "compare.csv"))
-    return against(project.params, pd.concat(ours, ignore_index=True))
+    compared = project.reports / COMPARED
+    return against(
+        project.params,
+        tables.read(project.reports / RESULTS),
+        tables.read(compared) if compared.is_file() else None,
+    )
 
 
-def against(params: "Params", results: pd.DataFrame) -> pd.DataFrame:
-    """As `beside`, from parameters and a results table; of repeated rows the first counts."""
-    results = results.drop_duplicates([*tables.KEYS])
-    mean = tables.over_seeds(results[results.concept_subset == "all"])
+def against(
+    params: "Params", results: pd.DataFrame, compared: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """As `beside`, from parameters and the tables of results.csv and compare.csv."""
+    mean = _means(results, RESULTS)
+    if compared is not None:
+        further = _means(compared, COMPARED)
+        # Not row by row: other seeds of the same method may be of another run.
+        known = set(zip(mean.task, mean.method, strict=True))
+        new = [key not in known for key in zip(further.task, further.method, strict=True)]
+        mean = pd.concat([mean, further[new]], ignore_index=True) if any(new) else mean
     rows = []
     for result in published():
         benchmark, model = BENCHMARKS[result.benchmark], MODELS[result.model]
         own = mean[(mean.method == model.ours) & mean.task.isin(benchmark.sizes)]
         value = 100 * float(own[result.metric].mean())  # NaN if there are none
         verdict = _verdict(params, benchmark, model, own)
-        rows.append((*result[:4], value, verdict, result.source))
+        rows.append((*result[:4], value, ", ".join(own.file.unique()), verdict, result.source))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _means(results: pd.DataFrame, file: str) -> pd.DataFrame:
+    """Mean over seeds of all queries of a task, with the name of the file."""
+    return tables.over_seeds(results[results.concept_subset == "all"]).assign(file=file)
 
 
 def _verdict(params: "Params", benchmark: Benchmark, model: Model, own: pd.DataFrame) -> str:
@@ -102,6 +121,16 @@ def _other_spaces(params: "Params", model: Model, own: pd.DataFrame) -> Iterator
         for key, value in options.items():
             if ours.get(key, value) != value:
                 yield f"{key} of {space}: {ours[key]}, published {value}"
+        yield from _other_options(space, {k: v for k, v in ours.items() if k not in options})
+
+
+def _other_options(space: str, chosen: dict[str, Any]) -> Iterator[str]:
+    """Options that no paper names, but that change the vectors and are not the default."""
+    arguments = inspect.signature(space_class(space)).parameters
+    for key, value in chosen.items():
+        default = arguments[key].default
+        if key not in WITHOUT_INFLUENCE and value != default:
+            yield f"{key} of {space}: {value}, default {'none' if default is None else default}"
 
 
 def _times(size: tuple[int, int]) -> str:
@@ -135,8 +164,12 @@ def _lines(rows: pd.DataFrame) -> Iterator[str]:
     yield "|---" * 6 + "|"
     for (model, source), own in rows.groupby(["model", "source"], sort=False):
         labels = " / ".join(metric(name).label for name in own.metric)
-        values = (" / ".join(f"{value:.2f}" for value in own[c].dropna()) for c in NUMBERS)
-        cells = (model, labels, *values, own.as_published.iloc[0], source)
+        right, ours = (
+            " / ".join(f"{value:.2f}" for value in own[c].dropna()) for c in ("published", "ours")
+        )
+        file = own.file.iloc[0]
+        ours += f" ({file})" if COMPARED in file else ""
+        cells = (model, labels, right, ours, own.as_published.iloc[0], source)
         yield f"| {' | '.join(map(str, cells))} |"
 
 

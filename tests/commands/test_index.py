@@ -104,7 +104,7 @@ def test_the_model_of_an_index_that_is_gone_is_one_line(folder, capsys):
 
 
 def test_an_inverted_query_searches_its_own_modality(folder, capsys, monkeypatch):
-    monkeypatch.setattr(inversion, "inverted", lambda model, modality, vector: -vector)
+    monkeypatch.setattr(inversion, "invert_in_base", lambda model, modality, vector: -vector)
     indexed(capsys)
     search = ("search", "mine/sub/sea.jpg", "--in", "mine", "-k", 2)
     plain, turned = (run(capsys, *search, *more)[1] for more in ((), ("--invert",)))

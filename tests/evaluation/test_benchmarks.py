@@ -227,6 +227,9 @@ def test_a_task_whose_similarities_a_post_processor_cannot_hold_is_left_out_and_
     assert bench.score(task, "hop+mean-shift", 0) == [] and bench.score(task, "hop", 0)
     said = capsys.readouterr().out
     assert said == f"{task.name} is left out of methods that post-process: it is too large\n"
+    assert bench.score(task, "hop+mean-shift", 0) == bench.score(task, "hop+qb-norm", 0) == []
+    assert bench.with_pools(bench.pools).score(task, "hop+mean-shift", 0) == []
+    assert capsys.readouterr().out == "", "it is named once"
 
 
 def test_the_digest_of_a_task_with_sparse_right_answers_depends_on_them(bench):
@@ -275,7 +278,6 @@ def test_the_tasks_and_their_scores_are_the_same_with_sparse_right_answers(monke
     rows = retrieval(40) + clips() + [item("i40", "image", source="objaverse", of="p3")]
     whole = found(rows)
     monkeypatch.setattr(matching, "DENSE", 0)
-    monkeypatch.setattr(ranking, "WHOLE", 0)
     rng = np.random.default_rng(0)
     for name, task in found(rows).items():
         assert isinstance(task.positive, csr_array)
@@ -295,7 +297,6 @@ def test_the_tasks_and_their_scores_are_the_same_with_sparse_right_answers(monke
 def test_a_gallery_of_thousands_never_becomes_a_matrix(sparse, monkeypatch):
     """Bytes of Python and NumPy while the tasks are made and scored: those of one bool matrix would be n * n."""
     n = 3000
-    monkeypatch.setattr(ranking, "WHOLE", 0)
     monkeypatch.setattr(metrics, "DRAWS", 10_000)  # resamples have a bound of their own
     rows = pd.DataFrame(retrieval(n))
     vectors = unit(np.random.default_rng(0).normal(size=(n, 8)).astype(np.float32))

@@ -82,7 +82,7 @@ def test_large_tasks_are_measured_some_queries_at_a_time_to_the_same_values(monk
     positive = np.random.default_rng(2).random((50, 70)) < 0.1
     whole = geometry.between(a, b, positive)
     assert whole["hubness"] == geometry.hubness(a @ b.T)
-    monkeypatch.setattr(geometry, "PAIRED", 12)  # two queries at a time
+    monkeypatch.setattr(geometry, "AT_ONCE", 12)  # two queries at a time
     assert geometry.between(a, b, positive) == whole
     a, b = unit(a + 0.1), unit(b + 0.1)
     close = pytest.approx(geometry.alignment(a, b, positive), rel=1e-9)
@@ -93,7 +93,7 @@ def test_large_tasks_are_measured_some_queries_at_a_time_to_the_same_values(monk
 def test_uniformity_of_many_vectors_is_that_of_a_fixed_sample(monkeypatch):
     a = vectors(600, 8, 0)
     whole = geometry.uniformity(a)
-    monkeypatch.setattr(geometry, "PAIRED", 300)
+    monkeypatch.setattr(geometry, "AT_ONCE", 300)
     sample = geometry.uniformity(a)
     assert sample != whole and sample == pytest.approx(whole, rel=0.02)
     assert geometry.uniformity(a) == sample

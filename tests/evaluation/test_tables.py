@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from exmcr.common.errors import ConfigError
-from exmcr.evaluation import ranking, tables
+from exmcr.evaluation import matching, ranking, tables
 
 
 def coarse(n, d, seed):
@@ -50,16 +50,16 @@ def test_vectors_similarities_and_ranks_give_the_same_rows(task):
 def test_a_large_task_is_scored_by_tiles_to_the_same_rows(task, monkeypatch):
     queries, gallery = coarse(20, 5, 1), coarse(30, 5, 2)
     rows = tables.rows_of_vectors(task, "m", 0, queries, gallery)
-    monkeypatch.setattr(ranking, "WHOLE", 10)
+    monkeypatch.setattr(matching, "DENSE", 10)
     monkeypatch.setattr(ranking, "ranks_of_positives", None)
     assert tables.rows_of_vectors(task, "m", 0, queries, gallery) == rows and len(rows) == 3
 
 
-@pytest.mark.parametrize("whole", [10, ranking.WHOLE])
+@pytest.mark.parametrize("whole", [10, matching.DENSE])
 def test_right_answers_may_be_sparse(task, monkeypatch, whole):
     queries, gallery = coarse(20, 5, 1), coarse(30, 5, 2)
     rows = tables.rows_of_vectors(task, "m", 0, queries, gallery)
-    monkeypatch.setattr(ranking, "WHOLE", whole)
+    monkeypatch.setattr(matching, "DENSE", whole)
     task.positive = csr_array(task.positive)
     assert tables.rows_of_vectors(task, "m", 0, queries, gallery) == rows
 

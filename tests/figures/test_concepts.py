@@ -5,11 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from exmcr.common.errors import ConfigError
+from exmcr.evaluation import matching
 from exmcr.evaluation.ranking import ranks_of_positives
 from exmcr.evaluation.tasks import Task
-from exmcr.figures import concepts, geometry
+from exmcr.figures import concepts, geometry, tasks
 from exmcr.methods.maps import Maps
 
 RIGHT, WRONG = (
@@ -45,8 +47,9 @@ class Bench:
         queries, gallery = self.common(task, maps)
         return queries @ gallery.T
 
-    def ranks(self, task, maps):
-        return ranks_of_positives(self.similarity(task, maps), task.positive)
+    def ranks(self, task, maps, after=None):
+        similarity = self.similarity(task, maps)
+        return ranks_of_positives(after(similarity) if after else similarity, task.positive)
 
     def fit(self, name, seed):
         return RIGHT
@@ -109,6 +112,34 @@ def test_best_and_worst_concepts_say_what_was_in_training_and_what_they_are_mist
     assert len(concepts.best_and_worst(bench, "audio->image", n=9)) == 3, "no concept twice"
 
 
+@pytest.mark.parametrize("limit", [1, 8, 12, 24])
+def test_concepts_of_a_large_task_are_scored_in_blocks_of_queries(bench, monkeypatch, limit):
+    maps = {"audio": Maps(leaf=lambda v: np.where(np.arange(6)[:, None] % 4, v, np.roll(v, 1, 1)))}
+    bench.fit = lambda name, seed: maps
+    whole = (*concepts.by_concept(bench, "audio->image"),)
+    table = concepts.best_and_worst(bench, "audio->image")
+    assert len(whole[1]) == 2, "two concepts are mistaken"
+    monkeypatch.setattr(matching, "DENSE", limit)
+    bench.all_tasks[0].positive = csr_array(bench.all_tasks[0].positive)
+    for one, other in zip(whole, concepts.by_concept(bench, "audio->image"), strict=True):
+        pd.testing.assert_frame_equal(one, other)
+    pd.testing.assert_frame_equal(table, concepts.best_and_worst(bench, "audio->image"))
+
+
+def test_methods_are_compared_with_their_post_processors(bench, monkeypatch):
+    def after_of(params, name):
+        assert params is bench.params
+        return {"hop": None, "hop+reversed": lambda similarity: similarity[:, ::-1]}[name]
+
+    monkeypatch.setattr(concepts, "after_of", after_of)
+    monkeypatch.setattr(geometry, "after_of", after_of)
+    methods = {"hop": [RIGHT], "hop+reversed": [RIGHT]}
+    found = concepts.by_method(bench, "audio->image", methods)
+    assert (found.hop == 1).all() and (found["hop+reversed"] < 1).all()
+    score = geometry.by_method(bench, "audio->image", methods)["map"]
+    assert score["hop+reversed"] == pytest.approx(found["hop+reversed"].mean()) and score.hop == 1
+
+
 def test_answers_are_of_different_concepts_best_first(bench):
     bench.fit = lambda name, seed: {("exmcr", 3): RIGHT}[name, seed]
     queries, answers, right = concepts.task_answers(bench, "audio->image", n=2, most=3)
@@ -126,14 +157,14 @@ def test_a_benchmark_stands_in_for_the_task_of_its_direction(bench):
     bench.all_tasks = [
         Task("audio->image (ave)", task.queries, task.gallery, task.positive, task.seen)
     ]
-    assert concepts.find_task(bench, "audio->image").name == "audio->image (ave)"
+    assert tasks.find_task(bench, "audio->image").name == "audio->image (ave)"
     bench.all_tasks.append(task)
-    assert concepts.find_task(bench, "audio->image") is task, "the exact name comes first"
+    assert tasks.find_task(bench, "audio->image") is task, "the exact name comes first"
 
 
 def test_a_task_without_data_is_named(bench):
     assert (
-        concepts.find_task(bench, "points->image") is None
+        tasks.find_task(bench, "points->image") is None
         and concepts.task_answers(bench, "points->image", n=2) is None
     )
     for ask in (

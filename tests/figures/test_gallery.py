@@ -125,12 +125,23 @@ def test_the_slider_of_a_mixture_needs_no_kernel():
     assert slider.steps[1].args[0]["images"][0]["source"].startswith("data:image/png;base64,")
 
 
+def test_a_video_in_the_slider_is_its_middle_frame():
+    from PIL import Image
+
+    frames = np.stack([np.full((6, 8, 3), level, np.uint8) for level in (10, 100, 200)])
+    rows = pd.DataFrame([("a", "image", "a dog", "dog", 0.5)], columns=[*COLUMNS, "score"])
+    figure = gallery.mixture_slider({"0%": (rows, "title")}, lambda row: frames, "share: ")
+    data = figure.layout.images[0].source.removeprefix("data:image/png;base64,")
+    picture = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert picture.size == (8, 6) and np.unique(np.asarray(picture)).tolist() == [100]
+
+
 def test_a_task_is_drawn_and_described_by_its_name(tmp_path, capsys):
     bench = Bench()
     bench.all_tasks = [bench.task]
     bench.project = SimpleNamespace(figures=tmp_path, load_item=load)
-    lines = gallery.of_task(bench, "audio->image", {}, "06")
+    lines = gallery.show_task(bench, "audio->image", {}, "06")
     assert list(lines) == ["hit", "median", "miss"]
     assert (tmp_path / "06_audio_to_image.png").is_file()
     assert "miss: “a bark”, first right answer at rank 4 of 5" in capsys.readouterr().out
-    assert gallery.of_task(bench, "audio->smell", {}, "06") == {}
+    assert gallery.show_task(bench, "audio->smell", {}, "06") == {}

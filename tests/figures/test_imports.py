@@ -10,10 +10,10 @@ def loaded(*folders):
 for name in ("style", "training", "spaces"):
     importlib.import_module(f"exmcr.figures.{name}")
 assert not loaded("pairing", "training", "methods", "evaluation", "spaces", "banks", "kernels"), loaded("pairing", "kernels", "evaluation")
-for name in ("items", "pairing"):
+for name in ("items", "pairing", "gallery"):
     importlib.import_module(f"exmcr.figures.{name}")
 assert not loaded("methods", "evaluation", "training"), loaded("methods", "evaluation", "training")
-for name in ("results", "concepts", "geometry", "maps", "comparison", "localization"):
+for name in ("results", "concepts", "geometry", "maps", "gaps", "comparison", "localization"):
     importlib.import_module(f"exmcr.figures.{name}")
 above = ("pipeline", "model", "experiments", "commands", "toy_project", "project")
 assert not loaded(*above), loaded(*above)

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from exmcr.common.errors import ConfigError
-from exmcr.figures import maps
+from exmcr.figures import gaps, maps
 from exmcr.media import MODALITIES
 
 SPACES = {"text": "base", "image": "base", "audio": "leaf", "smell": "leaf", "points": "shapes"}
@@ -47,12 +47,10 @@ def project(*modalities, data=None):
 
 @pytest.fixture(autouse=True)
 def spaces(monkeypatch):
-    monkeypatch.setattr(maps, "Embeddings", Embeddings)
-    monkeypatch.setattr(
-        maps,
-        "trained_maps",
-        lambda project: {("exmcr", 5): "maps of the first seed", ("exmcr", 6): "others"},
-    )
+    trained = {("exmcr", 5): "maps of the first seed", ("exmcr", 6): "others"}
+    for module in (maps, gaps):
+        monkeypatch.setattr(module, "Embeddings", Embeddings)
+        monkeypatch.setattr(module, "trained_maps", lambda project: trained)
 
     class Umap:
         def __init__(self, n_neighbors, **options):
@@ -119,7 +117,7 @@ def test_umap_draws_a_registered_modality(smell, tmp_path):
 
 
 def test_gaps_are_between_all_modalities_in_the_order_of_the_registry(smell):
-    before, after = maps.modality_gaps(project("smell", "audio", "image", "text"))
+    before, after = gaps.modality_gaps(project("smell", "audio", "image", "text"))
     names = ["text", "image", "audio", "smell"]
     for table in (before, after):
         assert table.index.tolist() == table.columns.tolist() == names
@@ -129,7 +127,7 @@ def test_gaps_are_between_all_modalities_in_the_order_of_the_registry(smell):
     assert after.loc["text", "text"] == 0 and after.loc["text", "image"] == pytest.approx(
         np.sqrt(2)
     )
-    figure = maps.gap(before, after)
+    figure = gaps.gap(before, after)
     assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == names
     assert "–" in [text.get_text() for text in figure.axes[0].texts] and "1.41" in [
         text.get_text() for text in figure.axes[1].texts
@@ -141,7 +139,7 @@ def test_a_modality_that_is_not_registered_is_an_error():
     rows = given.usable_items
     for draw in (
         lambda: maps.map_2d(given),
-        lambda: maps.modality_gaps(given),
+        lambda: gaps.modality_gaps(given),
         lambda: maps.scatter(np.zeros((len(rows), 2)), rows, [], "title"),
     ):
         with pytest.raises(

@@ -6,13 +6,14 @@ import pytest
 
 from exmcr.evaluation.ranking import ranks_of_positives
 from exmcr.evaluation.tasks import Task
-from exmcr.figures import winners
+from exmcr.figures import concepts, winners
 from exmcr.methods.maps import Maps
 
 GOOD, BAD = (
     {"audio": Maps(leaf=lambda v: v)},
     {"audio": Maps(leaf=lambda v: np.roll(v, 1, axis=1))},
 )
+TOO_LARGE = object()  # a post-processor that cannot hold the similarities of a task
 
 
 class Bench:
@@ -27,15 +28,19 @@ class Bench:
         seen = np.ones(8, bool)
         self.tasks = [Task(name, queries, gallery, positive, seen) for name in names]
 
-    def serves(self, task, maps):
-        return "audio" in maps
+    params = None
+
+    def serves(self, task, maps, after=None):
+        return "audio" in maps and after is not TOO_LARGE
 
     def common(self, task, maps):
         return maps["audio"].leaf(self.queries), self.gallery
 
-    def ranks(self, task, maps):
+    def ranks(self, task, maps, after=None):
+        assert after is not TOO_LARGE
         queries, gallery = self.common(task, maps)
-        return ranks_of_positives(queries @ gallery.T, task.positive)
+        similarity = queries @ gallery.T
+        return ranks_of_positives(after(similarity) if after else similarity, task.positive)
 
 
 def test_the_difference_is_paired_and_has_an_interval():
@@ -51,6 +56,17 @@ def test_the_difference_is_paired_and_has_an_interval():
 def test_a_task_that_a_method_cannot_serve_is_left_out():
     found = winners.differences(Bench(), "exmcr", "hop", {"exmcr": [GOOD], "hop": [{}]})
     assert found.empty and list(found.columns[:4]) == ["task", "n", "exmcr", "hop"]
+
+
+def test_post_processors_count_for_what_a_method_serves_and_for_its_scores(monkeypatch):
+    after = {"hop": None, "hop+reversed": lambda similarity: similarity[:, ::-1]}
+    for module in (winners, concepts):
+        monkeypatch.setattr(module, "after_of", lambda params, name: after[name])
+    methods = dict.fromkeys(after, [GOOD])
+    found = winners.differences(Bench(), "hop", "hop+reversed", methods)
+    assert found.hop.tolist() == [1.0] and found["hop+reversed"].item() == 0.25
+    after["hop+reversed"] = TOO_LARGE
+    assert winners.differences(Bench(), "hop", "hop+reversed", methods).empty
 
 
 def table(*rows):

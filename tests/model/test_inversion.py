@@ -157,6 +157,19 @@ def test_wrong_settings_are_an_error(clip, vectors, wrong):
         inversion.invert(clip, "text", vectors, **wrong)
 
 
+@pytest.mark.parametrize("modality", ["audio", "points", "smell"])
+def test_a_modality_other_than_image_and_text_is_refused(clip, vectors, modality):
+    for call in (
+        lambda: inversion.tower(clip, modality),
+        lambda: inversion.invert(clip, modality, vectors),
+        lambda: inversion.invert(clip, modality, vectors, steps=1),
+    ):
+        with pytest.raises(
+            ConfigError, match=f"^only images and texts can be inverted, not {modality}$"
+        ):
+            call()
+
+
 # of a model
 
 
@@ -164,23 +177,23 @@ def test_a_model_inverts_images_and_texts_of_its_base(clip, vectors):
     model = ExMCR(Base("clip", "tiny", DIM, ("image", "text")), [], device="cpu")
     model._spaces["clip"] = clip
     for modality in ("image", "text"):
-        rows = inversion.inverted(model, modality, vectors, steps=5)
+        rows = inversion.invert_in_base(model, modality, vectors, steps=5)
         expected = inversion.invert(clip, modality, vectors, steps=5).vectors
         assert (rows == expected).all()
     model.base.heads[0] = torch.nn.Linear(DIM, DIM)
     with pytest.raises(ConfigError, match="a model of C-MCR cannot invert"):
-        inversion.inverted(model, "image", vectors)
+        inversion.invert_in_base(model, "image", vectors)
 
 
 def test_another_modality_and_another_encoder_are_one_line(monkeypatch):
     use(monkeypatch)
     model = stub_model()
     with pytest.raises(ConfigError, match="only images and texts of the base .* not audio"):
-        inversion.inverted(model, "audio", np.ones((1, 16), np.float32))
+        inversion.invert_in_base(model, "audio", np.ones((1, 16), np.float32))
     with pytest.raises(
         ConfigError, match="space 'base' cannot invert texts: only clip and the mini"
     ):
-        inversion.inverted(model, "text", np.ones((1, 16), np.float32))
+        inversion.invert_in_base(model, "text", np.ones((1, 16), np.float32))
 
 
 @pytest.fixture(scope="module")

@@ -186,11 +186,34 @@ OTHER_CLIP = {"clip": {"model": "ViT-L-14-quickgelu", "tag": "openai"}}
         ),
         ("ESC-50", {"spaces": "mini"}, as_published("ESC-50"), "space of audio: mini-audio-text, published clap; space of base: mini-image-text, published clip"),
         ("COCO", {"spaces": "mini"}, as_published("COCO"), "space of base: mini-image-text, published clip"),
+        (
+            "COCO",
+            {"encoders": {"clip": {"checkpoint": "other.pt", "precision": "bfloat16"}}},
+            as_published("COCO"),
+            "checkpoint of clip: other.pt, default none; precision of clip: bfloat16, default float32",
+        ),
+        ("ESC-50", {"encoders": {"clap": {"shrink": "antialiased"}}}, as_published("ESC-50"), "no: shrink of clap: antialiased, default plain"),
+        (
+            "Objaverse",
+            {"encoders": {"ulip2": {"normalization": "unit_sphere"}}},
+            as_published("Objaverse"),
+            "no: normalization of ulip2: unit_sphere, default as_stored",
+        ),
     ],
 )  # fmt: skip
 def test_what_differs_from_the_published_protocol_is_named(name, change, rows, reason):
     found = verdict(rows, name, **change)
     assert found.startswith("no: ") and reason in found
+
+
+def test_options_that_are_defaults_or_without_influence_are_as_published():
+    encoders = {
+        "clip": {"device": "cpu", "batch_size": 7, "checkpoint": None, "precision": "float32"},
+        "clap": {"device": "cpu", "batch_size": 7, "shrink": "plain"},
+        "ulip2": {"device": "cpu", "batch_size": 7, "normalization": "as_stored"},
+    }
+    for name in ("COCO", "Clotho", "Objaverse"):
+        assert verdict(as_published(name), name, encoders=encoders) == "yes"
 
 
 def test_differences_of_sizes_and_spaces_are_all_named():
@@ -267,10 +290,24 @@ def test_methods_of_the_comparison_are_taken_from_its_table(tmp_path, capsys):
     tables.write(more, tmp_path / "reports/compare.csv")
     assert main(command) == 0
     out = capsys.readouterr().out
-    assert "| C-MCR | R@1 / R@5 | 1.39 / 5.97 | 1.00 / 50.00 | yes |" in out
+    assert "| C-MCR | R@1 / R@5 | 1.39 / 5.97 | 1.00 / 50.00 (compare.csv) | yes |" in out
     assert "| Ex-MCR | R@1 / R@5 | 1.57 / 5.94 | 50.00 / 50.00 | yes |" in out, (
         "results.csv counts first"
     )
+
+
+def test_a_method_of_a_task_is_never_averaged_over_two_files():
+    first, second = BENCHMARKS["Clotho"].sizes
+    results = [row(first, 1045, 5225, r1=0.2), row(second, 5225, 1045, method="cmcr", r1=0.6)]
+    compared = [row(first, 1045, 5225, seed=seed, r1=0.9) for seed in (0, 1)]
+    compared += [row(second, 5225, 1045, seed=1, r1=0.4), row(first, 1045, 5225, method="cmcr")]
+    table = against(params(), pd.DataFrame(results), pd.DataFrame(compared))
+    own = table[(table.benchmark == "Clotho") & (table.metric == "r1")].set_index("model")
+    assert own.ours["Ex-MCR"] == pytest.approx(30) and own.ours["C-MCR"] == pytest.approx(55)
+    assert own.file["Ex-MCR"] == "results.csv, compare.csv" and own.file["CLAP"] == ""
+    assert set(table[table.file != ""].benchmark) == {"Clotho"}
+    nothing_new = against(params(), pd.DataFrame(results), pd.DataFrame(compared[:2]))
+    assert set(nothing_new.file) == {"results.csv", ""}
 
 
 def test_missing_or_damaged_results_are_one_line(tmp_path, capsys):
@@ -287,7 +324,7 @@ TREES = {
         make_trees,
         PAPER,
         {
-            "ModelNet40": "3 x 2, published 2468 x 40",
+            "ModelNet40": "3 x 40, published 2468 x 40",
             "Objaverse": "2 x 2, published 46205 x 46205",
             "COCO": "2 x 5, published 5000 x 25010",
             "AudioCaps": "1 x 2, published 975 x 4875",
