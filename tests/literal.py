@@ -1,4 +1,4 @@
-"""Literal arithmetic, vector by vector: what losses are compared with."""
+"""Literal arithmetic, vector by vector: what losses and point encoders are compared with."""
 
 import math
 
@@ -10,6 +10,19 @@ def units(n, d, seed):
     """Random unit rows, float64 (n, d)."""
     draw = torch.Generator().manual_seed(seed)
     return normalize(torch.randn(n, d, generator=draw, dtype=torch.float64), dim=1)
+
+
+def squared_distance(u, v):
+    return sum((p - q) ** 2 for p, q in zip(u, v))
+
+
+def farthest(cloud, count):
+    """Farthest-point sampling from the first point: indices of `count` of these points."""
+    chosen = [0]
+    while len(chosen) < count:
+        gaps = [min(squared_distance(point, cloud[c]) for c in chosen) for point in cloud]
+        chosen.append(gaps.index(max(gaps)))
+    return chosen
 
 
 def dot(u, v):

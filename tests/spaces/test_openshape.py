@@ -19,12 +19,6 @@ OPTIONS = {"model": "tiny", "tag": "random", "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
-def patch():
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory, patch):
     folder = tmp_path_factory.mktemp("openshape")
     patch.setenv("EXMCR_WEIGHTS", str(folder))

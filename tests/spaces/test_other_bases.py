@@ -66,12 +66,6 @@ def test_an_architecture_whose_tokenizer_is_on_the_hub_is_one_line(tmp_path, mon
 
 
 @pytest.fixture(scope="module")
-def patch():
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
-@pytest.fixture(scope="module")
 def project(tmp_path_factory, patch):
     """A base of 768 dimensions; leaves of 512 (CLAP by transformers) and 1280 (OpenShape)."""
     root = tmp_path_factory.mktemp("project")

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from literal import farthest, squared_distance
 from torch.nn.functional import gelu
 
 from exmcr.spaces import openshape
@@ -14,14 +15,10 @@ from exmcr.spaces.pointbert import farthest_points
 def reference_balls(cloud, patches, radius, size):
     """Indices of the centers, and of the first points in each ball."""
     cloud = [tuple(map(float, point)) for point in cloud]
-    square = lambda a, b: sum((x - y) ** 2 for x, y in zip(a, b))
-    chosen = [0]
-    while len(chosen) < patches:
-        gaps = [min(square(point, cloud[c]) for c in chosen) for point in cloud]
-        chosen.append(gaps.index(max(gaps)))
-    near = []
+    chosen, near = farthest(cloud, patches), []
     for center in chosen:
-        inside = [k for k in range(len(cloud)) if square(cloud[k], cloud[center]) <= radius**2]
+        away = [squared_distance(point, cloud[center]) for point in cloud]
+        inside = [k for k, square in enumerate(away) if square <= radius**2]
         near.append((inside + [inside[0]] * size)[:size])
     return chosen, near
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from literal import farthest, squared_distance
 from torch.nn.functional import gelu
 
 from exmcr.spaces.pointbert import PointBERT, farthest_points, group
@@ -12,13 +13,10 @@ from exmcr.spaces.pointbert import PointBERT, farthest_points, group
 
 def reference_groups(cloud, groups, size):
     cloud = [tuple(map(float, point)) for point in cloud]
-    square = lambda a, b: sum((x - y) ** 2 for x, y in zip(a, b))
-    chosen = [0]
-    while len(chosen) < groups:
-        gaps = [min(square(point, cloud[c]) for c in chosen) for point in cloud]
-        chosen.append(gaps.index(max(gaps)))
+    chosen = farthest(cloud, groups)
     near = [
-        sorted(range(len(cloud)), key=lambda k: square(cloud[k], cloud[c]))[:size] for c in chosen
+        sorted(range(len(cloud)), key=lambda k: squared_distance(cloud[k], cloud[c]))[:size]
+        for c in chosen
     ]
     return chosen, near
 
