@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from scipy.spatial.distance import pdist
-from scipy.stats import spearmanr
 
 from exmcr.common.errors import ConfigError
 from exmcr.common.files import atomic_write
@@ -201,7 +200,7 @@ def centers_moved(one: np.ndarray, other: np.ndarray, rows: pd.DataFrame) -> flo
         return float("nan")
     member = [(rows.modality == name).to_numpy() for name in names]
     distances = [pdist(np.stack([map_[m].mean(axis=0) for m in member])) for map_ in (one, other)]
-    return float(spearmanr(*distances).statistic)
+    return float(pd.DataFrame(distances).T.corr("spearman").iloc[0, 1])
 
 
 def hover_map(points: np.ndarray, rows: pd.DataFrame, title: str):

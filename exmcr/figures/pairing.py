@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from exmcr.project import Project
 
 QUERIES = 500  # at most, per center; each holds a weight for every key
-SORTED = 100  # at most, where the weights are also sorted
+SORTED = 50  # at most, where the weights are also sorted
 NEAR = 0.97  # cosine in the frozen space from which two training items of a line count as the same
 # {center: its aggregations, as (queries, keys)}; all are parts of a quadruple, keys also of Pools.
 AGGREGATIONS = {

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from exmcr.evaluation.geometry import alone, between
 from exmcr.evaluation.metrics import interval
@@ -92,7 +91,7 @@ def reasons(table: pd.DataFrame) -> pd.DataFrame:
     for name in MEASURES:
         pair = table[["difference", name]].dropna()
         varied = len(pair) >= 3 and (pair.nunique() > 1).all()
-        value = float(spearmanr(pair.difference, pair[name]).statistic) if varied else np.nan
+        value = float(pair.corr("spearman").iloc[0, 1]) if varied else np.nan
         rows[name] = {"correlation": value, "verdict": _verdict(name, value)}
     return pd.DataFrame.from_dict(rows, orient="index")
 

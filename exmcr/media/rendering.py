@@ -7,7 +7,9 @@ import numpy as np
 from scipy.ndimage import grey_closing, median_filter
 from scipy.spatial import cKDTree
 
-AZIMUTHS = (-35.0, 35.0, 145.0)  # degrees about the upright y axis; 0 looks at the front
+# Degrees about the upright y axis; 0 looks at the front. A third view, at 35, cost a tenth of the
+# time of a run and gained nothing on validation.
+AZIMUTHS = (-35.0, 145.0)
 ELEVATION = 20.0  # degrees
 SIDE = 224  # pixels
 NEIGHBORS = 12  # of a point, for its normal
@@ -19,12 +21,13 @@ def normals(cloud: np.ndarray) -> np.ndarray:
 
     (n, 3) -> (n, 3). Copies of a point count once among the neighbors, and have one normal.
     """
-    distinct, copy = np.unique(cloud, axis=0, return_inverse=True)
-    if len(distinct) < len(cloud):
+    distance, near = cKDTree(cloud).query(cloud, k=min(NEIGHBORS, len(cloud)))
+    if len(cloud) > 1 and not distance[:, 1].all():
+        distinct, copy = np.unique(cloud, axis=0, return_inverse=True)
         return normals(distinct)[copy.reshape(-1)]
-    _, near = cKDTree(cloud).query(cloud, k=min(NEIGHBORS, len(cloud)), workers=-1)
-    local = cloud[near] - cloud[near].mean(axis=1, keepdims=True)
-    _, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", local, local))
+    local = cloud[near]
+    local -= local.mean(axis=1, keepdims=True)
+    _, axes = np.linalg.eigh(local.transpose(0, 2, 1) @ local)
     return axes[:, :, 0]
 
 

@@ -22,7 +22,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from scipy.stats import beta as beta_distribution
+from scipy.special import betaincinv
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, normalize
 
 from exmcr.common.errors import ConfigError
@@ -142,7 +142,7 @@ def geodesic_mixup(
 def _shares(n: int, concentration: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """(n,) quantiles of Beta(concentration, concentration)."""
     quantiles = (np.arange(n) + 0.5) / n
-    shares = beta_distribution.ppf(quantiles, concentration, concentration)
+    shares = betaincinv(concentration, concentration, quantiles)
     return torch.from_numpy(shares).to(device, dtype)
 
 

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def content():
-    return config.read(ROOT / "params.yaml")
+    content = config.read(ROOT / "params.yaml")
+    content["train"]["leaves"] = {"audio": {"steps": 150}}
+    return content
 
 
 TOP = (3,)  # a key that is no text

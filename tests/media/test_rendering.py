@@ -25,7 +25,7 @@ def extent(picture):
 
 def test_there_is_one_picture_per_azimuth_and_none_is_blank():
     pictures = render(box(1, 0.5, 0.3))
-    assert len(pictures) == len(AZIMUTHS) == 3
+    assert len(pictures) == len(AZIMUTHS) == 2
     for picture in pictures:
         assert picture.shape == (SIDE, SIDE, 3) and picture.dtype == np.uint8
         assert 0.05 < (picture < 255).all(axis=2).mean() < 0.9

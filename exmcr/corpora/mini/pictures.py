@@ -18,7 +18,10 @@ SIDE = 256
 MAX_SVG = 16 << 20  # bytes
 MAX_DEPTH = 200  # of nested elements; about a thousand overflow the stack of the renderer
 # A reference to another file. Those inside the file begin with # or data:.
-_REFERENCE = re.compile(r"""[\w:.-]*href\s*=\s*(?:"(?!#|data:)[^"]*"|'(?!#|data:)[^']*')""")
+# A name is tried from its start alone, which keeps long texts linear.
+_REFERENCE = re.compile(
+    r"""(?<![\w:.-])[\w:.-]*href\s*=\s*(?:"(?!#|data:)[^"]*"|'(?!#|data:)[^']*')"""
+)
 _NUMBERS = re.compile(r"[\d_]+")
 
 

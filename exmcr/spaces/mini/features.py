@@ -78,11 +78,11 @@ def _read(path: Path) -> dict[bytes, np.ndarray]:
 
 def content_key(item) -> bytes:
     """A hash (16 bytes) of a loaded item: a string, an array, or a tuple of arrays and numbers."""
-    total = hashlib.blake2b(digest_size=16)
+    total = hashlib.sha256()  # processors have instructions for it: twice as fast as blake2b
     for part in item if isinstance(item, tuple) else (item,):
         if isinstance(part, np.ndarray):
             total.update(f"{part.dtype}{part.shape}".encode())
             total.update(np.ascontiguousarray(part).data)
         else:
             total.update(repr(part).encode())
-    return total.digest()
+    return total.digest()[:16]

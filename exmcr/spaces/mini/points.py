@@ -14,7 +14,7 @@ EXTENTS = images.LOOKS + 3  # end of the pooled features and of the three extent
 
 
 class _Views:
-    """Clouds (n, 3) -> float32 (n, 3563): image features averaged over three rendered views, and
+    """Clouds (n, 3) -> float32 (n, 3563): image features averaged over two rendered views, and
     the logarithm of the extent along each axis."""
 
     def __init__(self, image: Backbone):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve
+from scipy.linalg import eigh, solve
 
 DIM = 512
 TEXT = 384  # length of sentence vectors; the other axes of the sphere hold looks
@@ -116,8 +116,7 @@ class Named:
         if settings["looks"] and looks is None:
             shown = features[:, parts.looks]
             arrays["look_center"] = _single(shown.mean(axis=0))
-            axes = np.linalg.svd(shown - arrays["look_center"], full_matrices=False)[2][:LOOKS]
-            arrays["look_axes"] = _single(_padded(axes))
+            arrays["look_axes"] = _single(_padded(principal_axes(shown, LOOKS)))
         elif settings["looks"]:
             goals.append(looks)
         kernel = tower._kernel(features).astype(np.float64)
@@ -177,6 +176,17 @@ class Named:
 def rotation(seed: int) -> np.ndarray:
     """A random rotation of the sphere (512, 512). Spaces of different seeds share no axes."""
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(DIM, DIM)))[0]
+
+
+def principal_axes(rows: np.ndarray, count: int) -> np.ndarray:
+    """The `count` directions of largest variance of (n, d), at most n: (count, d), orthonormal.
+
+    From the covariance matrix: with more rows than dimensions, a tenth of the time of an SVD.
+    """
+    centered = rows - rows.mean(axis=0, dtype=np.float64)
+    d, count = rows.shape[1], min(count, *rows.shape)
+    _, axes = eigh(centered.T @ centered, subset_by_index=[d - count, d - 1])
+    return axes.T[::-1]
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
