@@ -25,6 +25,7 @@ from exmcr.methods.registry import (
     Similarity,
     after_of,
     check_settings,
+    fitted_name,
     method_named,
     seeds_of,
     settings_of,
@@ -146,8 +147,9 @@ class Bench:
         Methods that differ only in their post-processor share one fit. params: used instead of
         those of the project. Raises ConfigError for an unknown method.
         """
-        if params is None and (name, seed) in self.trained:
-            return self.trained[name, seed]
+        stored = (fitted_name(name), seed)
+        if params is None and stored in self.trained:
+            return self.trained[stored]
         method = method_named(name)
         settings = {leaf: settings_of(params or self.params, name, leaf) for leaf in self.pools}
         key = repr((method.fit, settings, seed))

@@ -27,6 +27,7 @@ from exmcr.methods.registry import (
     METHODS,
     after_of,
     check_settings,
+    fitted_name,
     method_named,
     seeds_of,
     settings_of,
@@ -120,7 +121,7 @@ def key_of(bench: Bench, name: str, seed: int, inputs: str) -> str:
     settings = {leaf: settings_of(params, name, leaf) for leaf in bench.pools}
     settings["after"] = params.method_settings(name)
     trained = ""
-    if (name, seed) in bench.trained:
+    if (fitted_name(name), seed) in bench.trained:
         trained = digest(*(bench.project.projector_path(leaf, seed) for leaf in bench.pools))
     described = json.dumps(settings, sort_keys=True, default=str)
     return digest(name, str(seed), described, code_digest(*CODE), inputs, trained)

@@ -49,13 +49,18 @@ def seeds_of(params, name: str) -> list[int]:
     return list(params.seeds) if method_named(name).seeded else [0]
 
 
+def fitted_name(name: str) -> str:
+    """The method whose fit a method uses: "hop" for "hop+invgc", which only adds a post-processor,
+    else itself. Raises ConfigError for an unknown method."""
+    return name.rsplit("+", 1)[0] if method_named(name).after else name
+
+
 def settings_of(params, name: str, leaf: str) -> dict:
     """Keyword arguments of the fit of a method for one leaf; those of "hop+invgc" are those of
     "hop". params: exmcr.config.Params. Raises ConfigError for an unknown method."""
     method = method_named(name)
-    fitted = name.rsplit("+", 1)[0] if method.after else name
     settings = method.settings(params, leaf) if method.settings else {}
-    return settings | params.method_settings(fitted)
+    return settings | params.method_settings(fitted_name(name))
 
 
 def after_of(params, name: str) -> Similarity | None:

@@ -281,7 +281,7 @@ def test_other_parameters_give_another_fit(bench):
 def test_trained_maps_take_the_place_of_a_fit(project):
     stored = {leaf.name: Maps(leaf=identity) for leaf in project.leaves}
     bench = Bench(project, trained={("exmcr", 0): stored})
-    assert bench.fit("exmcr", 0) is stored
+    assert bench.fit("exmcr", 0) is bench.fit("exmcr+centering", 0) is stored
     assert bench.fit("exmcr", 0, bench.params) is not stored, "other parameters need a fit"
 
 

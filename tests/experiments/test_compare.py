@@ -225,9 +225,10 @@ def test_keys_follow_settings_code_seed_and_inputs(bench, monkeypatch):
     assert compare.key_of(bench, "hop", 0, "i") == keys[0]
 
 
-def test_a_stored_projector_is_part_of_the_key(finished):
+@pytest.mark.parametrize("name", ["exmcr", "exmcr+centering"])
+def test_a_stored_projector_is_part_of_the_key(finished, name):
     bench = Bench(finished)
-    fitted = compare.key_of(bench, "exmcr", 0, "i")
+    fitted = compare.key_of(bench, name, 0, "i")
     bench.trained["exmcr", 0] = {}
     keys = [fitted]
     for content in ("one", "two"):
@@ -235,7 +236,7 @@ def test_a_stored_projector_is_part_of_the_key(finished):
             path = finished.projector_path(leaf, 0)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
-        keys.append(compare.key_of(bench, "exmcr", 0, "i"))
+        keys.append(compare.key_of(bench, name, 0, "i"))
     assert len(set(keys)) == 3
 
 
@@ -385,11 +386,12 @@ def every(made):
     short = {"steps": 20, "batch": 64}
     block = {"cmcr": {"settings": short}, "cca": {"dims": 8}, "relative": {"anchors": 100}}
     trained = ("unimodal", "xbt", "textme", "sotalign", "sotalign-asif", "sotalign-exmcr+", "sue")
+    trained += ("fdt", "lexvla")
     block |= {name: short for name in trained}
     block |= {name: short | {"hidden": 64, "steps": 60} for name in ("freebind", "omnibind")}
     block |= {"sail": short | {"steps": 120}, "vec2vec": {"clusters": 10, "runs": 2}}
     block |= {"csa": {"dims": 8}, "rreh": {"bits": 8}}
-    block |= {"oneencoder": short | {"steps": 120}}
+    block |= {name: short | {"steps": 120} for name in ("oneencoder", "close", "crossflow")}
     changed = Project(made.root)
     quick = changed.params.train.model_copy(update=short)
     changed.params = with_compare(changed.params, block).model_copy(update={"train": quick})
