@@ -70,7 +70,8 @@ class Ulip2(Space):
                    on a CPU, where the 16,384 grouped points of a cloud fill the caches
     root           project folder, against which a relative `checkpoint` is resolved
 
-    A cloud may have any number of points; training used 8,000 to 10,000.
+    A cloud may have any number of points; training used 8,000 to 10,000. Clouds are y-up, as in
+    Objaverse and ShapeNet; .off meshes of ModelNet40 are z-up, which their reader says.
     Raises ConfigError for a missing, damaged or foreign weight file.
     Source: Xue et al., arXiv 2305.08275.
     """
