@@ -31,6 +31,8 @@ CORPORA = {
     "folder": "exmcr.corpora.folder:build",
     "imported": "exmcr.corpora.imported:build",
 }
+# These render their items. They are called with `sample`, too, and render what it keeps.
+RENDERED = ("mini", "mini+speech")
 
 
 def build(
@@ -53,7 +55,8 @@ def build(
         raise ConfigError(f"unknown corpus '{name}'; known: {', '.join(CORPORA)}")
     module, function = CORPORA[name].split(":")
     made.remove_damaged(root / "data")
-    path = getattr(import_module(module), function)(root, paper or [])
+    more = {"sample": sample} if name in RENDERED else {}
+    path = getattr(import_module(module), function)(root, paper or [], **more)
     if sample is not None:
         _keep_sample(path, sample)
     made.record(pd.read_parquet(path), path.parent)

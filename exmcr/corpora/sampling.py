@@ -10,6 +10,8 @@ Items drawn independently would rarely have a positive in the sample. Therefore:
   class in a benchmark. Other texts fill up the limit if these are fewer.
 """
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from exmcr.common.hashing import stable_uniform
@@ -36,6 +38,31 @@ def draw(items: pd.DataFrame, limit: int) -> pd.DataFrame:
     room = limit - others.split.map(describing.split.value_counts()).fillna(0)
     ids |= set(describing.id) | set(others.id[others["rank"] < room])
     return items[items.id.isin(ids)].reset_index(drop=True)
+
+
+def draw_and_make(
+    limit: int, list_items: Callable[[], pd.DataFrame], make: Callable[[set[str]], None]
+) -> pd.DataFrame:
+    """Sample a corpus of which files are made from its items, and make only those of the sample.
+
+    limit: as in `draw`. list_items: returns the item table, as far as it is known: an item whose
+    file is not made yet may turn out to be unusable or a duplicate. make: makes the files of the
+    items with these ids.
+
+    A sample is drawn and its files are made. If that changes the table so that other items are
+    drawn, theirs are made as well, and so on. The same corpus gives the same sample, whichever
+    files exist at the start. A larger limit keeps what a smaller one keeps, with the exception of
+    `draw` and one more: where a further item turns out to be unusable or a duplicate, items that
+    share its group, concept or content may be left out, change their split or lose their place.
+    """
+    made: set[str] = set()
+    while True:
+        sample = draw(list_items(), limit)
+        missing = set(sample.id[sample.path != ""]) - made
+        if not missing:
+            return sample
+        make(missing)
+        made |= missing
 
 
 def _ranked(items: pd.DataFrame, modalities: pd.Series) -> pd.DataFrame:

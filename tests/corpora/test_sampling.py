@@ -5,7 +5,7 @@ import pytest
 
 from exmcr import corpora
 from exmcr.corpora import items as item_table
-from exmcr.corpora.sampling import draw
+from exmcr.corpora.sampling import draw, draw_and_make
 from exmcr.evaluation.tasks import tasks
 
 
@@ -108,6 +108,87 @@ def test_other_texts_fill_up_the_limit(items):
     texts = kept[kept.modality == "text"].groupby("split").size()
     assert texts["train"] == 100
     assert texts["test"] == (items[items.split == "test"].modality == "text").sum()
+
+
+class Unmade:
+    """Items of two modalities whose files turn out to be good, unusable, or another item's."""
+
+    def __init__(self, bad=(), copies=None):
+        self.bad, self.copies, self.made = set(bad), copies or {}, []
+
+    def list_items(self):
+        made = set().union(*self.made)
+        gone = (self.bad & made) | {b for b, a in self.copies.items() if {a, b} <= made}
+        rows = [
+            item_table.row(
+                f"{modality}/{k}",
+                modality,
+                [f"thing {k}"],
+                f"thing {k % 15}",
+                f"source {k % 2}",
+                "MIT",
+                f"{modality}/{k}",
+                split=split,
+                path=f"media/{modality}/{k}",
+            )
+            for modality in ("image", "audio")
+            for k in range(40)
+            for split in [("train", "test")[k % 3 == 0]]
+        ]
+        rows += [
+            item_table.row(f"{row['id']}/icon", "image", ["icon"], "", "icons", "MIT", "i",
+                           split=row["split"], path=f"{row['path']}/icon", of=row["id"])
+            for row in rows
+            if row["modality"] == "audio"
+        ]  # fmt: skip
+        rows += [
+            item_table.row(f"t{k}", "text", [f"thing {k}"], "", "words", "MIT", f"t{k}", split=s)
+            for k in range(40)
+            for s in [("train", "test")[k % 3 == 0]]
+        ]
+        return pd.DataFrame([row for row in rows if row["id"] not in gone])
+
+    def make(self, ids):
+        self.made.append(set(ids))
+
+    def sample(self, limit):
+        return draw_and_make(limit, self.list_items, self.make)
+
+
+def test_only_the_files_of_a_sample_are_made():
+    corpus = Unmade()
+    sample = corpus.sample(3)
+    assert sample.equals(draw(corpus.list_items(), 3))
+    assert corpus.made == [set(sample.id[sample.modality != "text"])]
+    assert len(corpus.made[0]) == 3 * 2 * 2 + 3 * 2, "3 of each pool, and icons of the sounds"
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_an_unusable_item_gives_way_to_the_next_and_nothing_else_is_made(bad):
+    first = sorted(Unmade().sample(3).query("modality == 'image' and of == ''").id)
+    corpus = Unmade(bad={first[bad]})
+    sample = corpus.sample(3)
+    assert (sizes(sample) == 3).all() and first[bad] not in set(sample.id)
+    assert [len(ids) for ids in corpus.made] == [18, 1]
+    assert set().union(*corpus.made) == set(sample.id[sample.path != ""]) | {first[bad]}
+
+
+def test_of_two_copies_that_are_drawn_one_stays_and_the_sample_is_filled_up():
+    a, b, *_ = Unmade().sample(3).query("modality == 'audio' and split == 'test'").id
+    corpus = Unmade(copies={b: a})
+    sample = corpus.sample(3)
+    assert (sizes(sample) == 3).all() and a in set(sample.id)
+    assert not {b, f"{b}/icon"} & set(sample.id)
+    assert [len(ids) for ids in corpus.made] == [18, 2], "the next sound and its icon"
+
+
+def test_a_larger_sample_of_unmade_items_keeps_a_smaller_one_and_a_corpus_may_be_too_small():
+    everything = {*Unmade().list_items().query("path != ''").id}
+    bad = {name for name in everything if name.endswith("7")}
+    kept = [set(Unmade(bad).sample(limit).query("path != ''").id) for limit in (1, 2, 5, 9, 99)]
+    assert all(small < large for small, large in zip(kept, kept[1:], strict=False))
+    assert kept[-1] == {n for n in everything - bad if n.removesuffix("/icon") not in bad}
+    assert Unmade(bad=everything).sample(3).query("path != ''").empty
 
 
 def test_the_table_on_disk_is_the_sample(items, root, capsys):

@@ -20,6 +20,7 @@ from exmcr.spaces.base import Space
 def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     params = toy_project.toy_params(read(project_root() / "params.yaml")) | {"seeds": [0, 1]}
+    params["train"] |= {"steps": 20}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     build("toy", folder)
     project = Project(folder)

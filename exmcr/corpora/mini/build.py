@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from exmcr.common.errors import ConfigError
 from exmcr.common.files import write_json
-from exmcr.corpora import items, splits
+from exmcr.corpora import items, sampling, splits
 from exmcr.corpora.mini import (
     contents,
     effects,
@@ -32,17 +32,18 @@ from exmcr.corpora.mini import (
 )
 
 BAD_SHARE = 0.05  # a larger share of unusable items means a broken download, not a few odd files
+BAD_FEW = 3  # unusable items that no sample is too small for
 SUFFIX = {"image": ".png", "audio": ".wav", "points": ".npy"}
 
 Row = dict[str, Any]
 
 
-def build(root: Path, paper: Sequence[dict[str, Any]] = ()) -> Path:
+def build(root: Path, paper: Sequence[dict[str, Any]] = (), sample: int | None = None) -> Path:
     """Fetch, unpack and render everything once. Returns the path of the item table.
 
     Writes files under data/media, data/items.parquet and data/skipped.json. Rendered files are
     kept, so an interrupted run continues where it stopped. `paper` is ignored; all corpora are
-    built with the same arguments.
+    built with the same arguments. With `sample`, only the items of that sample are rendered.
 
     Raises ConfigError if a package is not available, an item ends the process that renders it, or
     more than 5 % of the items are unusable.
@@ -50,47 +51,83 @@ def build(root: Path, paper: Sequence[dict[str, Any]] = ()) -> Path:
     data = root / "data"
     planned = tqdm(_plan(data / "raw"), desc="listing items", unit="item", smoothing=0)
     tasks = [(item | {"path": _path(item)}, job) for item, job in planned]
-    names = [item["id"] for item, _ in tasks]
-    results = workers.run([(job, data / item["path"]) for item, job in tasks], names)
-    rows, digests, skipped = [], {}, []
-    for (item, _), (digest, reason) in zip(tasks, results, strict=True):
-        if reason:
-            skipped.append({"id": item["id"], "reason": reason})
-        else:
-            rows.append(item)
-            digests[item["id"]] = digest
-    write_json(data / "skipped.json", skipped)
-    print(f"{len(rows)} items, {len(skipped)} unusable (listed in data/skipped.json)")
-    if len(skipped) > BAD_SHARE * len(tasks):
-        raise ConfigError(
-            f"{len(skipped)} of {len(tasks)} items are unusable, more than {BAD_SHARE:.0%}; "
-            "see data/skipped.json"
-        )
-    path = data / "items.parquet"
-    print(items.counts(table(rows, digests, path, wordnet.texts(data / "raw"))))
-    return path
+    corpus = _Corpus(tasks, data, wordnet.texts(data / "raw"))
+    if sample is None:
+        corpus.render({item["id"] for item, _ in tasks})
+        rows = pd.DataFrame(corpus.rows())
+    else:
+        rows = sampling.draw_and_make(sample, lambda: pd.DataFrame(corpus.rows()), corpus.render)
+    corpus.report()
+    table = items.write(rows, data / "items.parquet")
+    if sample is None:
+        print(items.counts(table))
+    return data / "items.parquet"
 
 
-def table(
-    rows: list[Row], digests: dict[str, str], path: Path, words: Sequence[str] = ()
-) -> pd.DataFrame:
-    """Drop duplicates, divide into splits, add texts, and write the item table.
+class _Corpus:
+    """The items of all sources, and what is known of those rendered so far.
 
-    Near-duplicate pictures share a split; val and test keep one of them. Those left out are listed
-    in near_duplicates.json beside the table.
-
-    rows: of every usable item, changed in place; digests: {item id: SHA-256 of its file};
+    tasks: (row of an item, the job that makes its file); data: the folder that paths start from;
     words: unpaired training texts.
     """
-    rows = _without_duplicate_sounds(rows, digests)
-    splits.merge_duplicates(rows, digests)
-    cluster = near_duplicates.clusters(rows, path.parent)
-    splits.merge_duplicates(rows, cluster)
-    splits.assign(rows)
-    rows, left_out = near_duplicates.held_out_once(splits.without_surplus(rows), cluster)
-    write_json(path.parent / "near_duplicates.json", left_out)
-    print(f"{len(left_out)} near-duplicates left out of val and test (near_duplicates.json)")
-    return items.write(rows + _texts(rows, words), path)
+
+    def __init__(self, tasks: Sequence[tuple[Row, render.Job]], data: Path, words: Sequence[str]):
+        self.tasks, self.data, self.words = tasks, data, words
+        self.results: dict[str, workers.Result] = {}  # by item id
+        self.left_out: list[Row] = []  # near-duplicates, as near_duplicates.held_out_once
+
+    def render(self, ids: set[str]) -> None:
+        """Make the files of these items. Raises ConfigError if too many are unusable."""
+        chosen = [(item, job) for item, job in self.tasks if item["id"] in ids]
+        if len(chosen) < len(self.tasks):
+            print(f"rendering {len(chosen)} of {len(self.tasks)} items")
+        names = [item["id"] for item, _ in chosen]
+        jobs = [(job, self.data / item["path"]) for item, job in chosen]
+        self.results |= zip(names, workers.run(jobs, names), strict=True)
+        skipped = self.skipped()
+        write_json(self.data / "skipped.json", skipped)
+        if len(skipped) > max(BAD_FEW, BAD_SHARE * len(self.results)):
+            raise ConfigError(
+                f"{len(skipped)} of {len(self.results)} items are unusable, more than "
+                f"{BAD_SHARE:.0%}; see data/skipped.json"
+            )
+
+    def rows(self) -> list[Row]:
+        """Rows of the item table: duplicates dropped, divided into splits, with texts.
+
+        Items that are not rendered are taken to be usable and no duplicates. Near-duplicate
+        pictures share a split; val and test keep one of them.
+        """
+        digests = {id: digest for id, (digest, reason) in self.results.items() if not reason}
+        unusable = self.results.keys() - digests.keys()
+        rows = [dict(item) for item, _ in self.tasks if item["id"] not in unusable]
+        rows = _without_duplicate_sounds(rows, digests)
+        splits.merge_duplicates(rows, digests)
+        rendered = [row for row in rows if row["id"] in digests]
+        cluster = near_duplicates.clusters(rendered, self.data)
+        splits.merge_duplicates(rows, cluster)
+        splits.assign(rows)
+        rows, self.left_out = near_duplicates.held_out_once(splits.without_surplus(rows), cluster)
+        return rows + _texts(rows, self.words)
+
+    def skipped(self) -> list[Row]:
+        """The unusable items, in the order of the sources."""
+        return [
+            {"id": item["id"], "reason": reason}
+            for item, _ in self.tasks
+            if (reason := self.results.get(item["id"], ("", ""))[1])
+        ]
+
+    def report(self) -> None:
+        """Print how many items are left out, and list the near-duplicates in
+        near_duplicates.json."""
+        write_json(self.data / "near_duplicates.json", self.left_out)
+        unusable = len(self.skipped())
+        print(
+            f"{len(self.results) - unusable} items, {unusable} unusable (listed in "
+            f"data/skipped.json)\n{len(self.left_out)} near-duplicates left out of val and test "
+            "(near_duplicates.json)"
+        )
 
 
 def _path(item: Row) -> str:
@@ -136,6 +173,7 @@ def _without_duplicate_sounds(rows: list[Row], digests: dict[str, str]) -> list[
         row
         for row in rows
         if row["modality"] != "audio"
+        or row["id"] not in digests
         or first.setdefault(digests[row["id"]], row["id"]) == row["id"]
     ]
 

@@ -28,12 +28,13 @@ HELD_OUT = {"be": "val", "ca": "test", "el": "test"}  # Belarusian; Catalan and 
 FIRST = ("test", "val", "train")  # which of several identical recordings is kept
 
 
-def build(root: Path, paper: Sequence[dict[str, Any]] = ()) -> Path:
+def build(root: Path, paper: Sequence[dict[str, Any]] = (), sample: int | None = None) -> Path:
     """Build the mini corpus and add the recordings. Returns the path of the item table.
 
-    Recordings are read where their package was unpacked. Raises as exmcr.corpora.mini.build.
+    Recordings are read where their package was unpacked. With `sample`, they are all recordings of
+    the pictures in that sample of the mini corpus. Raises as exmcr.corpora.mini.build.
     """
-    path = mini.build(root, paper)
+    path = mini.build(root, paper, sample)
     table = pd.read_parquet(path)
     folder = contents.fetch("tuxpaint-stamps-default", root / "data/raw")
     spoken = rows(table, folder / "usr/share/tuxpaint/stamps", root / "data")

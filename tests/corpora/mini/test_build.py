@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from exmcr import corpora
 from exmcr.common.errors import ConfigError
 from exmcr.common.hashing import sha256
 from exmcr.corpora import items
@@ -72,6 +73,76 @@ def test_too_many_unusable_items_are_an_error(tmp_path, plan, monkeypatch):
     monkeypatch.setattr(workers, "run", lambda jobs, names: [("", "no reason")] * len(jobs))
     with pytest.raises(ConfigError, match="33 of 33 items are unusable, more than 5%"):
         mini.build(tmp_path)
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    """Items are rendered in this process. Returns the ids that each call renders, and a set of ids
+    that are unusable."""
+    rendered, bad = [], set()
+
+    def run(jobs, names):
+        rendered.append(names)
+        results = [render.make(job) for job in jobs]
+        return [("", "odd") if n in bad else r for n, r in zip(names, results, strict=True)]
+
+    monkeypatch.setattr(workers, "run", run)
+    return rendered, bad
+
+
+def test_only_the_items_of_a_sample_are_rendered_and_later_runs_render_the_rest(
+    tmp_path, plan, one_process, capsys
+):
+    stamps = []
+    for limit in (2, 4, None):
+        one_process[0].clear()
+        corpora.build("mini", tmp_path / "a", limit)
+        table = pd.read_parquet(tmp_path / "a/data/items.parquet")
+        media = (tmp_path / "a/data/media").rglob("*.*")
+        stamps.append({path: path.stat().st_mtime_ns for path in media})
+        assert {tmp_path / "a/data" / path for path in table.path if path} <= stamps[-1].keys()
+        output = capsys.readouterr().out
+        if limit:
+            assert (
+                table[table.modality != "text"].groupby(["modality", "split"]).size() <= limit
+            ).all()
+            assert len(one_process[0][0]) <= 6 * limit
+            assert f"rendering {len(one_process[0][0])} of 33 items" in output
+    assert "rendering" not in output
+    assert stamps[0].items() < stamps[1].items() < stamps[2].items(), "no file is made twice"
+
+    # The table of all items is the same, whatever was rendered before, and so is a sample.
+    corpora.build("mini", tmp_path / "b")
+    corpora.build("mini", tmp_path / "c", 2)
+    for name in ("items.parquet", "skipped.json", "near_duplicates.json", "media.json"):
+        content = (tmp_path / "b/data" / name).read_bytes()
+        assert (tmp_path / "a/data" / name).read_bytes() == content
+    corpora.build("mini", tmp_path / "b", 2)
+    for name in ("items.parquet", "skipped.json", "near_duplicates.json", "media.json"):
+        content = (tmp_path / "c/data" / name).read_bytes()
+        assert (tmp_path / "b/data" / name).read_bytes() == content
+
+
+def test_a_sample_holds_one_of_two_copies_that_it_draws(tmp_path, plan, one_process):
+    table = pd.read_parquet(mini.build(tmp_path, sample=4))
+    rendered = set().union(*one_process[0])
+    assert {"sounds/ram/1", "sounds/goat/2", "sounds/mule/3"} <= rendered
+    assert table[table.modality == "audio"].id.tolist() == ["sounds/ram/1"]
+
+
+def test_a_small_sample_may_have_a_few_unusable_items_but_not_many(tmp_path, plan, one_process):
+    rendered, bad = one_process
+    mini.build(tmp_path, sample=2)
+    pictures = [name for name in rendered[0] if name.startswith("drawings/")]
+    bad |= set(pictures[: mini.BAD_FEW - 1])  # beside the sound that is none
+    table = pd.read_parquet(mini.build(tmp_path, sample=2))
+    assert not bad & set(table.id) and set(pictures) - bad <= set(table.id)
+    assert (table.modality == "image").sum() == len(pictures), "others took their places"
+    skipped = json.loads((tmp_path / "data/skipped.json").read_text())
+    assert {item["id"] for item in skipped} == bad | {"sounds/mule/3"}
+    bad.add(next(id for id in table.id if id.startswith("drawings/")))
+    with pytest.raises(ConfigError, match=r"4 of \d+ items are unusable, more than 5%"):
+        mini.build(tmp_path, sample=2)
 
 
 def _png(image):

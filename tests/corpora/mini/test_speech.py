@@ -110,9 +110,12 @@ def test_the_table_gets_the_recordings_and_keeps_the_rest(corpus, monkeypatch, t
     table, _, _ = corpus
     path = tmp_path / "data/items.parquet"
 
-    def build_mini(root, paper):
+    def build_mini(root, paper, sample):
+        samples.append(sample)
         items.write(table, path)
         return path
+
+    samples = []
 
     monkeypatch.setattr(speech.mini, "build", build_mini)
     monkeypatch.setattr(speech.contents, "fetch", lambda name, raw: raw / name)
@@ -121,3 +124,5 @@ def test_the_table_gets_the_recordings_and_keeps_the_rest(corpus, monkeypatch, t
     assert built.modality.value_counts().to_dict() == {"image": 6, "speech": 6, "text": 4}
     rest = built[built.modality == "image"].reset_index(drop=True)
     pd.testing.assert_frame_equal(rest, table[items.COLUMNS], check_dtype=False)
+    speech.build(tmp_path, sample=24)
+    assert samples == [None, 24], "the mini corpus renders no more than the sample"
