@@ -1,5 +1,6 @@
 # make repro    environment, data, mini spaces, projectors, evaluation, figures
 # make test     linters, types, import contracts, unit tests, every notebook on the toy corpus; no network
+# make test-slow  tests that are left out of that: every notebook in a browser, encoders at full size
 # make lab      JupyterLab on copies of the notebooks: nothing that is changed there reaches git or DVC
 # make site     pages of the executed notebooks and of docs/, made offline (build/site/index.html)
 # make compare  every method on frozen embeddings, side by side (reports/compare.md)
@@ -17,7 +18,7 @@ UV_CACHE := $$(cache="$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/uv}"; m
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint unit notebooks lab site lock env bench bench-gpu compare growth ablate
+.PHONY: repro test test-slow lint unit notebooks lab site lock env bench bench-gpu compare growth ablate
 env: .venv/.ready
 
 # Everything that is installed is pinned by hash, the tools that build packages without wheels too:
@@ -50,6 +51,9 @@ test: env
 # Two workers with a thread each: most tests are too small for a second thread. Tests of a file share fixtures.
 unit: env
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile tests
+
+test-slow: env
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile -m slow tests
 
 notebooks: env
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 python -m pytest --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 notebooks

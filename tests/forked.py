@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -37,6 +38,39 @@ def start(work: Callable[[], object]) -> int:
 def result(pid: int) -> int:
     """Wait for a child: its exit status, or minus the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def ranks(work: Callable[[], object], size: int = 2, limit: float = 120) -> list[int]:
+    """Run `work` in `size` processes with the environment of torchrun, gloo and one thread each.
+
+    As torchrun does, end all as soon as one fails, or after `limit` seconds. Returns statuses as
+    `result`.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def one(rank: int) -> None:
+        import torch
+
+        torch.set_num_threads(1)  # a child may not use the threads of its parent
+        torch.cuda.is_available = lambda: False
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}
+        work()
+
+    pids = [start(lambda rank=rank: one(rank)) for rank in range(size)]
+    statuses, end = {}, time.monotonic() + limit
+    while left := [pid for pid in pids if pid not in statuses]:
+        for pid in left:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                statuses[pid] = os.waitstatus_to_exitcode(status)
+        if any(statuses.values()) or time.monotonic() > end:
+            for pid in set(left) - set(statuses):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+    return [statuses[pid] for pid in pids]
 
 
 def seconds(work: Callable[[], object]) -> float:

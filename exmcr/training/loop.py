@@ -24,6 +24,7 @@ from exmcr.training.noise import add_noise
 from exmcr.training.objectives import exmcr_loss
 
 Quadruples = dict[str, torch.Tensor]
+EVERY = 25  # steps between two checkpoints, at least: an epoch of a small pool may be a single step
 DIGEST = hashlib.sha256().digest_size  # bytes
 CODE = code_digest("kernels", "training")  # a checkpoint of other code is not continued
 
@@ -51,9 +52,9 @@ def train(
     settings    steps, batch, lr, weight_decay, noise (variance), and those that `loss` reads.
                 AdamW, cosine schedule to zero
     loss        loss(model, batch, settings) -> {"total": scalar to minimize, other losses}
-    checkpoint  file that holds the state after each epoch. An interrupted run with the same
-                settings, seed, pool and code continues there, to the same weights as an unbroken
-                run
+    checkpoint  file that holds the state after an epoch, written again EVERY steps later at the
+                earliest. An interrupted run with the same settings, seed, pool and code continues
+                there, to the same weights as an unbroken run
     group       torch.distributed group whose ranks share each batch (exmcr.common.distributed) and
                 hold the same pool. The losses, and the weights up to rounding, are those of one
                 process with the same settings. The first rank writes the checkpoint
@@ -89,7 +90,7 @@ def train(
     start = len(history)
     hidden = None if progress else True  # None: shown in a terminal only, not in a notebook
     bar = tqdm(range(start, epochs), "epochs", epochs, initial=start, disable=hidden)
-    taken = sum(record["steps"] for record in history)
+    taken = stored = sum(record["steps"] for record in history)
     with distributed.use(group), matmul_precision("tf32" if on_gpu else "float32"):
         for epoch in bar:
             order = torch.randperm(n, generator=generator, device=device)
@@ -105,8 +106,10 @@ def train(
                     "lower train.lr or raise train.tau2"
                 )
             history.append({"epoch": epoch, "steps": steps, **means})
-            if checkpoint and distributed.rank(group) == 0:
+            due = taken - stored >= EVERY or taken == settings["steps"]
+            if checkpoint and due and distributed.rank(group) == 0:
                 _store(checkpoint, key, model, optimizer, generator, history)
+                stored = taken
     model.eval()
     return history
 

@@ -11,6 +11,7 @@ import time
 import weakref
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 from letters import DIM, Letters, make, moody, table, vector
@@ -297,33 +298,13 @@ def one_of_two(folder, space):
 
 def test_two_processes_of_which_one_is_killed_make_the_bank_of_one(tmp_path):
     def launch(space):
-        env = os.environ | {
-            "PYTHONPATH": f"{Path(distributed.__file__).parents[2]}{os.pathsep}{Path(__file__).parents[1]}",
-            "CUDA_VISIBLE_DEVICES": "",
-            "OMP_NUM_THREADS": "1",
-        }
-        return subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "torch.distributed.run",
-                "--standalone",
-                "--nproc-per-node",
-                "2",
-                __file__,
-                str(tmp_path),
-                space,
-            ],
-            env=env,
-            timeout=120,
-            capture_output=True,
-        )
+        return forked.ranks(lambda: one_of_two(tmp_path, space()))
 
-    assert launch("Dying").returncode != 0
+    assert launch(Dying)[1] == -signal.SIGKILL
     kept = {path.stem for path in (tmp_path / "b/shards").glob("*.npz")}
     assert {"000000010", "000000030"} <= kept, "what the killed rank had written"
     assert len(kept) < 10
-    assert launch("Letters").returncode == 0
+    assert launch(Letters) == [0, 0]
     first, second = (json.loads((tmp_path / f"encoded-{rank}.json").read_text()) for rank in (0, 1))
     done = [
         caption for start in map(int, kept) for caption in table(95).caption[start : start + 10]
@@ -338,7 +319,3 @@ def test_two_processes_of_which_one_is_killed_make_the_bank_of_one(tmp_path):
         "manifest.json",
         "vectors.npy",
     ]
-
-
-if __name__ == "__main__":
-    one_of_two(Path(sys.argv[1]), globals()[sys.argv[2]]())

@@ -110,7 +110,10 @@ def run_all(jupyter):
     jupyter.run(CLOSE)
 
 
-@pytest.mark.parametrize("name", NAMES)
+# One notebook by default, since nbmake runs the cells of all; the others by `make test-slow`.
+@pytest.mark.parametrize(
+    "name", [n if n == "start" else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+)
 def test_every_cell_of_a_notebook_runs_and_what_it_shows_is_alive(before, run_all, project, name):
     browser = run_all(f"build/lab/{name}.ipynb")
     assert browser.run(OUTPUTS) == []
@@ -141,6 +144,18 @@ CHANGE = """(() => {
 TEXT = """[...window.widget.node.querySelectorAll('.jp-OutputArea-output')].map(o => o.innerText).join('\\n')"""
 
 
+def test_the_notebook_that_puts_everything_back_runs_and_deletes_the_toy_project(
+    before, run_all, project
+):
+    toy = project / "build/lab/toy"
+    toy.mkdir(exist_ok=True)
+    browser = run_all("build/lab/put_everything_back.ipynb")
+    assert browser.run(OUTPUTS) == []
+    assert "as they were" in browser.run(TEXT) and not toy.exists()
+    assert files(project) == before
+
+
+@pytest.mark.slow
 def test_a_change_in_02_is_in_force_in_03_and_said_there(before, run_all, jupyter, project):
     browser = run_all("build/lab/02_pair.ipynb", change=CHANGE)
     assert "changed: pair.tau1 = 0.5" in browser.run(TEXT)

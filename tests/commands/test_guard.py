@@ -60,7 +60,9 @@ def gone(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_the_stage_and_its_kernel_end_with_dvc_and_a_restart_works(folder, how, capfd):
     dvc = subprocess.Popen(
         [sys.executable, "-c", DVC], env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=folder

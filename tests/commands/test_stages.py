@@ -1,5 +1,5 @@
-"""The stages as commands: what stops one is noted, notebooks are executed, and two processes of torchrun, one
-of them killed on the way, leave the same project as one process."""
+"""The stages as commands: what stops one is noted, notebooks are executed, and two ranks, one of
+them killed on the way, leave the same project as one process."""
 
 import contextlib
 import json
@@ -12,6 +12,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import forked
 import nbformat
 import numpy as np
 import pandas as pd
@@ -27,7 +28,6 @@ from exmcr.commands.main import main
 from exmcr.common import distributed
 from exmcr.common.errors import ConfigError
 from exmcr.project import Project
-from exmcr.spaces import SPACES
 from exmcr.training import projectors
 
 ROOT = Path(__file__).parents[2]
@@ -69,17 +69,12 @@ def test_a_stage_that_stops_says_why_in_its_last_line(folder, content, capfd):
     line = "from exmcr import pipeline, project as p; pipeline.fit_spaces(p.Project(project))"
     write_notebook(folder, "00_spaces", line)
     write_notebook(folder, "01_extract", "1 / 0")
-    done = subprocess.run(
-        [sys.executable, "-m", "exmcr", "spaces", "--notebook"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
+    assert main(["spaces", "--notebook"]) == 2
+    said = capfd.readouterr().err
     reason = f"00_spaces: no weight file {folder}/weights/mine.safetensors; `exmcr weights`"
-    last = done.stderr.splitlines()[-1]
-    assert done.returncode == 2 and last.startswith(f"exmcr spaces: {reason}"), done.stderr
-    assert "Traceback" not in done.stderr
+    last = said.splitlines()[-1]
+    assert last.startswith(f"exmcr spaces: {reason}"), said
+    assert "Traceback" not in said
     note = folder / "reports/stopped.txt"
     assert note.read_text() == last.removeprefix("exmcr ") + "\n"
     # The traceback is kept in the executed notebook.
@@ -208,8 +203,8 @@ KILLED = "sounds text"  # while this is encoded; all of `wide` is done by then
 
 
 def two(folder: Path, attempt: str):
-    """One process of torchrun: `exmcr extract`, in which the second one is killed at the first attempt, then
-    `exmcr train`. Stores how many items it encoded."""
+    """One rank: `exmcr extract`, in which the second one is killed at the first attempt, then
+    `exmcr train`. Stores how many items it encoded, and what it printed."""
     rank, encoded = os.environ["RANK"], Counter()
     encode_batch = toy_spaces.Toy.encode_batch
 
@@ -222,10 +217,12 @@ def two(folder: Path, attempt: str):
         return encode_batch(self, modality, items)
 
     toy_spaces.Toy.encode_batch = watched
-    for cls in toy_spaces.ALL:
-        SPACES[cls.name] = f"toy_spaces:{cls.__name__}"
     # One group for both commands: gloo cannot be set up twice in a process.
-    with distributed.torchrun() as group:
+    with (
+        (folder / f"printed-{rank}.txt").open("w") as out,
+        contextlib.redirect_stdout(out),
+        distributed.torchrun() as group,
+    ):
         distributed.torchrun = lambda: contextlib.nullcontext(group)
         for command in ("extract", "train"):
             assert main([command, "--project", str(folder)]) == 0
@@ -262,39 +259,17 @@ def test_two_processes_one_of_them_killed_leave_the_project_of_one(
     assert main(["train", "--project", str(one)]) == 0
     tables = capsys.readouterr().out
 
-    env = os.environ | {
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "CUDA_VISIBLE_DEVICES": "",
-        "OMP_NUM_THREADS": "1",
-    }
-
     def launch(attempt):
-        return subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "torch.distributed.run",
-                "--standalone",
-                "--nproc-per-node",
-                "2",
-                __file__,
-                str(other),
-                attempt,
-            ],
-            env=env,
-            timeout=200,
-            capture_output=True,
-            text=True,
-        )
+        return forked.ranks(lambda: two(other, attempt))
 
-    assert launch("first").returncode != 0
+    assert launch("first")[1] == -signal.SIGKILL
     before = kept(other)
-    done = launch("second")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("skipped") == done.stdout.count("inter") == 1, (
+    assert launch("second") == [0, 0]
+    printed, nothing = ((other / f"printed-{rank}.txt").read_text() for rank in (0, 1))
+    assert printed.count("skipped") == printed.count("inter") == 1 and nothing == "", (
         "the first process prints, and it alone"
     )
-    assert done.stdout.splitlines()[0].split() == tables.splitlines()[0].split()
+    assert printed.splitlines()[0].split() == tables.splitlines()[0].split()
 
     paths = sorted(path.relative_to(one) for path in one.glob("banks/**/*") if path.is_file())
     assert (
@@ -340,7 +315,3 @@ def test_two_processes_one_of_them_killed_leave_the_project_of_one(
     losses, its = (pd.read_csv(folder / "reports/losses.csv") for folder in (one, other))
     pd.testing.assert_frame_equal(losses, its, rtol=0, atol=1e-5)
     assert not list((other / "models/projectors").glob("*.ckpt"))
-
-
-if __name__ == "__main__":
-    two(Path(sys.argv[1]), sys.argv[2])

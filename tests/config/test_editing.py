@@ -48,7 +48,8 @@ def test_one_line_changes_and_everything_else_stays(path, value, lines):
 
 
 def test_every_single_value_of_the_file_can_be_changed_and_changed_back():
-    content = yaml.safe_load(TEXT)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C: ten times as fast
+    content = yaml.load(TEXT, loader)
 
     def paths(block, way=()):
         for key, value in block.items() if isinstance(block, dict) else enumerate(block):
@@ -61,8 +62,8 @@ def test_every_single_value_of_the_file_can_be_changed_and_changed_back():
         if "." in path.replace("exmcr+", "") and "hop+" in path:
             continue
         changed = edited(TEXT, [(path, "something else")])
-        assert value_at(yaml.safe_load(changed), path) == "something else", path
-        assert yaml.safe_load(edited(changed, [(path, value)])) == content, path
+        assert value_at(yaml.load(changed, loader), path) == "something else", path
+        assert yaml.load(edited(changed, [(path, value)]), loader) == content, path
 
 
 def test_blocks_and_empty_values_are_replaced_and_filled():

@@ -5,18 +5,20 @@ import os
 import socket
 import urllib.error
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from chromium import Chromium, needs_chromium
 from tiny_video import grays, video
 
-gradio = pytest.importorskip("gradio", reason="the extra `demo` is not installed")
-client = pytest.importorskip("gradio_client")
+from exmcr.common.errors import ConfigError
+from exmcr.demo import serving
 
-from exmcr.common.errors import ConfigError  # noqa: E402
-from exmcr.demo import serving  # noqa: E402
-from exmcr.demo.page import respond  # noqa: E402
+# gradio is imported by the tests and not here: that takes seconds in each worker of pytest.
+pytestmark = pytest.mark.skipif(
+    find_spec("gradio") is None, reason="the extra `demo` is not installed"
+)
 
 NAMES = [
     "words",
@@ -38,6 +40,18 @@ NAMES = [
 DEFAULT = ["", 1, "", 0.5, None, 1, None, 1, None, 1, None, 1, "image", "exmcr", 4]
 
 
+def respond(*arguments):
+    from exmcr.demo import page
+
+    return page.respond(*arguments)
+
+
+def handle_file(path):
+    import gradio_client
+
+    return gradio_client.handle_file(path)
+
+
 def values(**given):
     return [given.get(name, value) for name, value in zip(NAMES, DEFAULT)]
 
@@ -54,7 +68,9 @@ def page(engine, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def visitor(page):
-    return client.Client(page.local_url, verbose=False)
+    import gradio_client
+
+    return gradio_client.Client(page.local_url, verbose=False)
 
 
 def get(page, path):
@@ -165,7 +181,7 @@ def test_a_visitor_gets_answers_and_lives_on_after_wrong_uploads(visitor, files,
         return visitor.predict(*values(**given), api_name="/search")
 
     assert ask(words="a dog")[0] == "4 nearest image items by exmcr"
-    sound = client.handle_file(files / "tone.wav")
+    sound = handle_file(files / "tone.wav")
     assert ask(sound=sound, modality="audio", method="procrustes")[0].endswith("by procrustes")
     for name, part, says in (
         ("page.html", "shape", "is not a shape"),
@@ -173,13 +189,13 @@ def test_a_visitor_gets_answers_and_lives_on_after_wrong_uploads(visitor, files,
         ("empty.wav", "sound", "empty file"),
         ("tone.wav", "picture", "is not a picture"),
     ):
-        status = ask(**{part: client.handle_file(files / name)})[0]
+        status = ask(**{part: handle_file(files / name)})[0]
         assert status.startswith("⚠ ") and says in status and "/" not in status
     large = tmp_path / "large.wav"
     with large.open("wb") as file:
         file.truncate((50 << 20) + 1)
     with pytest.raises(Exception, match="exceeds the maximum file size"):
-        ask(sound=client.handle_file(large))
+        ask(sound=handle_file(large))
     assert ask(words="a dog")[0] == "4 nearest image items by exmcr"
 
 

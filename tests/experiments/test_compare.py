@@ -388,7 +388,7 @@ def every(made):
     trained = ("unimodal", "xbt", "textme", "sotalign", "sotalign-asif", "sotalign-exmcr+", "sue")
     trained += ("fdt", "lexvla")
     block |= {name: short for name in trained}
-    block |= {name: short | {"hidden": 64, "steps": 60} for name in ("freebind", "omnibind")}
+    block |= {name: short | {"hidden": 64, "steps": 30} for name in ("freebind", "omnibind")}
     block |= {"sail": short | {"steps": 120}, "vec2vec": {"clusters": 10, "runs": 2}}
     block |= {"csa": {"dims": 8}, "rreh": {"bits": 8}}
     block |= {name: short | {"steps": 120} for name in ("oneencoder", "close", "crossflow")}

@@ -637,6 +637,7 @@ def real(tmp_path, monkeypatch, random_weights):
     )  # converted here: 600 MB that pytest would keep for three runs
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not DEMO.is_dir(), reason="the authors' demo files are not here; EXMCR_AUTHORS_DEMO says where"
 )

@@ -57,6 +57,7 @@ def run_notebook(name: str, project: Project) -> dict:
     return names
 
 
+@pytest.mark.slow  # tests/test_pipeline.py has whole runs with encoders of three lines
 def test_every_notebook_runs_on_the_real_encoders(project, monkeypatch):
     matplotlib.use("Agg")
     monkeypatch.chdir(ROOT)

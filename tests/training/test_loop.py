@@ -1,11 +1,7 @@
 """Training on a world with known answers, and its repeatability: seeds, interruptions, checkpoints, ranks."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import eager
+import forked
 import numpy as np
 import pytest
 import torch
@@ -209,6 +205,39 @@ def test_a_finished_run_is_restored_from_its_checkpoint(small, tmp_path):
     assert same(whole, again) and history == its
 
 
+@pytest.mark.parametrize(
+    "every, interrupted, stored",
+    [(1, 17, [5, 10, 15]), (6, 17, [10]), (25, 22, []), (6, None, [10, 20, 23]), (25, None, [23])],
+)
+def test_checkpoints_are_a_number_of_steps_apart_and_one_is_written_at_the_end(
+    small, tmp_path, monkeypatch, every, interrupted, stored
+):
+    """An epoch has five steps. An epoch of a small pool has one, which takes less time than the
+    checkpoint."""
+    taken, store = [], loop._store
+
+    def counted(*arguments):
+        taken.append(sum(record["steps"] for record in arguments[-1]))
+        store(*arguments)
+
+    monkeypatch.setattr(loop, "_store", counted)
+    monkeypatch.setattr(loop, "EVERY", every)
+    path = tmp_path / "c.ckpt"
+    if interrupted:
+        with pytest.raises(Interrupted):
+            fit(small, 3, loss=interrupted_after(interrupted), checkpoint=path)
+        assert taken == stored
+        taken.clear()
+        fit(small, 3, checkpoint=path)
+        assert taken[-1] == 23
+    else:
+        fit(small, 3, checkpoint=path)
+        assert taken == stored
+    again, history = fit(small, 3, checkpoint=path, loss=interrupted_after(0))
+    whole, its = fit(small, 3)
+    assert same(whole, again) and history == its
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_stored(small, tmp_path):
     def broken(projector, batch, settings):
         losses = exmcr_loss(projector, batch, settings)
@@ -316,8 +345,7 @@ def shared_run(dtype, group, checkpoint=None, loss=exmcr_loss, tau2=QUICK["tau2"
 
 
 def one_of_two(folder):
-    """Under torchrun: train, then train again with an interruption; store the results."""
-    torch.set_num_threads(1)
+    """As one rank: train, then train again with an interruption; store the results."""
     with distributed.torchrun() as group:
         rank = distributed.rank(group)
         for dtype in (torch.float32, torch.float64):
@@ -345,24 +373,7 @@ def one_of_two(folder):
 
 
 def test_two_processes_train_as_one(tmp_path):
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "CUDA_VISIBLE_DEVICES": ""}
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--nproc-per-node",
-            "2",
-            "--master-port",
-            "0",
-            "--standalone",
-            __file__,
-            str(tmp_path),
-        ],
-        env=env,
-        check=True,
-        timeout=120,
-    )
+    assert forked.ranks(lambda: one_of_two(tmp_path)) == [0, 0]
     for dtype in (torch.float32, torch.float64):
         history, state = shared_run(dtype, None)
         for rank in (0, 1):
@@ -454,7 +465,3 @@ def test_an_interrupted_run_on_a_gpu_continues_where_it_stopped(small, tmp_path,
     its, resumed = run(tmp_path / "c.ckpt")
     assert np.allclose([r["total"] for r in history], [r["total"] for r in its], atol=1e-5)
     assert all(torch.allclose(whole[k], resumed[k], atol=1e-4) for k in whole)
-
-
-if __name__ == "__main__":
-    one_of_two(Path(sys.argv[1]))

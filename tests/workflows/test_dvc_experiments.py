@@ -1,17 +1,24 @@
 """DVC experiments: params.yaml, projectors, results and notes always belong to one experiment.
 
-The stages `train` and `evaluate` of dvc.yaml, on imported embeddings, so that each runs in seconds.
+The stages `train` and `evaluate` of dvc.yaml, on imported embeddings. Importing torch would take most
+of the time of a stage, so the `exmcr` that dvc finds passes its arguments to this process, which runs
+them in a fork.
 """
 
 import json
 import os
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import forked
 import pandas as pd
 import pytest
+import torch
 import yaml
 from own_embeddings import import_all
 
@@ -23,19 +30,67 @@ BIN = Path(sys.executable).parent
 STAGES = ("train", "evaluate")
 
 
-def run(*command):
-    env = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    env |= {
-        f"GIT_{who}_{what}": "x@y" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-    }
-    env |= {"PYTHONPATH": str(project_root(Path(__file__).parent))}
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+# Sends its folder and arguments to a port; prints what comes back, the exit status before it.
+EXMCR = """import json, os, socket, sys
+with socket.create_connection(("127.0.0.1", {port})) as server:
+    server.sendall(json.dumps([os.getcwd(), sys.argv[1:]]).encode() + b"\\n")
+    status, _, said = server.makefile(encoding="utf-8").read().partition("\\n")
+sys.stdout.buffer.write(said.encode())
+sys.exit(int(status))
+"""
+
+
+def answer(server: socket.socket, out: Path) -> None:
+    """Run one command of EXMCR, if there is one."""
+    try:
+        connection, _ = server.accept()
+    except TimeoutError:
+        return
+
+    def work():
+        os.chdir(folder)
+        torch.set_num_threads(1)  # a child may not use the threads of its parent
+        with out.open("w") as file, redirect_stdout(file), redirect_stderr(file):
+            assert main(arguments) == 0
+
+    with connection:
+        connection.settimeout(20)
+        folder, arguments = json.loads(connection.makefile().readline())
+        status = forked.result(forked.start(work))
+        connection.sendall(f"{status}\n{out.read_text()}".encode())
 
 
 @pytest.fixture
-def repo(folder):
+def run(tmp_path_factory):
+    """run("dvc", "repro"): what a command of git or dvc prints, on both streams."""
+    bin = tmp_path_factory.mktemp("bin")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+        client = bin / "client.py"
+        client.write_text(EXMCR.format(port=server.getsockname()[1]))
+        command = shlex.join([sys.executable, "-IS", str(client)])
+        (bin / "exmcr").write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (bin / "exmcr").chmod(0o755)
+        path = os.pathsep.join(map(str, (bin, BIN, os.environ["PATH"])))
+        env = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
+        for who in ("AUTHOR", "COMMITTER"):
+            env |= {f"GIT_{who}_NAME": "x@y", f"GIT_{who}_EMAIL": "x@y"}
+
+        def run(*command):
+            with (bin / "said").open("w+") as said:
+                process = subprocess.Popen(command, env=env, stdout=said, stderr=said)
+                while process.poll() is None:
+                    answer(server, bin / "out")
+                said.seek(0)
+                text = said.read()
+            assert process.returncode == 0, text
+            return text
+
+        yield run
+
+
+@pytest.fixture
+def repo(folder, run):
     """A repository with the two stages, run once and committed."""
     root = project_root(Path(__file__).parent)
     stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
@@ -74,7 +129,7 @@ def noted():
     return (params.train.tau2, params.seeds), note["train"]["tau2"], seeds
 
 
-def test_results_projectors_and_params_are_of_one_experiment(repo, capsys):
+def test_results_projectors_and_params_are_of_one_experiment(repo, run, capsys):
     """The second has fewer seeds and the same seed 0: its results average no seeds of the first."""
     results = {None: Path("reports/results.csv").read_text()}
     for name, tau2, seeds in (("a", 0.5, "[0,1]"), ("b", 0.02, "[0]")):

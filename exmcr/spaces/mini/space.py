@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -25,6 +26,12 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
 }
 _NAMES: dict[tuple[tuple[str, ...], ...], np.ndarray] = {}  # sentence vectors of classes
 VERSION = "mini towers v4"  # of towers.py and of the features of each space
+
+
+@cache
+def _opened(make: Callable[[], Backbone]) -> Backbone:
+    """One backbone of each kind per process: spaces share its networks, which open in seconds."""
+    return make()
 
 
 class Captioned(NamedTuple):
@@ -100,7 +107,7 @@ class MiniSpace(Space):
     def backbone(self, name: str) -> Cached:
         """The cached frozen encoder of "image", "text" or "audio", loaded at first use."""
         if name not in self._backbones:
-            self._backbones[name] = Cached(BACKBONES[name](), self.cache)
+            self._backbones[name] = Cached(_opened(BACKBONES[name]), self.cache)
         return self._backbones[name]
 
     @property
