@@ -4,6 +4,7 @@ A weight file is made at its first use and deleted at the end of the session. Te
 files and copy those that they change.
 """
 
+import os
 import shutil
 
 import pytest
@@ -11,6 +12,8 @@ import random_encoders
 
 from exmcr import corpora
 from exmcr.kernels import layers
+
+os.environ["DVC_NO_ANALYTICS"] = "1"  # in the temporary repositories of tests
 
 
 @pytest.fixture(scope="session")

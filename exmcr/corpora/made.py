@@ -19,10 +19,15 @@ MEND = "run `exmcr corpora`, which makes it again"
 
 
 def record(table: pd.DataFrame, data: Path) -> None:
-    """Record the files of an item table that lie below data/media."""
-    paths = sorted({path for path in table.path if path.startswith(FOLDER)})
-    files = {path: sha256(data / path) for path in paths if (data / path).is_file()}
-    write_note(data / "media.json", {"files": files})
+    """Record the files of an item table that lie below data/media.
+
+    Files that an earlier table listed stay recorded while they exist: a later one may again.
+    """
+    listed = {path for path in table.path if path.startswith(FOLDER)}
+    files = {path: known for path, known in _earlier(data).items() if path not in listed}
+    files |= {path: sha256(data / path) for path in listed if (data / path).is_file()}
+    present = {path: files[path] for path in sorted(files) if (data / path).is_file()}
+    write_note(data / "media.json", {"files": present})
 
 
 def remove_damaged(data: Path) -> None:
@@ -30,17 +35,23 @@ def remove_damaged(data: Path) -> None:
 
     Without a readable record nothing is deleted. Prints how many were damaged, and one of them.
     """
-    try:
-        files = read_note(data / "media.json")["files"]
-    except (OSError, ValueError):
-        return
     damaged = [
-        p for p, known in files.items() if (data / p).is_file() and sha256(data / p) != known
+        path
+        for path, known in _earlier(data).items()
+        if (data / path).is_file() and sha256(data / path) != known
     ]
     for path in damaged:
         (data / path).unlink()
     if damaged:
         print(f"{len(damaged)} files are damaged, e.g. {data / damaged[0]}; making them again")
+
+
+def _earlier(data: Path) -> dict[str, str]:
+    """{path: SHA-256} of the last build; nothing without a readable record."""
+    try:
+        return read_note(data / "media.json")["files"]
+    except (OSError, ValueError):
+        return {}
 
 
 def with_hashes(table: pd.DataFrame, data: Path) -> pd.DataFrame:

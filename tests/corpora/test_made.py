@@ -44,6 +44,17 @@ def test_a_flipped_bit_of_a_rendered_file_stops_later_stages_and_is_mended(root,
     items.load_item(item, root / "data")
 
 
+def test_a_file_that_only_an_earlier_table_listed_is_still_checked(root, capsys):
+    whole, item = forked.tree(root), row_of(root, ".png")
+    table = pd.read_parquet(root / "data/items.parquet")
+    made.record(table[table.path != item.path], root / "data")  # as after a smaller `sample`
+    path = root / "data" / item.path
+    forked.flip(path, 8 * (path.stat().st_size - 5))
+    corpora.build("toy", root)
+    assert "1 files are damaged" in capsys.readouterr().out
+    assert forked.tree(root) == whole
+
+
 def test_a_missing_rendered_file_is_a_bad_item_until_it_is_made_again(root):
     whole, item = forked.tree(root), row_of(root, ".wav")
     (root / "data" / item.path).unlink()

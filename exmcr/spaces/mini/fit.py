@@ -125,7 +125,8 @@ def _features(space: MiniSpace, items: pd.DataFrame, data: Path) -> tuple[np.nda
         del chunk  # while the next one is loaded
     if not parts:
         raise ConfigError(
-            f"space '{space.name}' has no usable training items: check `corpora` and `fit_spaces`"
+            f"space '{space.name}' has no usable training items: check `corpora`, `sample` and "
+            "`fit_spaces`"
         )
     return np.concatenate(parts), items[items.id.isin(ids)]
 

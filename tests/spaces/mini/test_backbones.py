@@ -1,5 +1,7 @@
 """The backbones of the mini spaces: fingerprints of earlier runs, preprocessing, and ONNX Runtime against PyTorch."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -69,9 +71,10 @@ def test_images_are_scaled_to_fit_and_padded_with_white(shape):
 
 def test_onnx_runtime_sends_no_telemetry(monkeypatch):
     calls = []
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
     monkeypatch.setattr("onnxruntime.disable_telemetry_events", lambda: calls.append(1))
     onnx_session(nn.Linear(4, 2), torch.zeros(2, 4))
-    assert calls
+    assert calls and os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 def test_onnx_runtime_equals_pytorch_for_any_batch():

@@ -21,9 +21,11 @@ def onnx_session(
     examples: its inputs. free: axes of the inputs, and of the output, that may have another length.
     Returns a function inputs -> output, which several threads may call at once: see `in_threads`.
     """
+    # Some builds report how they are used, and note a device id below HOME when they are imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()  # some builds report how they are used
+    onnxruntime.disable_telemetry_events()
     buffer, names = io.BytesIO(), [f"x{n}" for n in range(len(examples))]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
