@@ -75,7 +75,7 @@ def flatten(vectors: np.ndarray, seed: int = 0, folder: Path | None = None) -> n
     folder: of finished maps, one file per set of vectors and options; they are never deleted. A
     known map is read from there, which saves the ten seconds in which umap-learn compiles itself.
     """
-    options = {"metric": "cosine", "random_state": seed, "n_jobs": 1}
+    options = {"metric": "cosine", "random_state": seed, "n_jobs": 1, "n_epochs": 200}
     options["n_neighbors"] = min(NEIGHBORS, len(vectors) - 1)
     content = f"{version('umap-learn')} {options} {vectors.shape} {vectors.dtype}"
     path = folder and folder / f"{digest(content, np.ascontiguousarray(vectors).tobytes())}.npy"

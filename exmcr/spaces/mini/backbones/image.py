@@ -23,7 +23,7 @@ class ImageBackbone:
 
     pooled = 1280
     size = 2 * pooled + 1000
-    batch = 4
+    batch = 2  # images; 0.2 GB less than with 4, as fast
     # name: image side in pixels, mark in the file name; the text of this dict is in the fingerprint
     networks = {"lite0": (224, "57934424"), "lite2": (260, "9656183e")}
     files = {"lite0": wheels.LITE0, "lite2": wheels.LITE2}
