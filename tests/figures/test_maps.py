@@ -55,7 +55,8 @@ def spaces(monkeypatch):
     class Umap:
         def __init__(self, n_neighbors, **options):
             assert (
-                options == {"metric": "cosine", "random_state": 0, "n_jobs": 1} and n_neighbors == 8
+                options == {"metric": "cosine", "random_state": 0, "n_jobs": 1, "n_epochs": 200}
+                and n_neighbors == 8
             )
 
         def fit_transform(self, vectors):
