@@ -139,11 +139,13 @@ def scatter(points: np.ndarray, rows: pd.DataFrame, shown: list[str], title: str
             which = of_concept & member[name]
             style = {"color": PALETTE[n % len(PALETTE)], "edgecolor": "black", "lw": 0.3}
             right.scatter(*points[which].T, s=26, marker=kind.marker, **style)
-    entries = [("o", PALETTE[n % len(PALETTE)], concept) for n, concept in enumerate(shown)]
-    entries += [(kind.marker, "black", name) for name, kind in kinds.items()]
+    colors = [PALETTE[n % len(PALETTE)] for n in range(len(shown))]
+    entries = [("o", color, color, concept) for color, concept in zip(colors, shown, strict=True)]
+    # Hollow, since a concept may be black.
+    entries += [(kind.marker, "black", "none", name) for name, kind in kinds.items()]
     handles = [
-        plt.Line2D([], [], ls="", marker=marker, color=color, label=label)
-        for marker, color, label in entries
+        plt.Line2D([], [], ls="", marker=marker, color=color, mfc=inside, label=label)
+        for marker, color, inside, label in entries
     ]
     right.legend(handles=handles, frameon=False, fontsize=7, ncols=2)
     for axis, what in zip(axes, ("by modality", "by concept"), strict=True):
