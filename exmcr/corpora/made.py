@@ -2,8 +2,10 @@
 
 data/media.json    SHA-256 of every file below data/media that the item table lists
 data/items.json    SHA-256 of the item table itself
+data/media_unlisted.json  of files that an earlier table listed, while they exist
 """
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from exmcr.common.errors import ConfigError
 from exmcr.common.files import read_note, write_note
 from exmcr.common.hashing import check_file, sha256
 
+UNLISTED = "media_unlisted.json"
 FOLDER = "media/"  # below the data folder; other files that a table lists are not ours
 MEND = "run `exmcr corpora`, which makes it again"
 
@@ -21,13 +24,21 @@ MEND = "run `exmcr corpora`, which makes it again"
 def record(table: pd.DataFrame, data: Path) -> None:
     """Record the files of an item table that lie below data/media.
 
-    Files that an earlier table listed stay recorded while they exist: a later one may again.
+    Files that an earlier table listed stay recorded in a note of their own, so that damage to them
+    is noticed when a later table lists them again.
     """
-    listed = {path for path in table.path if path.startswith(FOLDER)}
-    files = {path: known for path, known in _earlier(data).items() if path not in listed}
-    files |= {path: sha256(data / path) for path in listed if (data / path).is_file()}
-    present = {path: files[path] for path in sorted(files) if (data / path).is_file()}
-    write_note(data / "media.json", {"files": present})
+    paths = sorted({path for path in table.path if path.startswith(FOLDER)})
+    files = {path: sha256(data / path) for path in paths if (data / path).is_file()}
+    unlisted = {
+        path: known
+        for path, known in _known(data).items()
+        if path not in files and (data / path).is_file()
+    }
+    write_note(data / "media.json", {"files": files})
+    if unlisted:
+        write_note(data / UNLISTED, {"files": unlisted})
+    else:
+        (data / UNLISTED).unlink(missing_ok=True)
 
 
 def remove_damaged(data: Path) -> None:
@@ -37,7 +48,7 @@ def remove_damaged(data: Path) -> None:
     """
     damaged = [
         path
-        for path, known in _earlier(data).items()
+        for path, known in _known(data).items()
         if (data / path).is_file() and sha256(data / path) != known
     ]
     for path in damaged:
@@ -46,12 +57,13 @@ def remove_damaged(data: Path) -> None:
         print(f"{len(damaged)} files are damaged, e.g. {data / damaged[0]}; making them again")
 
 
-def _earlier(data: Path) -> dict[str, str]:
-    """{path: SHA-256} of the last build; nothing without a readable record."""
-    try:
-        return read_note(data / "media.json")["files"]
-    except (OSError, ValueError):
-        return {}
+def _known(data: Path) -> dict[str, str]:
+    """{path: SHA-256} of every file recorded so far, without what unreadable records held."""
+    known: dict[str, str] = {}
+    for name in (UNLISTED, "media.json"):
+        with suppress(OSError, ValueError, KeyError):
+            known |= read_note(data / name)["files"]
+    return known
 
 
 def with_hashes(table: pd.DataFrame, data: Path) -> pd.DataFrame:

@@ -38,11 +38,12 @@ def with_compare(full, block):
 
 def test_settings_under_compare_take_precedence_over_those_of_the_leaf(full):
     block = {"exmcr-symile": {"weight": 0.3}, "cmcr": {"settings": {"steps": 5}}}
+    full = full | {"train": full["train"] | {"leaves": {"points": {"steps": 200}}}}
     params = with_compare(full, block)
     audio, points = (settings_of(params, "exmcr-symile", leaf) for leaf in ("audio", "points"))
     assert audio["weight"] == points["weight"] == 0.3
     assert audio["train"]["steps"] == 150 and points["train"]["steps"] == 200, (
-        "each leaf has its own, as in params.yaml"
+        "each leaf has its own"
     )
     assert audio["pair"] == {
         "tau1": 0.02,
