@@ -13,7 +13,7 @@ PYTHON ?= python3
 # The certificate store of the system, so that networks with a certificate of their own work too.
 export UV_SYSTEM_CERTS ?= 1
 export PYTHONUTF8 = 1
-# A run starts twenty processes; without compiled modules each would compile PyTorch again, for seconds.
+# A run starts twenty processes. Without compiled modules each would compile PyTorch again.
 unexport PYTHONDONTWRITEBYTECODE
 # Where no cache can be written, uv gets one beside the environment.
 UV_CACHE := $$(cache="$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/uv}"; mkdir -p "$$cache" 2>/dev/null && test -w "$$cache" && echo "$$cache" || echo "$$PWD/.venv/.uv-cache")

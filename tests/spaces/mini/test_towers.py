@@ -171,3 +171,14 @@ def test_a_stored_tower_lacks_nothing_silently(data):
         arrays = {k: v for k, v in tower.arrays.items() if k != name}
         with pytest.raises(KeyError, match=name):
             Named.from_arrays(arrays, PARTS, SETTINGS | {"looks": 1.0})
+
+
+@pytest.mark.parametrize(("n", "d", "count"), [(60, 12, 5), (8, 30, 5), (3, 30, 8)])
+def test_principal_axes_are_those_of_an_svd(n, d, count):
+    rows = np.random.default_rng(0).normal(size=(n, d)) * np.linspace(3, 1, d) + 2
+    found = towers.principal_axes(rows.astype(np.float32), count)
+    assert found.shape == (min(n, count), d)
+    known = min(len(found), n - 1)  # centered rows have n - 1 directions; the next is arbitrary
+    expected = np.linalg.svd(rows - rows.mean(0), full_matrices=False)[2][:known]
+    np.testing.assert_allclose(np.abs((found[:known] * expected).sum(1)), 1, atol=1e-4)
+    np.testing.assert_allclose(found @ found.T, np.eye(len(found)), atol=1e-6)
