@@ -5,22 +5,21 @@ import numpy as np
 from exmcr.spaces.mini.backbones import ImageBackbone
 from exmcr.spaces.mini.towers import Parts
 
-LOOKS = 2 * ImageBackbone.pooled
-CLASSES = 1000
-SIZE = LOOKS + CLASSES
-PARTS = Parts(scores=slice(LOOKS, SIZE), appearance=slice(0, LOOKS), looks=slice(0, LOOKS))
+INNER, SIZE = ImageBackbone.inner, ImageBackbone.size
+CLASSES = ImageBackbone.classes
+PARTS = Parts(scores=slice(INNER, SIZE), appearance=slice(0, INNER), looks=slice(0, INNER))
 
 
 def from_outputs(raw: np.ndarray) -> np.ndarray:
-    """Outputs of the image backbone (n, 3560) -> features (n, 3560).
+    """Outputs of the image backbone (n, 4232) -> features (n, 4232).
 
-    Two times 1280 pooled features, each part of unit norm, and the probabilities of the 1000
-    ImageNet classes.
+    The features of its four layers, each of unit norm, and the probabilities of the 1000 ImageNet
+    classes.
     """
-    pooled = np.split(raw[:, :LOOKS], 2, axis=1)
-    logits = raw[:, LOOKS:SIZE]
+    parts = np.split(raw[:, :INNER], np.cumsum(ImageBackbone.widths)[:-1], axis=1)
+    logits = raw[:, INNER:SIZE]
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    scaled = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in pooled]
+    scaled = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
     return np.concatenate([*scaled, odds / odds.sum(axis=1, keepdims=True)], axis=1)
 
 

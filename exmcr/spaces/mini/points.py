@@ -10,11 +10,11 @@ from exmcr.spaces.mini.features import Backbone, Cached
 from exmcr.spaces.mini.space import MiniSpace
 from exmcr.spaces.mini.towers import Parts
 
-EXTENTS = images.LOOKS + 3  # end of the pooled features and of the three extents
+EXTENTS = images.INNER + 3  # end of the image features and of the three extents
 
 
 class _Views:
-    """Clouds (n, 3) -> float32 (n, 3563): image features averaged over two rendered views, and
+    """Clouds (n, 3) -> float32 (n, 4235): image features averaged over two rendered views, and
     the logarithm of the extent along each axis."""
 
     def __init__(self, image: Backbone):
@@ -60,7 +60,7 @@ class MiniPoints(MiniSpace):
         if modality == "image":
             return images.from_outputs(self.backbone("image")(items))
         raw = self._views()(items)
-        parts = np.split(images.from_outputs(raw), [images.LOOKS], axis=1)
+        parts = np.split(images.from_outputs(raw), [images.INNER], axis=1)
         return np.concatenate([parts[0], 0.3 * raw[:, -3:], parts[1]], axis=1).astype(np.float32)
 
     def classes(self, modality: str) -> list[tuple[str, ...]]:
