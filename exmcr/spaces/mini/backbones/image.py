@@ -21,7 +21,8 @@ class ImageBackbone:
     1000        the mean of their ImageNet logits
 
     Two different networks are better than one: text-to-image retrieval of the validation concepts
-    reached 39 % mAP with both and 36 % with either.
+    reached 39 % mAP with both and 36 % with either. The last blocks add 0.7 points to image-to-text
+    and text-to-image mAP in cross-validation on the training images.
     """
 
     widths = (320, 1280, 352, 1280)
