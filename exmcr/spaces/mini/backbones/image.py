@@ -14,7 +14,7 @@ from exmcr.spaces.mini.backbones.runtime import in_threads, onnx_session
 
 
 class ImageBackbone:
-    """uint8 images (H, W, 3) -> float32 (n, 4232): outputs of Lite0 at 224 px and of Lite2 at 260 px.
+    """uint8 images (H, W, 3) -> float32 (n, 4232): Lite0 at 224 px and Lite2 at 260 px.
 
     320 + 1280  of Lite0, means over the image of the last block and of the layer above it
     352 + 1280  the same of Lite2
