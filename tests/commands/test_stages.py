@@ -74,7 +74,8 @@ def test_a_stage_that_stops_says_why_in_its_last_line(folder, content, capfd):
     reason = f"00_spaces: no weight file {folder}/weights/mine.safetensors; `exmcr weights`"
     last = said.splitlines()[-1]
     assert last.startswith(f"exmcr spaces: {reason}"), said
-    assert "Traceback" not in said
+    # Nothing of the cell's traceback. A kernel that is shut down may log an error of its sockets.
+    assert said.count("no weight file") == 1 and "pipeline.fit_spaces" not in said
     note = folder / "reports/stopped.txt"
     assert note.read_text() == last.removeprefix("exmcr ") + "\n"
     # The traceback is kept in the executed notebook.
@@ -82,7 +83,8 @@ def test_a_stage_that_stops_says_why_in_its_last_line(folder, content, capfd):
     assert main(["extract", "--notebook"]) == 3
     said = capfd.readouterr().err
     reason = "extract: 01_extract: ZeroDivisionError: division by zero"
-    assert "Traceback" not in said and said.splitlines()[-1].startswith(f"exmcr {reason}")
+    assert said.splitlines()[-1].startswith(f"exmcr {reason}"), said
+    assert said.count("ZeroDivisionError") == 1 and "1 / 0" not in said
     assert note.read_text().startswith(reason)
     assert "ZeroDivisionError" in (folder / "reports/notebooks/01_extract.ipynb").read_text()
 
