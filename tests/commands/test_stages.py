@@ -4,6 +4,7 @@ them killed on the way, leave the same project as one process."""
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -61,6 +62,12 @@ def write_notebook(folder, name, *lines):
     nbformat.write(made, path)
 
 
+def without_socket_errors(said):
+    """Without the one error that a kernel itself may log while it is shut down."""
+    end = r"zmq\.error\.ZMQError: Socket operation on non-socket\n"
+    return re.sub(r"Traceback \(most recent call last\):\n(?:  .*\n)+" + end, "", said)
+
+
 def test_a_stage_that_stops_says_why_in_its_last_line(folder, content, capfd):
     content["spaces"] = "paper"
     content["encoders"]["clip"]["checkpoint"] = "weights/mine.safetensors"
@@ -74,8 +81,7 @@ def test_a_stage_that_stops_says_why_in_its_last_line(folder, content, capfd):
     reason = f"00_spaces: no weight file {folder}/weights/mine.safetensors; `exmcr weights`"
     last = said.splitlines()[-1]
     assert last.startswith(f"exmcr spaces: {reason}"), said
-    # Nothing of the cell's traceback. A kernel that is shut down may log an error of its sockets.
-    assert said.count("no weight file") == 1 and "pipeline.fit_spaces" not in said
+    assert "Traceback" not in without_socket_errors(said)
     note = folder / "reports/stopped.txt"
     assert note.read_text() == last.removeprefix("exmcr ") + "\n"
     # The traceback is kept in the executed notebook.
@@ -83,8 +89,8 @@ def test_a_stage_that_stops_says_why_in_its_last_line(folder, content, capfd):
     assert main(["extract", "--notebook"]) == 3
     said = capfd.readouterr().err
     reason = "extract: 01_extract: ZeroDivisionError: division by zero"
-    assert said.splitlines()[-1].startswith(f"exmcr {reason}"), said
-    assert said.count("ZeroDivisionError") == 1 and "1 / 0" not in said
+    assert said.splitlines()[-1].startswith(f"exmcr {reason}")
+    assert "Traceback" not in without_socket_errors(said)
     assert note.read_text().startswith(reason)
     assert "ZeroDivisionError" in (folder / "reports/notebooks/01_extract.ipynb").read_text()
 
