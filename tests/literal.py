@@ -1,9 +1,9 @@
-"""Literal arithmetic, vector by vector: what losses and point encoders are compared with."""
+"""Literal arithmetic, vector by vector: what losses and encoders are compared with."""
 
 import math
 
 import torch
-from torch.nn.functional import normalize
+from torch.nn.functional import conv2d, normalize, pad
 
 
 def units(n, d, seed):
@@ -32,3 +32,14 @@ def dot(u, v):
 def softmax_of(row, tau):
     total = sum(math.exp(v / tau) for v in row)
     return [math.exp(v / tau) / total for v in row]
+
+
+def convolved(x, weight, stride, depthwise, bias=None):
+    """A convolution (out, in, side, side) of (n, in, height, width) with TensorFlow's "same"
+    padding."""
+    side, pads = weight.shape[-1], []
+    for length in (x.shape[3], x.shape[2]):
+        total = max((math.ceil(length / stride) - 1) * stride + side - length, 0)
+        pads += [total // 2, total - total // 2]
+    groups = x.shape[1] if depthwise else 1
+    return conv2d(pad(x, pads), weight, bias, stride, groups=groups)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tflite
 import torch
+from literal import convolved
 from torch import nn
 
 from exmcr.common.errors import ConfigError
@@ -125,14 +126,7 @@ def reference(layers, x):
         kernel, bias = torch.tensor(layer.kernel), torch.tensor(layer.bias)
         grouped = layer.kind == "DEPTHWISE_CONV_2D"
         weight = kernel.permute(3, 0, 1, 2) if grouped else kernel.permute(0, 3, 1, 2)
-        side = weight.shape[-1]
-        pads = []
-        for length in (x.shape[3], x.shape[2]):
-            total = max((-(-length // stride) - 1) * stride + side - length, 0)
-            pads += [total // 2, total - total // 2]
-        groups = x.shape[1] if grouped else 1
-        x = nn.functional.conv2d(nn.functional.pad(x, pads), weight, bias, stride, groups=groups)
-        x = x.clamp(0, 6)
+        x = convolved(x, weight, stride, grouped, bias).clamp(0, 6)
         if n == yamnet.MIDDLE_LAYER:
             middle = x.mean(3)
     features = x.mean((2, 3))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from literal import convolved
 
 from exmcr.media.sounds import Sound
 from exmcr.spaces.mini.backbones import AudioBackbone, audio, wheels, yamnet
@@ -55,12 +55,7 @@ def reference(tensors: dict, x: torch.Tensor) -> torch.Tensor:
         kernel = get(layer, name)
         depthwise = name == "depthwise_kernel"
         weight = kernel.permute(2, 3, 0, 1) if depthwise else kernel.permute(3, 2, 0, 1)
-        side = kernel.shape[0]
-        pads = []
-        for length in (x.shape[3], x.shape[2]):
-            total = max((math.ceil(length / stride) - 1) * stride + side - length, 0)
-            pads += [total // 2, total - total // 2]
-        x = F.conv2d(F.pad(x, pads), weight, stride=stride, groups=x.shape[1] if depthwise else 1)
+        x = convolved(x, weight, stride, depthwise)
         mean, variance, beta = (
             get(layer + 1, n)[:, None, None] for n in ("moving_mean", "moving_variance", "beta")
         )
