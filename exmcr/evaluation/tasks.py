@@ -85,7 +85,8 @@ def concept_subsets(task: Task) -> Iterator[tuple[str, np.ndarray]]:
 
 def by_concept(items: pd.DataFrame, split: str) -> list[Task]:
     """Tasks of corpora without partners: items of the same concept match."""
-    corpus = _Corpus(items, split)
+    folded = items.caption.map(str.casefold)  # "Bus" and "bus" are one name
+    corpus = _Corpus(items.assign(folded=folded), split)
     leaves = [modality for modality in MODALITIES if modality not in COMMON]
     found: list[Task | None] = []
     for leaf in leaves:
@@ -118,7 +119,7 @@ class _Corpus:
         return rows[rows.of == ""]
 
     def trained(self, modality: str, column: str = "concept") -> set[str]:
-        """Concepts (or captions) of the training items of a modality."""
+        """Concepts (or names in lower case) of the training items of a modality."""
         rows = self.of(modality)
         return set(rows[rows.split == "train"][column])
 
@@ -139,11 +140,11 @@ def _leaf_tasks(corpus: _Corpus, leaf: str) -> list[Task | None]:
 def _catalog_tasks(corpus: _Corpus, leaf: str) -> list[Task | None]:
     """A catalog against all its names (zero-shot), against images, and against its own icons."""
     own, seen = corpus.held_out(leaf), corpus.trained(leaf)
-    names, seen_names = _as_texts(corpus.of(leaf), "caption"), corpus.trained(leaf, "caption")
+    names, seen_names = _as_texts(corpus.of(leaf), "caption"), corpus.trained(leaf, "folded")
     images, icons = corpus.images(), corpus.held_out("image")
     icons = icons[icons.of != ""]
     return [
-        matched(f"{leaf}->text", own, names, seen_names, by="caption", seen_by="caption"),
+        matched(f"{leaf}->text", own, names, seen_names, by="folded", seen_by="folded"),
         matched(f"{leaf}->image", own, images, seen),
         matched(f"image->{leaf}", images, own, seen),
         task_of(f"{leaf}->icon", own, icons, same(own.id, icons.of), seen),
@@ -172,8 +173,8 @@ def _image_and_text(corpus: _Corpus) -> list[Task | None]:
     images = stamps if len(stamps) else corpus.images()
     captions, seen = _as_texts(images, "caption"), corpus.trained("image")
     return [
-        matched("image->text", images, captions, seen, by="caption"),
-        matched("text->image", captions, images, seen, by="caption"),
+        matched("image->text", images, captions, seen, by="folded"),
+        matched("text->image", captions, images, seen, by="folded"),
     ]
 
 
@@ -187,7 +188,7 @@ def _image_gallery(images: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
 
 def _as_texts(items: pd.DataFrame, column: str) -> pd.DataFrame:
     """One text per distinct value of `column` ("concept" or "caption") of these items."""
-    rows = items[items[column] != ""].drop_duplicates(column)
+    rows = items[items[column] != ""].drop_duplicates("folded" if column == "caption" else column)
     texts = rows[column].to_numpy()
-    columns = {"id": "word/" + texts, "modality": "text", "caption": texts}
-    return pd.DataFrame(columns | {"concept": rows.concept.to_numpy(), "of": ""})
+    columns = {"id": "word/" + texts, "modality": "text", "caption": texts, "of": ""}
+    return pd.DataFrame(columns | {name: rows[name].to_numpy() for name in ("concept", "folded")})

@@ -13,13 +13,21 @@ import yaml
 
 # What follows one of these words describes the noun before it.
 _CUT = re.compile(
-    r"\b(of|with|in|on|at|for|from|and|by|to|used|called|without|near|holding|wearing)\b.*"
+    r"\b(of|with|in|on|at|for|from|and|by|to|under|over|inside|near|without|that|which|who|is|are|was"
+    r"|has|means|lets|carries|carry|resembles|used|called|holding|wearing|di|del|della|da|col)\b.*"
+    r"|(?<=[a-z]{3} )(made|drawn|covered|hatched|sliced|bitten|worn)\b.*"
 )
 _AMOUNT = re.compile(
-    r"\b(pair|set|bunch|piece|slice|group|couple|spool|loaf|stack|pile|row|glass|cup|herd|flock)"
-    r"s? of\b"
+    r"\b(pair|set|bunch|piece|slice|group|couple|spool|loaf|stack|pile|row|glass|cup|herd|flock"
+    r"|head)s? of\b"
 )
 _ASIDE = re.compile(r"\(.*?\)|“.*?”")
+_SENTENCE_END = re.compile(r"[.!?:;—]")
+_REMARK = re.compile(r",.*|(?<=[a-z]) \d.*")  # "Sofa 3 seats"
+_COLORS = {
+    "black", "white", "gray", "grey", "red", "green", "blue", "yellow", "brown", "pink", "purple"
+}  # fmt: skip
+_COLOR_AND = re.compile(rf"\b({'|'.join(sorted(_COLORS))}) and (?=({'|'.join(sorted(_COLORS))})\b)")
 # Endings of words that stay as they are in the singular.
 _KEEP_S = (
     "ss",
@@ -38,8 +46,9 @@ _KEEP_S = (
     "bellows",
     "binoculars",
     "tweezers",
+    "mars",
 )
-# How a thing is drawn, written after its name: "violin bw", "seagull contour".
+# How a thing is drawn, and by whom, written after its name: "violin bw", "seagull contour".
 _MANNER = {
     "bw",
     "bwh",
@@ -54,6 +63,21 @@ _MANNER = {
     "simple",
     "vector",
     "drawing",
+    "illustration",
+    "symbol",
+    "silhouet",
+    "style",
+    "flat",
+    "highlight",
+    "exclamation",
+    "arrival",
+    "departure",
+    "ahead",
+    "aj",
+    "architetto",
+    "franc",
+    "piche",
+    "zazou",
 }
 
 
@@ -79,18 +103,44 @@ def concept_of(caption: str) -> str:
     """The head noun of a caption, through the alias table; "" if there is none.
 
     "A colorful rooster." -> "chicken" (alias), "Upright piano" -> "piano", "hot dog" -> "hot dog"
-    (not "dog").
+    (not "dog"), "bird flying" -> "bird".
     """
-    text = _AMOUNT.sub(" ", _ASIDE.sub(" ", caption.lower()))
-    tokens = words(_CUT.sub("", text)) or words(text)
-    tokens = [singular(t) for t in tokens if t not in ("a", "an", "the")]
-    while len(tokens) > 1 and tokens[-1] in _MANNER:
+    text = _AMOUNT.sub(" ", _COLOR_AND.sub("", _ASIDE.sub(" ", caption.lower())))
+    text = next((part for part in _SENTENCE_END.split(text) if words(part)), "")
+    if _known(_nouns(_REMARK.sub("", text))):
+        text = _REMARK.sub("", text)
+    tokens = _before_participle(_nouns(text))
+    while len(tokens) > 1 and (
+        tokens[-1] in _MANNER or (tokens[-1] in _COLORS and _known(tokens[:-1]))
+    ):
         tokens.pop()
+    return _known(tokens) or (tokens[-1] if tokens else "")
+
+
+def _nouns(text: str) -> list[str]:
+    """The words up to the one that describes them, in the singular and without articles."""
+    tokens = words(_CUT.sub("", text)) or words(text)
+    return [singular(t) for t in tokens if t not in ("a", "an", "the")]
+
+
+def _known(tokens: list[str]) -> str | None:
+    """The noun of the alias table whose name these words end in; None if there is none."""
     aliases = _aliases()
-    for length in (3, 2, 1):
-        if tokens and tuple(tokens[-length:]) in aliases:
-            return aliases[tuple(tokens[-length:])]
-    return tokens[-1] if tokens else ""
+    ends = (tuple(tokens[-length:]) for length in (3, 2, 1) if tokens)
+    return next((aliases[end] for end in ends if end in aliases), None)
+
+
+def _before_participle(tokens: list[str]) -> list[str]:
+    """The words before what a known thing does: "man bouncing ball" -> "man".
+
+    A participle that is part of a name stays: "singing dinosaur", "man singing" (a singer), "small
+    ironing board".
+    """
+    for place in range(1, len(tokens)):
+        names = _known(tokens[: place + 1]) or tuple(tokens[place : place + 2]) in _aliases()
+        if tokens[place].endswith("ing") and _known(tokens[:place]) and not names:
+            return tokens[:place]
+    return tokens
 
 
 @cache

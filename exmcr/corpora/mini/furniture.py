@@ -4,6 +4,7 @@ Debian package sweethome3d-furniture. Licenses by library, as the package states
 CC-BY 3.0.
 """
 
+import re
 import zipfile
 from collections.abc import Iterator
 from functools import cache
@@ -26,6 +27,8 @@ LICENSES = {
     "KatorLegaz": "CC-BY-3.0-US",
     "Reallusion": "CC-BY-3.0-US",
 }
+
+_ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})")  # of a character that Latin-1 lacks
 
 Mesh = tuple[Path, str, list[float]]  # library, name in it, (width, height, depth) in meters
 Icon = tuple[Path, str]  # library, name in it
@@ -60,7 +63,8 @@ def _catalog(archive: zipfile.ZipFile) -> list[dict[str, str]]:
         key, equals, value = line.partition("=")
         name, mark, number = key.strip().partition("#")
         if equals and mark and number.isdigit():
-            entries.setdefault(int(number), {})[name] = value.strip()
+            value = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), value.strip())
+            entries.setdefault(int(number), {})[name] = value
     return [
         entry for _, entry in sorted(entries.items()) if {"name", "model", "icon"} <= set(entry)
     ]

@@ -36,6 +36,7 @@ EXCLUDED = (
     "geography/",
 )
 GENERIC = 6  # a title of more drawings than this is the name of a collection
+_HASH = re.compile(r"hash(\(0x|$)", re.IGNORECASE)
 _COLLECTION = re.compile(r"clip ?art|icon|collection|theme|svg", re.IGNORECASE)
 
 
@@ -63,10 +64,11 @@ def items(raw: Path) -> Iterator[tuple[dict[str, Any], Path]]:
 
 
 def _keywords(name: str, text: str) -> list[str]:
-    return [k for k in _tag("li", text) if 2 < len(k) < 30 and k != "hash" and k not in name]
+    # "hash" and "hash(0x8c82364)" are left over from the program that wrote the files.
+    return [k for k in _tag("li", text) if 2 < len(k) < 30 and not _HASH.match(k) and k not in name]
 
 
 def _tag(name: str, text: str) -> list[str]:
     """Contents of the elements of this name in the metadata of an SVG."""
     values = re.findall(rf"<(?:dc:|rdf:)?{name}[^>]*>([^<]*)</", text)
-    return [html.unescape(value).strip() for value in values]
+    return [html.unescape(html.unescape(value)).strip() for value in values]  # some twice escaped

@@ -23,6 +23,7 @@ _REFERENCE = re.compile(
     r"""(?<![\w:.-])[\w:.-]*href\s*=\s*(?:"(?!#|data:)[^"]*"|'(?!#|data:)[^']*')"""
 )
 _NUMBERS = re.compile(r"[\d_]+")
+_GAPS = str.maketrans("-#", "  ")
 
 
 def store(source: Path | bytes | Image.Image, target: Path, svg: bool = False) -> None:
@@ -98,9 +99,9 @@ def _opened(source: Path | bytes | Image.Image) -> Image.Image:
 
 
 def title_of(stem: str) -> str:
-    """A file name as words: "big_dog_01" -> "big dog"."""
+    """A file name as words: "big_dog_01" -> "big dog", "horse#1" -> "horse"."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stem)
-    return " ".join(_NUMBERS.sub(" ", spaced).replace("-", " ").split()).lower()
+    return " ".join(_NUMBERS.sub(" ", spaced).translate(_GAPS).split()).lower()
 
 
 def series(title: str) -> str:

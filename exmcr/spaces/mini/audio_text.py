@@ -4,7 +4,7 @@ import numpy as np
 
 from exmcr.spaces.mini.backbones import audio
 from exmcr.spaces.mini.space import MiniSpace
-from exmcr.spaces.mini.towers import Parts
+from exmcr.spaces.mini.towers import Parts, unit_parts
 
 INNER, SIZE = audio.AudioBackbone.inner, audio.AudioBackbone.size
 
@@ -21,11 +21,8 @@ class MiniAudioText(MiniSpace):
         if modality == "text":
             return self.backbone("text")(items)
         raw = self.backbone("audio")(items)
-        # Unit norm for each kind of features gives them equal weight.
-        parts = np.split(raw[:, :INNER], np.cumsum(audio.AudioBackbone.widths)[:-1], axis=1)
-        norms = [np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-9) for part in parts]
-        scaled = [part / norm for part, norm in zip(parts, norms)]
-        return np.concatenate([*scaled, raw[:, INNER:]], axis=1)
+        scaled = unit_parts(raw[:, :INNER], audio.AudioBackbone.widths)
+        return np.concatenate([scaled, raw[:, INNER:]], axis=1)
 
     def classes(self, modality: str) -> list[tuple[str, ...]]:
         return [(name,) for name in audio.class_names()]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from exmcr.spaces.mini.backbones import ImageBackbone
-from exmcr.spaces.mini.towers import Parts
+from exmcr.spaces.mini.towers import Parts, unit_parts
 
 INNER, SIZE = ImageBackbone.inner, ImageBackbone.size
 CLASSES = ImageBackbone.classes
@@ -16,11 +16,10 @@ def from_outputs(raw: np.ndarray) -> np.ndarray:
     The features of its four layers, each of unit norm, and the probabilities of the 1000 ImageNet
     classes.
     """
-    parts = np.split(raw[:, :INNER], np.cumsum(ImageBackbone.widths)[:-1], axis=1)
+    scaled = unit_parts(raw[:, :INNER], ImageBackbone.widths)
     logits = raw[:, INNER:SIZE]
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    scaled = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
-    return np.concatenate([*scaled, odds / odds.sum(axis=1, keepdims=True)], axis=1)
+    return np.concatenate([scaled, odds / odds.sum(axis=1, keepdims=True)], axis=1)
 
 
 def class_descriptions() -> list[tuple[str, str]]:

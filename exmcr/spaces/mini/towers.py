@@ -9,6 +9,7 @@ never showed keep the place of their name.
 Everything is fitted in closed form, in float64, and is the same every time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,6 +194,15 @@ def unit(rows: np.ndarray) -> np.ndarray:
     """Rows of unit norm, float32; a row of zeros stays."""
     norm = np.linalg.norm(rows, axis=1, keepdims=True)
     return (rows / np.maximum(norm, 1e-12)).astype(np.float32)
+
+
+def unit_parts(rows: np.ndarray, widths: Sequence[int]) -> np.ndarray:
+    """Rows (n, sum of widths) with each part of these widths scaled to unit norm.
+
+    Features of several layers or networks count equally then.
+    """
+    ends = np.cumsum(widths)[:-1]
+    return np.concatenate([unit(part) for part in np.split(rows, ends, axis=1)], axis=1)
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -23,6 +23,25 @@ from exmcr.corpora.mini.concepts import _aliases, concept_of, named_sounds, sing
         ("A cat in a tree", "cat"),
         ("the woman's hat", "hat"),
         ("Dogs 2 (old)", "dog"),
+        ("A sliced lime", "lime"),  # a participle before the noun
+        ("A ripe, red tomato", "tomato"),
+        ("red and white anemone flower", "flower"),
+        ("magnifying glass", "magnifying glass"),  # no drinking glass
+        ("A head of lettuce", "lettuce"),
+        # What describes the noun, says what it does, or says something else.
+        ("stack of books, taller", "book"),
+        ("Sofa 3 seats", "sofa"),
+        ("bird flying", "bird"),
+        ("man bouncing ball", "man"),
+        ("A four leaf clover is said to bring good luck", "clover"),
+        ("A telephone. Hello? Hello?", "telephone"),
+        ("Saturn—the second largest planet in our solar system", "saturn"),
+        ("traffic light: red", "traffic light"),
+        ("gallo di profilo", "chicken"),
+        # How and by whom a thing is drawn.
+        ("cavallo architetto franc", "horse"),
+        ("balloon black aj", "balloon"),
+        ("leafy green", "green"),
         ("", ""),
         ("42 !", ""),
     ],
@@ -46,6 +65,11 @@ def test_the_concept_is_the_head_noun_of_a_caption(caption, concept):
 )
 def test_a_plural_becomes_a_singular(plural, expected):
     assert singular(plural) == expected
+
+
+@pytest.mark.parametrize("caption", ["a singing dinosaur", "a racing car", "an ironing board"])
+def test_a_participle_before_the_noun_does_not_end_the_name(caption):
+    assert concept_of(caption) in ("dinosaur", "car", "ironing board")
 
 
 def test_words_are_letters_only():

@@ -32,6 +32,8 @@ class YamNet(nn.Module):
     The pooled features; mean and spread over time of a middle layer (512 each), which say more of
     the timbre and less of the classes; the class logits. A MobileNet v1. Source of the
     architecture: research/audioset/yamnet in TensorFlow's models.
+
+    activation: ReLU in the training for TensorFlow, ReLU6 in that for TensorFlow Lite.
     """
 
     def __init__(self, activation: type[nn.Module] = nn.ReLU):
