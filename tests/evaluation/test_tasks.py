@@ -108,6 +108,18 @@ def test_a_shape_is_classified_among_all_names_of_the_catalog(made):
     assert set(task.gallery.caption) == {"red chair", "blue chair", "grand piano", "green chair"}
 
 
+def test_names_that_differ_in_case_are_one_name():
+    rows = [
+        item("p0", "points", "Bus", "bus", "train"),
+        item("p1", "points", "bus", "bus", "test"),
+        item("p2", "points", "tram", "train", "test"),
+    ]
+    task = {t.name: t for t in tasks(pd.DataFrame(rows), "test")}["points->text"]
+    assert list(task.gallery.caption) == ["Bus", "tram"]
+    assert answers(task) == {"p1": {"word/Bus"}, "p2": {"word/tram"}}
+    assert list(task.seen) == [True, False]
+
+
 def test_sounds_match_their_noun(made):
     assert answers(made["audio->text"], "concept") == {"dog": {"dog"}, "piano": {"piano"}}
     assert set(made["text->audio"].queries.caption) == {"dog", "piano"}
