@@ -85,6 +85,7 @@ class Tower(Block):
     width: Rate
     ridge: Rate
     whiten: Annotated[float, Field(ge=0, le=0.5)]
+    nouns: Variance
     looks: Variance
     seed: Seed
 

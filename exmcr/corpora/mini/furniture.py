@@ -22,6 +22,7 @@ from exmcr.media import mesh_files
 from exmcr.media.meshes import sample_mesh
 
 SOURCE = "furniture"
+CREDITS = ("blend swap", "scpts")  # tags that name where a shape comes from
 LICENSES = {
     "BlendSwap-CC-0": "CC0-1.0",
     "KatorLegaz": "CC-BY-3.0-US",
@@ -47,6 +48,7 @@ def items(raw: Path) -> Iterator[tuple[dict[str, Any], Mesh, dict[str, Any], Ico
             size = [float(entry.get(key, 0)) / 100 for key in ("width", "height", "depth")]
             id = f"{SOURCE}/{library.stem}/{Path(entry['model']).stem}"
             tags = [tag.strip() for tag in entry.get("tags", "").split(",") if tag.strip()]
+            tags = [tag for tag in tags if tag.lower() not in CREDITS]
             captions = [name, *(f"{name}, {tag.lower()}" for tag in tags[:3])]
             # One group per name: zero-shot classification needs names without training shapes.
             common = captions, concept_of(name), SOURCE, license, f"{SOURCE}:{series(name)}"

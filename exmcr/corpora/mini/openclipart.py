@@ -1,4 +1,5 @@
-"""Open Clip Art Library: drawings with titles and keywords.
+"""Open Clip Art Library: drawings with titles. Their keywords ("work", "icon") name a folder rather
+than what is drawn, and are not used.
 
 Debian package openclipart-svg; public domain.
 """
@@ -36,7 +37,6 @@ EXCLUDED = (
     "geography/",
 )
 GENERIC = 6  # a title of more drawings than this is the name of a collection
-_HASH = re.compile(r"hash(\(0x|$)", re.IGNORECASE)
 _COLLECTION = re.compile(r"clip ?art|icon|collection|theme|svg", re.IGNORECASE)
 
 
@@ -49,26 +49,21 @@ def items(raw: Path) -> Iterator[tuple[dict[str, Any], Path]]:
         if os.path.islink(path) or name.startswith(EXCLUDED):
             continue
         text = path.read_text("utf-8", "replace")
-        title = next((title for title in _tag("title", text) if title), "")
-        drawings.append((path, name, title, _keywords(name, text)))
-    count = Counter(title for _, _, title, _ in drawings)
-    for path, name, title, keywords in drawings:
+        drawings.append((path, name, _title(text)))
+    count = Counter(title for _, _, title in drawings)
+    for path, name, title in drawings:
         # File names end in the artist's name, so the title is the better caption.
         generic = not title or count[title] > GENERIC or _COLLECTION.search(title)
         caption = title_of(path.stem if generic else title)
         caption = " ".join(word for word in caption.split() if len(word) > 1)
         if len(caption) > 2:
             concept, group = concept_of(caption), f"{SOURCE}:{series(caption)}"
-            id, captions = f"{SOURCE}/{name[:-4]}", [caption, *keywords[:4]]
-            yield row(id, "image", captions, concept, SOURCE, LICENSE, group), path
+            id = f"{SOURCE}/{name[:-4]}"
+            yield row(id, "image", [caption], concept, SOURCE, LICENSE, group), path
 
 
-def _keywords(name: str, text: str) -> list[str]:
-    # "hash" and "hash(0x8c82364)" are left over from the program that wrote the files.
-    return [k for k in _tag("li", text) if 2 < len(k) < 30 and not _HASH.match(k) and k not in name]
-
-
-def _tag(name: str, text: str) -> list[str]:
-    """Contents of the elements of this name in the metadata of an SVG."""
-    values = re.findall(rf"<(?:dc:|rdf:)?{name}[^>]*>([^<]*)</", text)
-    return [html.unescape(html.unescape(value)).strip() for value in values]  # some twice escaped
+def _title(text: str) -> str:
+    """The first title in the metadata of an SVG that is not empty; some are escaped twice."""
+    titles = re.findall(r"<(?:dc:|rdf:)?title[^>]*>([^<]*)</", text)
+    plain = (html.unescape(html.unescape(title)).strip() for title in titles)
+    return next(filter(None, plain), "")

@@ -1,6 +1,6 @@
 """The training items of each mini space. Called by stage.py."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -34,24 +34,22 @@ def fit_image_text(
     space = MiniImageText.untrained(root)
     train = training_items(items, "image")
     images, rows = _features(space, train[train.source.isin(sources)], root / "data")
-    texts = _Texts(space, rows.captions)
-    return space.fit(texts.vectors, {"image": Captioned(images, texts.means(rows))}, settings)
+    texts = Texts(space, rows, nouns=settings["nouns"])
+    return space.fit(texts.vectors, {"image": Captioned(images, texts.of(rows))}, settings)
 
 
 def fit_audio_text(items: pd.DataFrame, root: Path, settings: dict[str, Any]) -> list[dict]:
     """Fit the audio leaf on captioned sounds. See `fit_image_text`.
 
-    The noun is one more caption. A sound counts less if there are many of its noun.
+    A sound counts less if there are many of its noun.
     """
     space = MiniAudioText.untrained(root)
     sounds, rows = _features(space, training_items(items, "audio"), root / "data")
-    captions = [[*row.captions, row.concept] for row in rows.itertuples()]
-    rows = rows.assign(captions=pd.Series(captions, index=rows.index))
-    texts = _Texts(space, rows.captions)
+    texts = Texts(space, rows, nouns=settings["nouns"])
     number = rows.groupby("concept").id.transform("count").to_numpy(np.float64)
     number[(rows.concept == "").to_numpy()] = 1
     weights = number**-0.5
-    sounds_with_texts = Captioned(sounds, texts.means(rows), weights / weights.mean())
+    sounds_with_texts = Captioned(sounds, texts.of(rows), weights / weights.mean())
     return space.fit(texts.vectors, {"audio": sounds_with_texts}, settings)
 
 
@@ -65,13 +63,13 @@ def fit_points(
     images = images[(images["of"] != "") | images.source.isin(sources)]
     clouds, shapes = _features(space, training_items(items, "points"), root / "data")
     pictures, images = _features(space, images, root / "data")
-    texts = _Texts(space, [*shapes.captions, *images.captions])
+    texts = Texts(space, shapes, images, nouns=settings["nouns"])
     icon = {of: row for row, of in enumerate(images["of"]) if of}
     with_icon = [(row, icon[id]) for row, id in enumerate(shapes.id) if id in icon]
     own, other = np.array(with_icon, int).reshape(-1, 2).T
     training = {
-        "image": Captioned(pictures, texts.means(images)),
-        "points": Captioned(clouds, texts.means(shapes)),
+        "image": Captioned(pictures, texts.of(images)),
+        "points": Captioned(clouds, texts.of(shapes)),
     }
     return space.fit(texts.vectors, training, settings, ("points", "image", own, other))
 
@@ -143,15 +141,30 @@ def _loaded(items: pd.DataFrame, data: Path) -> Iterator[tuple[str, Any]]:
                 yield item.id, videos.still(loaded)
 
 
-class _Texts:
-    """The distinct captions of training items, and their sentence vectors (n, 384)."""
+class Texts:
+    """The texts of training items.
 
-    def __init__(self, space: MiniSpace, captions: Iterable[list[str]]):
-        distinct = sorted({caption for own in captions for caption in own if caption})
-        self.row = {caption: n for n, caption in enumerate(distinct)}
-        self.vectors = space.features("text", distinct)
+    vectors   sentence vectors of the distinct captions, and nouns if these count (n, 384)
+    nouns     how much the noun of an item counts beside the mean of its captions
+    """
 
-    def means(self, rows: pd.DataFrame) -> np.ndarray:
-        """The mean of the distinct captions of each item, (n, 384), unit rows."""
-        distinct = [[self.row[c] for c in sorted(set(own)) if c] for own in rows.captions]
-        return towers.unit(np.stack([self.vectors[own].mean(axis=0) for own in distinct]))
+    def __init__(self, space: MiniSpace, *tables: pd.DataFrame, nouns: float = 0.0):
+        self.nouns = nouns
+        texts = {text for rows in tables for row in rows.itertuples() for text in self._own(row)}
+        self._row = {text: n for n, text in enumerate(sorted(texts))}
+        self.vectors = space.features("text", list(self._row))
+
+    def of(self, rows: pd.DataFrame) -> np.ndarray:
+        """What each item is said to be: the mean of its distinct captions, plus `nouns` times its
+        noun, (n, 384), unit rows."""
+        return towers.unit(np.stack([self._target(row) for row in rows.itertuples()]))
+
+    def _target(self, item: Any) -> np.ndarray:
+        captions = [self._row[caption] for caption in sorted(set(item.captions)) if caption]
+        mean = self.vectors[captions].mean(axis=0)
+        if not self.nouns or not item.concept:
+            return mean
+        return mean + self.nouns * self.vectors[self._row[item.concept]]
+
+    def _own(self, item: Any) -> set[str]:
+        return {*item.captions, item.concept if self.nouns else ""} - {""}

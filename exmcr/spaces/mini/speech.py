@@ -57,6 +57,6 @@ def fit_speech_text(items: pd.DataFrame, root: Path, settings: dict[str, Any]) -
         raise ConfigError("fit_spaces.speech_text: is missing; docs/speech.md has its values")
     space = MiniSpeechText.untrained(root)
     speech, rows = fit._features(space, fit.training_items(items, "speech"), root / "data")
-    texts = fit._Texts(space, rows.captions)
-    captioned = {"speech": Captioned(speech, texts.means(rows))}
+    texts = fit.Texts(space, rows)
+    captioned = {"speech": Captioned(speech, texts.of(rows))}
     return space.fit(texts.vectors, captioned, settings | UNNAMED)

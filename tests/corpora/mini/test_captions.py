@@ -6,19 +6,11 @@ import zipfile
 from exmcr.corpora.mini import furniture, openclipart
 from exmcr.corpora.mini.pictures import title_of
 
-SVG = """<svg><metadata>
-<dc:title>Jonathon&amp;#39;s duck</dc:title>
-<rdf:li>hash(0x8c82364)</rdf:li><rdf:li>hash</rdf:li><rdf:li>hash browns</rdf:li>
-<rdf:li>Bird</rdf:li><rdf:li>ab</rdf:li>
-</metadata></svg>"""
 
-
-def test_a_title_that_was_escaped_twice_is_plain_text():
-    assert openclipart._tag("title", SVG) == ["Jonathon's duck"]
-
-
-def test_leftovers_of_the_program_that_wrote_a_drawing_are_no_keywords():
-    assert openclipart._keywords("animals/duck.svg", SVG) == ["hash browns", "Bird"]
+def test_the_title_of_a_drawing_is_plain_text_even_if_it_was_escaped_twice():
+    svg = "<svg><metadata><dc:title> </dc:title><dc:title>Jonathon&amp;#39;s duck</dc:title></svg>"
+    assert openclipart._title(svg) == "Jonathon's duck"
+    assert openclipart._title("<svg></svg>") == ""
 
 
 def test_a_title_has_neither_numbers_nor_their_marks():

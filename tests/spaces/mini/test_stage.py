@@ -225,7 +225,9 @@ def test_missing_and_damaged_weights_are_errors_that_say_what_to_do(project):
         (lambda items: items.assign(path="none.wav"), f"'{IMAGE}' has no usable training items"),
         (lambda items: items.assign(of=""), f"'{POINTS}' has no training pairs points-image"),
         (
-            lambda items: items.assign(caption="ball", captions=[["ball"]] * len(items)),
+            lambda items: items.assign(
+                caption="ball", captions=[["ball"]] * len(items), concept="ball"
+            ),
             f"'{IMAGE}' has 1 distinct training text",
         ),
     ],
