@@ -85,7 +85,7 @@ def concept_subsets(task: Task) -> Iterator[tuple[str, np.ndarray]]:
 
 def by_concept(items: pd.DataFrame, split: str) -> list[Task]:
     """Tasks of corpora without partners: items of the same concept match."""
-    folded = items.caption.map(str.casefold)  # "Bus" and "bus" are one name
+    folded = items.caption.str.casefold()  # "Bus" and "bus" are one name
     corpus = _Corpus(items.assign(folded=folded), split)
     leaves = [modality for modality in MODALITIES if modality not in COMMON]
     found: list[Task | None] = []
@@ -119,7 +119,7 @@ class _Corpus:
         return rows[rows.of == ""]
 
     def trained(self, modality: str, column: str = "concept") -> set[str]:
-        """Concepts (or names in lower case) of the training items of a modality."""
+        """Concepts (or names without case) of the training items of a modality."""
         rows = self.of(modality)
         return set(rows[rows.split == "train"][column])
 
@@ -191,4 +191,5 @@ def _as_texts(items: pd.DataFrame, column: str) -> pd.DataFrame:
     rows = items[items[column] != ""].drop_duplicates("folded" if column == "caption" else column)
     texts = rows[column].to_numpy()
     columns = {"id": "word/" + texts, "modality": "text", "caption": texts, "of": ""}
-    return pd.DataFrame(columns | {name: rows[name].to_numpy() for name in ("concept", "folded")})
+    folded = [text.casefold() for text in texts]
+    return pd.DataFrame(columns | {"concept": rows.concept.to_numpy(), "folded": folded})

@@ -13,21 +13,20 @@ import yaml
 
 # What follows one of these words describes the noun before it.
 _CUT = re.compile(
-    r"\b(of|with|in|on|at|for|from|and|by|to|under|over|inside|near|without|that|which|who|is|are|was"
-    r"|has|means|lets|carries|carry|resembles|used|called|holding|wearing|di|del|della|da|col)\b.*"
-    r"|(?<=[a-z]{3} )(made|drawn|covered|hatched|sliced|bitten|worn)\b.*"
+    r"\b(of|with|in|on|at|for|from|and|by|to|under|over|inside|near|without|that|which|who"
+    r"|is|are|was|has|means|lets|carries|carry|resembles|used|called|holding|wearing"
+    r"|di|del|della|da|col)\b.*"
+    r"|\b(hand )?(made|drawn|covered|hatched|sliced|bitten|worn)(?= (by|of|with|in|from)\b|\s*$).*"
 )
 _AMOUNT = re.compile(
     r"\b(pair|set|bunch|piece|slice|group|couple|spool|loaf|stack|pile|row|glass|cup|herd|flock"
     r"|head)s? of\b"
 )
 _ASIDE = re.compile(r"\(.*?\)|“.*?”")
-_SENTENCE_END = re.compile(r"[.!?:;—]")
+_SENTENCE_END = re.compile(r"(?<!\b[a-z])(?<!\bst)(?<!\b[dm]r)(?<!\bno)\.|[!?:;—]")
 _REMARK = re.compile(r",.*|(?<=[a-z]) \d.*")  # "Sofa 3 seats"
-_COLORS = {
-    "black", "white", "gray", "grey", "red", "green", "blue", "yellow", "brown", "pink", "purple"
-}  # fmt: skip
-_COLOR_AND = re.compile(rf"\b({'|'.join(sorted(_COLORS))}) and (?=({'|'.join(sorted(_COLORS))})\b)")
+_COLOR = "black|white|gray|grey|red|green|blue|yellow|orange|brown|pink|purple"
+_COLOR_AND = re.compile(rf"\b({_COLOR}) and (?=({_COLOR})\b)")
 # Endings of words that stay as they are in the singular.
 _KEEP_S = (
     "ss",
@@ -48,6 +47,7 @@ _KEEP_S = (
     "tweezers",
     "mars",
 )
+_NO_ACTION = {"king", "ring", "wing", "string", "swing", "painting", "ceiling", "clothing"}
 # How a thing is drawn, and by whom, written after its name: "violin bw", "seagull contour".
 _MANNER = {
     "bw",
@@ -110,17 +110,25 @@ def concept_of(caption: str) -> str:
     if _known(_nouns(_REMARK.sub("", text))):
         text = _REMARK.sub("", text)
     tokens = _before_participle(_nouns(text))
-    while len(tokens) > 1 and (
-        tokens[-1] in _MANNER or (tokens[-1] in _COLORS and _known(tokens[:-1]))
-    ):
+    while len(tokens) > 1 and _is_manner(tokens):
         tokens.pop()
     return _known(tokens) or (tokens[-1] if tokens else "")
 
 
+def _is_manner(tokens: list[str]) -> bool:
+    """Whether the last word says how a thing is drawn, and is not a part of its name."""
+    if _known(tokens):
+        return False
+    color = re.fullmatch(_COLOR, tokens[-1]) is not None
+    return tokens[-1] in _MANNER or (color and _known(tokens[:-1]) is not None)
+
+
 def _nouns(text: str) -> list[str]:
     """The words up to the one that describes them, in the singular and without articles."""
-    tokens = words(_CUT.sub("", text)) or words(text)
-    return [singular(t) for t in tokens if t not in ("a", "an", "the")]
+    for part in (_CUT.sub("", text), text):
+        if tokens := [singular(word) for word in words(part) if word not in ("a", "an", "the")]:
+            return tokens
+    return []
 
 
 def _known(tokens: list[str]) -> str | None:
@@ -137,8 +145,10 @@ def _before_participle(tokens: list[str]) -> list[str]:
     ironing board".
     """
     for place in range(1, len(tokens)):
+        if not tokens[place].endswith("ing") or tokens[place] in _NO_ACTION:
+            continue
         names = _known(tokens[: place + 1]) or tuple(tokens[place : place + 2]) in _aliases()
-        if tokens[place].endswith("ing") and _known(tokens[:place]) and not names:
+        if _known(tokens[:place]) and not names:
             return tokens[:place]
     return tokens
 

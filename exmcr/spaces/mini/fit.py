@@ -167,4 +167,5 @@ class Texts:
         return mean + self.nouns * self.vectors[self._row[item.concept]]
 
     def _own(self, item: Any) -> set[str]:
+        """The texts of an item that have a vector."""
         return {*item.captions, item.concept if self.nouns else ""} - {""}
