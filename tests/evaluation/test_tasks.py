@@ -171,6 +171,16 @@ def test_captions_are_those_of_tuxpaint_if_there_are_any():
     assert np.array_equal(task.positive, np.eye(3, dtype=bool))
 
 
+def test_captions_that_differ_in_case_are_one_caption():
+    stamps = [
+        item(id, "image", caption, "duck", "test", source="tuxpaint")
+        for id, caption in (("x0", "A duck"), ("x1", "a Duck"), ("x2", "A drake"))
+    ]
+    found = {t.name: t for t in tasks(pd.DataFrame(stamps), "test")}
+    assert found["image->text"].positive.tolist() == [[True, False], [True, False], [False, True]]
+    assert found["text->image"].positive.tolist() == [[True, True, False], [False, False, True]]
+
+
 def test_a_split_without_data_has_no_tasks():
     assert tasks(pd.DataFrame(ROWS[:5]), "test") == []
 

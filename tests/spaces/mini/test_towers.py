@@ -182,3 +182,8 @@ def test_principal_axes_are_those_of_an_svd(n, d, count):
     expected = np.linalg.svd(rows - rows.mean(0), full_matrices=False)[2][:known]
     np.testing.assert_allclose(np.abs((found[:known] * expected).sum(1)), 1, atol=1e-4)
     np.testing.assert_allclose(found @ found.T, np.eye(len(found)), atol=1e-6)
+
+
+def test_each_part_of_a_row_has_unit_norm_and_zeros_stay():
+    rows = np.array([[3.0, 4.0, 5.0], [0.0, 0.0, -2.0]])
+    np.testing.assert_allclose(towers.unit_parts(rows, (2, 1)), [[0.6, 0.8, 1], [0, 0, -1]])
