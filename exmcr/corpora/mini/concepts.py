@@ -23,6 +23,7 @@ _AMOUNT = re.compile(
     r"|head)s? of\b"
 )
 _ASIDE = re.compile(r"\(.*?\)|“.*?”")
+# The first sentence names the picture. The period of "St. Bernard" or "U.S." ends none.
 _SENTENCE_END = re.compile(r"(?<!\b[a-z])(?<!\bst)(?<!\b[dm]r)(?<!\bno)\.|[!?:;—]")
 _REMARK = re.compile(r",.*|(?<=[a-z]) \d.*")  # "Sofa 3 seats"
 _COLOR = "black|white|gray|grey|red|green|blue|yellow|orange|brown|pink|purple"
@@ -47,6 +48,7 @@ _KEEP_S = (
     "tweezers",
     "mars",
 )
+# Words in -ing that name a thing, not what another one does.
 _NO_ACTION = {"king", "ring", "wing", "string", "swing", "painting", "ceiling", "clothing"}
 # How a thing is drawn, and by whom, written after its name: "violin bw", "seagull contour".
 _MANNER = {
@@ -107,6 +109,7 @@ def concept_of(caption: str) -> str:
     """
     text = _AMOUNT.sub(" ", _COLOR_AND.sub("", _ASIDE.sub(" ", caption.lower())))
     text = next((part for part in _SENTENCE_END.split(text) if words(part)), "")
+    # "stack of books, taller", but "a ripe, red tomato": a remark follows a known noun.
     if _known(_nouns(_REMARK.sub("", text))):
         text = _REMARK.sub("", text)
     tokens = _before_participle(_nouns(text))
