@@ -87,6 +87,8 @@ class Tower(Block):
     whiten: Annotated[float, Field(ge=0, le=0.5)]
     nouns: Variance
     looks: Variance
+    steps: Annotated[int, Field(ge=0, le=10**5)]
+    tau: Temperature
     seed: Seed
 
 

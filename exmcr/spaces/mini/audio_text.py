@@ -4,7 +4,8 @@ import numpy as np
 
 from exmcr.spaces.mini.backbones import audio
 from exmcr.spaces.mini.space import MiniSpace
-from exmcr.spaces.mini.towers import Parts, unit_parts
+from exmcr.spaces.mini.towers import Parts
+from exmcr.spaces.mini.vectors import unit_parts
 
 INNER, SIZE = audio.AudioBackbone.inner, audio.AudioBackbone.size
 

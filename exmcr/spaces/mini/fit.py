@@ -14,7 +14,7 @@ from exmcr.corpora.items import load_item
 from exmcr.media import videos
 from exmcr.media.ahead import load_ahead
 from exmcr.media.chunks import in_chunks
-from exmcr.spaces.mini import towers
+from exmcr.spaces.mini import vectors
 from exmcr.spaces.mini.audio_text import MiniAudioText
 from exmcr.spaces.mini.image_text import MiniImageText
 from exmcr.spaces.mini.points import MiniPoints
@@ -35,7 +35,7 @@ def fit_image_text(
     train = training_items(items, "image")
     images, rows = _features(space, train[train.source.isin(sources)], root / "data")
     texts = Texts(space, rows, nouns=settings["nouns"])
-    return space.fit(texts.vectors, {"image": Captioned(images, texts.of(rows))}, settings)
+    return space.fit(texts.vectors, {"image": _captioned(images, texts, rows)}, settings)
 
 
 def fit_audio_text(items: pd.DataFrame, root: Path, settings: dict[str, Any]) -> list[dict]:
@@ -49,7 +49,7 @@ def fit_audio_text(items: pd.DataFrame, root: Path, settings: dict[str, Any]) ->
     number = rows.groupby("concept").id.transform("count").to_numpy(np.float64)
     number[(rows.concept == "").to_numpy()] = 1
     weights = number**-0.5
-    sounds_with_texts = Captioned(sounds, texts.of(rows), weights / weights.mean())
+    sounds_with_texts = _captioned(sounds, texts, rows, weights / weights.mean())
     return space.fit(texts.vectors, {"audio": sounds_with_texts}, settings)
 
 
@@ -68,8 +68,8 @@ def fit_points(
     with_icon = [(row, icon[id]) for row, id in enumerate(shapes.id) if id in icon]
     own, other = np.array(with_icon, int).reshape(-1, 2).T
     training = {
-        "image": Captioned(pictures, texts.of(images)),
-        "points": Captioned(clouds, texts.of(shapes)),
+        "image": _captioned(pictures, texts, images),
+        "points": _captioned(clouds, texts, shapes),
     }
     return space.fit(texts.vectors, training, settings, ("points", "image", own, other))
 
@@ -141,6 +141,12 @@ def _loaded(items: pd.DataFrame, data: Path) -> Iterator[tuple[str, Any]]:
                 yield item.id, videos.still(loaded)
 
 
+def _captioned(
+    features: np.ndarray, texts: "Texts", rows: pd.DataFrame, weights: np.ndarray | None = None
+) -> Captioned:
+    return Captioned(features, texts.of(rows), rows.group.to_numpy(), weights)
+
+
 class Texts:
     """The texts of training items.
 
@@ -157,7 +163,7 @@ class Texts:
     def of(self, rows: pd.DataFrame) -> np.ndarray:
         """What each item is said to be: the mean of its distinct captions, plus `nouns` times its
         noun, (n, 384), unit rows."""
-        return towers.unit(np.stack([self._target(row) for row in rows.itertuples()]))
+        return vectors.unit(np.stack([self._target(row) for row in rows.itertuples()]))
 
     def _target(self, item: Any) -> np.ndarray:
         captions = [self._row[caption] for caption in sorted(set(item.captions)) if caption]

@@ -3,7 +3,8 @@
 import numpy as np
 
 from exmcr.spaces.mini.backbones import ImageBackbone
-from exmcr.spaces.mini.towers import Parts, unit_parts
+from exmcr.spaces.mini.towers import Parts
+from exmcr.spaces.mini.vectors import unit_parts
 
 INNER, SIZE = ImageBackbone.inner, ImageBackbone.size
 CLASSES = ImageBackbone.classes

@@ -15,7 +15,7 @@ from exmcr.common.files import atomic_write, write_json
 from exmcr.common.hashing import digest
 from exmcr.common.paths import project_root
 from exmcr.spaces.base import Space
-from exmcr.spaces.mini import backbones, towers
+from exmcr.spaces.mini import backbones, towers, vectors
 from exmcr.spaces.mini.features import Backbone, Cached
 from exmcr.spaces.mini.towers import Arrays, Named, Parts
 
@@ -25,7 +25,7 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "audio": backbones.AudioBackbone,
 }
 _NAMES: dict[tuple[tuple[str, ...], ...], np.ndarray] = {}  # sentence vectors of classes
-VERSION = "mini towers v4"  # of towers.py and of the features of each space
+VERSION = "mini towers v5"  # of towers.py and of the features of each space
 
 
 @cache
@@ -39,11 +39,13 @@ class Captioned(NamedTuple):
 
     features  float32 (n, size)
     texts     sentence vectors of their captions, (n, 384): a mean, if there are several
-    weights   in the regression (n,), or None for equal ones
+    groups    of near-duplicates, (n,)
+    weights   of the items in the fit (n,), or None for equal ones
     """
 
     features: np.ndarray
     texts: np.ndarray
+    groups: np.ndarray
     weights: np.ndarray | None = None
 
 
@@ -137,7 +139,7 @@ class MiniSpace(Space):
         settings: dict[str, Any],
         same: tuple[str, str, np.ndarray, np.ndarray] | None = None,
     ) -> list[dict]:
-        """Fit the towers in closed form and store them.
+        """Fit the towers and store them.
 
         captions: sentence vectors of the distinct training texts (n, 384). items: modality ->
         captioned items. settings: a block of `fit_spaces` in params.yaml. same: (modality, another,
@@ -163,7 +165,7 @@ class MiniSpace(Space):
                         f"space '{self.name}' has no training pairs {modality}-{other}: "
                         "check `corpora`, or set `looks: 0` for it under `fit_spaces`"
                     )
-                training = Captioned(training.features[own_rows], training.texts[own_rows])
+                training = Captioned(*(column[own_rows] for column in training[:3]))
                 looks = self._named[other].look(items[other].features[other_rows])
             targets = towers.map_text(self._text, training.texts)
             tower = Named.fit(
@@ -175,6 +177,7 @@ class MiniSpace(Space):
                 settings,
                 training.weights,
                 looks,
+                training.groups,
             )
             self._named[modality] = tower
             for step, encode in (("names", tower.start), ("fitted", tower.meaning)):
@@ -193,7 +196,7 @@ class MiniSpace(Space):
         if classes not in _NAMES:
             texts = self.backbone("text")([text for own in classes for text in own])
             ends = np.cumsum([len(own) for own in classes])[:-1]
-            _NAMES[classes] = towers.unit(
+            _NAMES[classes] = vectors.unit(
                 np.stack([rows.mean(axis=0) for rows in np.split(texts, ends)])
             )
         return _NAMES[classes]

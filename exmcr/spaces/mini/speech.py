@@ -10,12 +10,12 @@ from exmcr.common.errors import ConfigError
 from exmcr.spaces.mini import fit, towers
 from exmcr.spaces.mini.backbones.speech import SpeechBackbone
 from exmcr.spaces.mini.features import Cached
-from exmcr.spaces.mini.space import Captioned, MiniSpace
+from exmcr.spaces.mini.space import MiniSpace
 from exmcr.spaces.mini.towers import Parts
 
 # No classifier names what is said: all speech has one class, whose sentence vector is zero, so that
 # the regression alone decides.
-UNNAMED = {"names": 1, "power": 1.0, "prior": 1.0, "looks": 0.0}
+UNNAMED = {"names": 1, "power": 1.0, "prior": 1.0, "looks": 0.0, "steps": 0}
 
 
 class MiniSpeechText(MiniSpace):
@@ -58,5 +58,5 @@ def fit_speech_text(items: pd.DataFrame, root: Path, settings: dict[str, Any]) -
     space = MiniSpeechText.untrained(root)
     speech, rows = fit._features(space, fit.training_items(items, "speech"), root / "data")
     texts = fit.Texts(space, rows)
-    captioned = {"speech": Captioned(speech, texts.of(rows))}
+    captioned = {"speech": fit._captioned(speech, texts, rows)}
     return space.fit(texts.vectors, captioned, settings | UNNAMED)

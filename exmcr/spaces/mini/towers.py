@@ -4,17 +4,18 @@ Text is mapped linearly. The vector of an image, a sound or a shape starts from 
 classifier names the item, and the sentence vectors of these names say where it belongs among the
 texts. A kernel regression of the remaining error, fitted on captioned items, corrects it. Far from
 all training items the correction fades, and the names alone decide: so things that the training
-never showed keep the place of their name.
-
-Everything is fitted in closed form, in float64, and is the same every time.
+never showed keep the place of their name. Where there are thousands of captions, a linear map
+trained by InfoNCE follows (contrast.py). The rest is fitted in closed form, in float64.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh, solve
+from scipy.linalg import solve
+
+from exmcr.spaces.mini import contrast
+from exmcr.spaces.mini.vectors import principal_axes, unit
 
 DIM = 512
 TEXT = 384  # length of sentence vectors; the other axes of the sphere hold looks
@@ -58,9 +59,10 @@ def map_text(arrays: Arrays, features: np.ndarray) -> np.ndarray:
 class Named:
     """The map of a modality whose items have class names.
 
-    normalize(start + k(x, anchors) B), where `start` maps the sentence vector of the names and k is
-    a Gaussian kernel on the appearance. With looks, a second part of norm `looks` is added on the
-    128 axes that texts leave empty: a projection of the appearance, or a regression onto it.
+    m = normalize(start + k(x, anchors) B), where `start` maps the sentence vector of the names and
+    k is a Gaussian kernel on the appearance x; with steps, normalize(m + x M - c). With looks, a
+    second part of norm `looks` is added on the 128 axes that texts leave empty: a projection of the
+    appearance, or a regression onto it.
     """
 
     def __init__(self, arrays: Arrays, parts: Parts, settings: dict[str, Any]):
@@ -70,6 +72,7 @@ class Named:
     def from_arrays(cls, arrays: Arrays, parts: Parts, settings: dict[str, Any]) -> "Named":
         """A stored tower. Raises KeyError if an array or a setting is missing."""
         needed = ["names", "prior", "map", "center", "anchors", "width", "correction"]
+        needed += ["linear", "offset"] if settings["steps"] else []
         if settings["looks"]:
             needed += ["free", *(["look_center", "look_axes"] if parts.looks else [])]
             needed += [] if parts.looks else ["look_correction"]
@@ -90,6 +93,7 @@ class Named:
         settings: dict[str, Any],
         weights: np.ndarray | None = None,
         looks: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
     ) -> "Named":
         """Fit on training items.
 
@@ -97,7 +101,7 @@ class Named:
         sentence vectors of the classes (c, 384). text: the arrays of `fit_text`. weights: of the
         items in the regression (n,); default 1. looks: what the looks of the items shall be
         (n, 128), as `look` of another modality returns it; None takes the principal axes of
-        parts.looks.
+        parts.looks. groups: of near-duplicates (n,), for the steps; default one for each item.
         """
         appearance = features[:, parts.appearance]
         arrays: Arrays = {
@@ -123,6 +127,11 @@ class Named:
         kernel = tower._kernel(features).astype(np.float64)
         ridge = settings["ridge"] / (np.ones(len(features)) if weights is None else weights)
         kernel[np.diag_indices_from(kernel)] += ridge
+        if settings["steps"]:
+            groups = np.arange(len(features)) if groups is None else groups
+            vectors = unit(tower.start(features) + contrast.held_out(kernel, goals[0], groups))
+            linear, offset = contrast.fit_linear(vectors, appearance, targets, settings)
+            arrays |= {"linear": _single(linear), "offset": _single(offset)}
         goal = np.concatenate(goals, axis=1)
         solved = solve(kernel, goal, assume_a="pos", overwrite_a=True, check_finite=False)
         arrays["correction"] = _single(solved[:, :DIM])
@@ -139,7 +148,11 @@ class Named:
 
     def meaning(self, features: np.ndarray) -> np.ndarray:
         """The part on the axes of the texts: (n, size) -> float32 (n, 512), unit rows."""
-        return unit(self.start(features) + self._kernel(features) @ self.arrays["correction"])
+        fitted = unit(self.start(features) + self._kernel(features) @ self.arrays["correction"])
+        if "linear" not in self.arrays:
+            return fitted
+        appearance = features[:, self.parts.appearance]
+        return unit(fitted + (appearance @ self.arrays["linear"] - self.arrays["offset"]))
 
     def start(self, features: np.ndarray) -> np.ndarray:
         """The place of the names: (n, size) -> float32 (n, 512), unit rows."""
@@ -177,32 +190,6 @@ class Named:
 def rotation(seed: int) -> np.ndarray:
     """A random rotation of the sphere (512, 512). Spaces of different seeds share no axes."""
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(DIM, DIM)))[0]
-
-
-def principal_axes(rows: np.ndarray, count: int) -> np.ndarray:
-    """The `count` directions of largest variance of (n, d), at most n: (count, d), orthonormal.
-
-    From the covariance matrix: with more rows than dimensions, a tenth of the time of an SVD.
-    """
-    centered = rows - rows.mean(axis=0, dtype=np.float64)
-    d, count = rows.shape[1], min(count, *rows.shape)
-    _, axes = eigh(centered.T @ centered, subset_by_index=[d - count, d - 1])
-    return axes.T[::-1]
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of unit norm, float32; a row of zeros stays."""
-    norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.maximum(norm, 1e-12)).astype(np.float32)
-
-
-def unit_parts(rows: np.ndarray, widths: Sequence[int]) -> np.ndarray:
-    """Rows (n, sum of widths) with each part of these widths scaled to unit norm.
-
-    Features of several layers or networks count equally then.
-    """
-    ends = np.cumsum(widths)[:-1]
-    return np.concatenate([unit(part) for part in np.split(rows, ends, axis=1)], axis=1)
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -176,7 +176,7 @@ def test_a_stored_tower_lacks_nothing_silently(data):
 @pytest.mark.parametrize(("n", "d", "count"), [(60, 12, 5), (8, 30, 5), (3, 30, 8)])
 def test_principal_axes_are_those_of_an_svd(n, d, count):
     rows = np.random.default_rng(0).normal(size=(n, d)) * np.linspace(3, 1, d) + 2
-    found = towers.principal_axes(rows.astype(np.float32), count)
+    found = vectors.principal_axes(rows.astype(np.float32), count)
     assert found.shape == (min(n, count), d)
     known = min(len(found), n - 1)  # centered rows have n - 1 directions; the next is arbitrary
     expected = np.linalg.svd(rows - rows.mean(0), full_matrices=False)[2][:known]
@@ -186,4 +186,4 @@ def test_principal_axes_are_those_of_an_svd(n, d, count):
 
 def test_each_part_of_a_row_has_unit_norm_and_zeros_stay():
     rows = np.array([[3.0, 4.0, 5.0], [0.0, 0.0, -2.0]])
-    np.testing.assert_allclose(towers.unit_parts(rows, (2, 1)), [[0.6, 0.8, 1], [0, 0, -1]])
+    np.testing.assert_allclose(vectors.unit_parts(rows, (2, 1)), [[0.6, 0.8, 1], [0, 0, -1]])
