@@ -57,13 +57,20 @@ def test_compared_methods_are_added_once(tmp_path):
     project = SimpleNamespace(reports=tmp_path / "reports")
     assert results.with_compared(project, RESULTS) is RESULTS
     (tmp_path / "reports").mkdir()
-    compared = pd.DataFrame([row("audio->text", "cmcr", 0.2), row("audio->text", "hop", 0.99)])
+    compared = pd.DataFrame([row("audio->text", "cmcr", 0.2), row("audio->text", "hop", 0.1)])
     compared.to_csv(tmp_path / "reports/compare.csv", index=False)
     found = results.with_compared(project, RESULTS)
     assert len(found) == len(RESULTS) + 1 and (found.method == "cmcr").sum() == 1
     assert results.share_kept(found).set_index(["task", "method"]).share[
         "audio->text", "cmcr"
     ] == pytest.approx(0.5)
+
+
+def test_a_comparison_of_an_earlier_run_is_left_out(tmp_path, capsys):
+    compared = pd.DataFrame([row("audio->text", "cmcr", 0.2), row("audio->text", "hop", 0.11)])
+    compared.to_csv(tmp_path / "compare.csv", index=False)
+    assert results.with_compared(SimpleNamespace(reports=tmp_path), RESULTS) is RESULTS
+    assert "run `exmcr compare` again" in capsys.readouterr().out
 
 
 def test_a_comparison_of_another_version_is_an_error(tmp_path):

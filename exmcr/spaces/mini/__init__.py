@@ -3,7 +3,7 @@
 backbones/   pre-trained encoders of one modality each, from Python wheels
 features.py  their outputs, computed once per item and cached on disk
 towers.py    maps from features onto the sphere, in closed form
-contrast.py  the part of a map that is trained by InfoNCE
+linear.py    the part of a map that is trained by InfoNCE
 vectors.py   unit rows and principal axes
 space.py     the base class of the three spaces
 image_text.py, audio_text.py, points.py   one space each; images.py is what two of them share

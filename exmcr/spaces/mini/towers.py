@@ -5,7 +5,7 @@ classifier names the item, and the sentence vectors of these names say where it 
 texts. A kernel regression of the remaining error, fitted on captioned items, corrects it. Far from
 all training items the correction fades, and the names alone decide: so things that the training
 never showed keep the place of their name. Where there are thousands of captions, a linear map
-trained by InfoNCE follows (contrast.py). The rest is fitted in closed form, in float64.
+trained by InfoNCE follows (linear.py). The rest is fitted in closed form, in float64.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve
 
-from exmcr.spaces.mini import contrast
+from exmcr.spaces.mini import linear
 from exmcr.spaces.mini.vectors import principal_axes, unit
 
 DIM = 512
@@ -129,9 +129,9 @@ class Named:
         kernel[np.diag_indices_from(kernel)] += ridge
         if settings["steps"]:
             groups = np.arange(len(features)) if groups is None else groups
-            vectors = unit(tower.start(features) + contrast.held_out(kernel, goals[0], groups))
-            linear, offset = contrast.fit_linear(vectors, appearance, targets, settings)
-            arrays |= {"linear": _single(linear), "offset": _single(offset)}
+            vectors = unit(tower.start(features) + linear.held_out(kernel, goals[0], groups))
+            matrix, offset = linear.fit(vectors, appearance, targets, settings)
+            arrays |= {"linear": _single(matrix), "offset": _single(offset)}
         goal = np.concatenate(goals, axis=1)
         solved = solve(kernel, goal, assume_a="pos", overwrite_a=True, check_finite=False)
         arrays["correction"] = _single(solved[:, :DIM])

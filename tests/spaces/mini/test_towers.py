@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from exmcr.spaces.mini import towers
+from exmcr.spaces.mini import towers, vectors
 from exmcr.spaces.mini.towers import DIM, LOOKS, TEXT, Named, Parts
 
 SETTINGS = {
@@ -14,6 +14,8 @@ SETTINGS = {
     "ridge": 0.1,
     "whiten": 0.25,
     "looks": 0.0,
+    "steps": 0,
+    "tau": 0.15,
     "seed": 3,
 }
 CLASSES, SIZE = 7, 12

@@ -39,7 +39,7 @@ def held_out(kernel: np.ndarray, goals: np.ndarray, groups: np.ndarray) -> np.nd
     return predicted
 
 
-def fit_linear(
+def fit(
     vectors: np.ndarray, appearance: np.ndarray, texts: np.ndarray, settings: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """A map M (k, d) and offset c (d,): normalize(vectors + appearance M - c) is near its texts.
@@ -50,8 +50,8 @@ def fit_linear(
     mean, axes = appearance.mean(axis=0), principal_axes(appearance, AXES)
     inputs = (appearance - mean) @ axes.T
     scale = np.sqrt((inputs**2).sum(axis=1).mean()) + 1e-9
-    linear = axes.T @ _trained(vectors, inputs / scale, texts, settings) / scale
-    return linear, mean @ linear
+    matrix = axes.T @ _trained(vectors, inputs / scale, texts, settings) / scale
+    return matrix, mean @ matrix
 
 
 def _trained(
