@@ -189,3 +189,28 @@ def test_principal_axes_are_those_of_an_svd(n, d, count):
 def test_each_part_of_a_row_has_unit_norm_and_zeros_stay():
     rows = np.array([[3.0, 4.0, 5.0], [0.0, 0.0, -2.0]])
     np.testing.assert_allclose(vectors.unit_parts(rows, (2, 1)), [[0.6, 0.8, 1], [0, 0, -1]])
+
+
+def test_a_tower_with_steps_adds_the_map_to_the_fitted_vector(data):
+    features = data[0]
+    plain, _, _ = fitted(data)
+    tower, _, _ = fitted(data, steps=5)
+    again, _, _ = fitted(data, steps=5)
+    shift = features[:, : PARTS.appearance.stop] @ tower.arrays["linear"] - tower.arrays["offset"]
+    assert np.abs(shift).max() > 1e-4
+    np.testing.assert_allclose(tower(features), norm(plain(features) + shift), atol=1e-5)
+    assert np.array_equal(tower.arrays["linear"], again.arrays["linear"])
+
+
+def test_the_groups_decide_what_the_map_is_trained_on(data):
+    clusters = data[1]
+    alone, _, _ = fitted(data, steps=5)
+    grouped, _, _ = fitted(data, steps=5, groups=clusters)
+    assert not np.allclose(alone.arrays["linear"], grouped.arrays["linear"], atol=1e-6)
+
+
+def test_a_stored_tower_with_steps_needs_its_map(data):
+    tower, _, _ = fitted(data, steps=5)
+    arrays = {k: v for k, v in tower.arrays.items() if k != "linear"}
+    with pytest.raises(KeyError, match="linear"):
+        Named.from_arrays(arrays, PARTS, SETTINGS | {"steps": 5})
