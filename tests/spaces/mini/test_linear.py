@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from exmcr.kernels import contrast
 from exmcr.spaces.mini import linear
 
 
@@ -26,6 +27,12 @@ def test_the_loss_is_infonce_in_both_directions_with_all_items_of_a_text_as_posi
     expected = np.mean([term(logits[i], same[i]) + term(logits.T[i], same[i]) for i in range(5)])
     found = linear.infonce(torch.tensor(items), torch.tensor(texts), tau)
     assert found.item() == pytest.approx(expected / 2)
+
+
+def test_with_distinct_texts_the_loss_is_that_of_the_projectors():
+    items, texts = (torch.tensor(unit_rows(6, 8, seed)) for seed in (0, 1))
+    expected = contrast.infonce(items, texts, 0.2)
+    assert linear.infonce(items, texts, 0.2).item() == pytest.approx(expected.item())
 
 
 def test_a_held_out_prediction_is_of_a_regression_without_the_group():
