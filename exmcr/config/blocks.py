@@ -11,6 +11,7 @@ from exmcr.config.values import (
     DepthInter,
     DepthIntra,
     Distinct,
+    Factor,
     ModalityName,
     Name,
     NoneAsEmpty,
@@ -85,8 +86,8 @@ class Tower(Block):
     width: Rate
     ridge: Rate
     whiten: Annotated[float, Field(ge=0, le=0.5)]
-    nouns: Variance
-    looks: Variance
+    nouns: Factor
+    looks: Factor
     steps: Annotated[int, Field(ge=0, le=10**5)]
     tau: Temperature
     seed: Seed

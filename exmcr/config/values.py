@@ -74,6 +74,7 @@ DepthInter = Annotated[str | int, _depth(1)]
 Temperature = Annotated[float, Field(gt=0, le=100), AfterValidator(_not_tiny)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Weight = Annotated[float, Field(ge=0, le=10**6)]
+Factor = Annotated[float, Field(ge=0, le=100)]  # of a part of a sum
 Variance = Annotated[float, Field(ge=0, le=100)]
 Centers = Annotated[list[Center], NotEmpty, Distinct]
 Terms = Annotated[list[Term], NotEmpty, Distinct]

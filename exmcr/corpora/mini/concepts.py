@@ -137,7 +137,7 @@ def _nouns(text: str) -> list[str]:
 def _known(tokens: list[str]) -> str | None:
     """The noun of the alias table whose name these words end in; None if there is none."""
     aliases = _aliases()
-    ends = (tuple(tokens[-length:]) for length in (3, 2, 1) if tokens)
+    ends = (tuple(tokens[-length:]) for length in (3, 2, 1))
     return next((aliases[end] for end in ends if end in aliases), None)
 
 

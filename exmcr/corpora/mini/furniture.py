@@ -47,9 +47,9 @@ def items(raw: Path) -> Iterator[tuple[dict[str, Any], Mesh, dict[str, Any], Ico
             # In meters; y is up.
             size = [float(entry.get(key, 0)) / 100 for key in ("width", "height", "depth")]
             id = f"{SOURCE}/{library.stem}/{Path(entry['model']).stem}"
-            tags = [tag.strip() for tag in entry.get("tags", "").split(",") if tag.strip()]
-            tags = [tag for tag in tags if tag.lower() not in CREDITS]
-            captions = [name, *(f"{name}, {tag.lower()}" for tag in tags[:3])]
+            tags = [tag.strip().lower() for tag in entry.get("tags", "").split(",")]
+            tags = [tag for tag in tags if tag and tag not in CREDITS]
+            captions = [name, *(f"{name}, {tag}" for tag in tags[:3])]
             # One group per name: zero-shot classification needs names without training shapes.
             common = captions, concept_of(name), SOURCE, license, f"{SOURCE}:{series(name)}"
             shape = row(id, "points", *common)

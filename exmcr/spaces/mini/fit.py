@@ -33,9 +33,9 @@ def fit_image_text(
     """
     space = MiniImageText.untrained(root)
     train = training_items(items, "image")
-    images, rows = _features(space, train[train.source.isin(sources)], root / "data")
+    images, rows = features_of(space, train[train.source.isin(sources)], root / "data")
     texts = Texts(space, rows, nouns=settings["nouns"])
-    return space.fit(texts.vectors, {"image": _captioned(images, texts, rows)}, settings)
+    return space.fit(texts.vectors, {"image": captioned(images, texts, rows)}, settings)
 
 
 def fit_audio_text(items: pd.DataFrame, root: Path, settings: dict[str, Any]) -> list[dict]:
@@ -44,12 +44,12 @@ def fit_audio_text(items: pd.DataFrame, root: Path, settings: dict[str, Any]) ->
     A sound counts less if there are many of its noun.
     """
     space = MiniAudioText.untrained(root)
-    sounds, rows = _features(space, training_items(items, "audio"), root / "data")
+    sounds, rows = features_of(space, training_items(items, "audio"), root / "data")
     texts = Texts(space, rows, nouns=settings["nouns"])
     number = rows.groupby("concept").id.transform("count").to_numpy(np.float64)
     number[(rows.concept == "").to_numpy()] = 1
     weights = number**-0.5
-    sounds_with_texts = _captioned(sounds, texts, rows, weights / weights.mean())
+    sounds_with_texts = captioned(sounds, texts, rows, weights / weights.mean())
     return space.fit(texts.vectors, {"audio": sounds_with_texts}, settings)
 
 
@@ -61,15 +61,15 @@ def fit_points(
     space = MiniPoints.untrained(root)
     images = training_items(items, "image")
     images = images[(images["of"] != "") | images.source.isin(sources)]
-    clouds, shapes = _features(space, training_items(items, "points"), root / "data")
-    pictures, images = _features(space, images, root / "data")
+    clouds, shapes = features_of(space, training_items(items, "points"), root / "data")
+    pictures, images = features_of(space, images, root / "data")
     texts = Texts(space, shapes, images, nouns=settings["nouns"])
     icon = {of: row for row, of in enumerate(images["of"]) if of}
     with_icon = [(row, icon[id]) for row, id in enumerate(shapes.id) if id in icon]
     own, other = np.array(with_icon, int).reshape(-1, 2).T
     training = {
-        "image": _captioned(pictures, texts, images),
-        "points": _captioned(clouds, texts, shapes),
+        "image": captioned(pictures, texts, images),
+        "points": captioned(clouds, texts, shapes),
     }
     return space.fit(texts.vectors, training, settings, ("points", "image", own, other))
 
@@ -104,7 +104,9 @@ def training_items(items: pd.DataFrame, modality: str) -> pd.DataFrame:
     return labeled.assign(caption=labeled.concept, captions=[[c] for c in labeled.concept])
 
 
-def _features(space: MiniSpace, items: pd.DataFrame, data: Path) -> tuple[np.ndarray, pd.DataFrame]:
+def features_of(
+    space: MiniSpace, items: pd.DataFrame, data: Path
+) -> tuple[np.ndarray, pd.DataFrame]:
     """Features of the usable items of one modality, and their rows.
 
     Raises ConfigError if no item is usable.
@@ -141,9 +143,10 @@ def _loaded(items: pd.DataFrame, data: Path) -> Iterator[tuple[str, Any]]:
                 yield item.id, videos.still(loaded)
 
 
-def _captioned(
+def captioned(
     features: np.ndarray, texts: "Texts", rows: pd.DataFrame, weights: np.ndarray | None = None
 ) -> Captioned:
+    """Training items of a space. features: (n, size). rows: of the item table. weights: (n,)."""
     return Captioned(features, texts.of(rows), rows.group.to_numpy(), weights)
 
 

@@ -40,13 +40,17 @@ class Captioned(NamedTuple):
     features  float32 (n, size)
     texts     sentence vectors of their captions, (n, 384): a mean, if there are several
     groups    of near-duplicates, (n,)
-    weights   of the items in the fit (n,), or None for equal ones
+    weights   of the items in the regression (n,), or None for equal ones; steps ignore them
     """
 
     features: np.ndarray
     texts: np.ndarray
     groups: np.ndarray
     weights: np.ndarray | None = None
+
+    def rows(self, chosen: np.ndarray) -> "Captioned":
+        """The items with these numbers, (k,)."""
+        return Captioned(*(None if column is None else column[chosen] for column in self))
 
 
 class MiniSpace(Space):
@@ -165,7 +169,7 @@ class MiniSpace(Space):
                         f"space '{self.name}' has no training pairs {modality}-{other}: "
                         "check `corpora`, or set `looks: 0` for it under `fit_spaces`"
                     )
-                training = Captioned(*(column[own_rows] for column in training[:3]))
+                training = training.rows(own_rows)
                 looks = self._named[other].look(items[other].features[other_rows])
             targets = towers.map_text(self._text, training.texts)
             tower = Named.fit(

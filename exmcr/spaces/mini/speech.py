@@ -56,7 +56,7 @@ def fit_speech_text(items: pd.DataFrame, root: Path, settings: dict[str, Any]) -
     if not settings:
         raise ConfigError("fit_spaces.speech_text: is missing; docs/speech.md has its values")
     space = MiniSpeechText.untrained(root)
-    speech, rows = fit._features(space, fit.training_items(items, "speech"), root / "data")
+    speech, rows = fit.features_of(space, fit.training_items(items, "speech"), root / "data")
     texts = fit.Texts(space, rows)
-    captioned = {"speech": fit._captioned(speech, texts, rows)}
-    return space.fit(texts.vectors, captioned, settings | UNNAMED)
+    captioned = fit.captioned(speech, texts, rows)
+    return space.fit(texts.vectors, {"speech": captioned}, settings | UNNAMED)
