@@ -50,7 +50,8 @@ class Captioned(NamedTuple):
 
     def rows(self, chosen: np.ndarray) -> "Captioned":
         """The items with these numbers, (k,)."""
-        return Captioned(*(None if column is None else column[chosen] for column in self))
+        weights = None if self.weights is None else self.weights[chosen]
+        return Captioned(self.features[chosen], self.texts[chosen], self.groups[chosen], weights)
 
 
 class MiniSpace(Space):
