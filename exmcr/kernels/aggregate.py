@@ -39,9 +39,10 @@ from exmcr.kernels.layers import add_product, on_onednn, packed, product
 from exmcr.kernels.tiles import Array, like, matmul_precision, prepare, sweep, threads_for
 
 # _FusedSoftmax: nats from the largest score so far up to the shift, and the sum of weights below
-# which each weight is exp(x) to 4e-7. float32 has 87 nats below 1: 23 are headroom for scores yet
-# to come, in 15 a sigmoid is no exp, 49 remain for smaller weights (11 of their squares, a 300th).
-MARGIN, SMALL = 38.0, 2.0**-22
+# which each weight is exp(x) to 4e-7. float32 has 87 nats below 1: 15 are headroom for scores yet
+# to come, in 15 a sigmoid is no exp, 57 remain for smaller weights (27 of their squares, the
+# 700,000th part of the largest weight). Below 32 float32 rounds x twice as finely as above.
+MARGIN, SMALL = 30.0, 2.0**-22
 # _Softmax, in bits: weights < 2^30, their squares over 2^24 keys < 2^84, far from 2^127.
 HEADROOM = 30.0
 
