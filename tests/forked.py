@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
@@ -17,21 +18,34 @@ def start(work: Callable[[], object]) -> int:
     """Run `work` in a child. Returns its process id; the exit status is 0, or 1 after an error."""
     sys.stdout.flush()
     sys.stderr.flush()
+    # An interrupt outside the `try` of `_run` would leave the child as a second process that goes
+    # on with the parent's work, here pytest.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pid = os.fork()
-    if pid:
-        return pid
+    if pid == 0:
+        _run(work, mask)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return pid
+
+
+def _run(work: Callable[[], object], mask: set[int]) -> NoReturn:
+    """The child's part of `start`: it ends here, also when the interrupt comes after `work`."""
     status = 1
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        work()
-        status = 0
-    except KeyboardInterrupt:
-        status = 130
-    except BaseException:
-        traceback.print_exc()
-    finally:
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            work()
+            status = 0
+        except KeyboardInterrupt:
+            status = 130
+        except BaseException:
+            traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
+    except KeyboardInterrupt:
+        status = 130
+    finally:
         os._exit(status)
 
 
