@@ -124,9 +124,9 @@ def with_compared(project: "Project", results: pd.DataFrame) -> pd.DataFrame:
     """The results table, followed by the rows of reports/compare.csv of other methods, if that file
     has been made.
 
-    They are left out, which is printed, if methods that are in both tables have other scores: then
-    the comparison is of an earlier run. Raises ConfigError if it was made by another version, with
-    other columns.
+    They are left out, which is printed, if methods that are in both tables have other scores, or if
+    none is in both: then the comparison is of an earlier run. Raises ConfigError if it was made by
+    another version, with other columns.
     """
     path = project.reports / "compare.csv"
     if not path.is_file():
@@ -135,7 +135,7 @@ def with_compared(project: "Project", results: pd.DataFrame) -> pd.DataFrame:
     if missing := [name for name in results if name not in compared]:
         raise ConfigError(f"{path} has no column {', '.join(missing)}; run `exmcr compare` again")
     both = results.merge(compared, on=["task", "concept_subset", "method", "seed"])
-    if not np.allclose(both.map_x, both.map_y, atol=1e-4):
+    if both.empty or not np.allclose(both.map_x, both.map_y, atol=1e-4):
         print("reports/compare.csv is of an earlier run and left out; run `exmcr compare` again")
         return results
     other = compared[~compared.method.isin(set(results.method))]

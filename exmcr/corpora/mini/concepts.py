@@ -158,12 +158,13 @@ def _before_participle(tokens: list[str]) -> list[str]:
 
 @cache
 def _aliases() -> dict[tuple[str, ...], str]:
-    """{words of a name, in the singular: its noun}."""
-    return {
+    """{words of a name, in the singular: its noun}, also for names of two words written as one."""
+    names = {
         tuple(map(singular, alias.split())): concept
-        for concept, names in _read("concepts.yaml").items()
-        for alias in [concept, *(names or [])]
+        for concept, aliases in _read("concepts.yaml").items()
+        for alias in [concept, *(aliases or [])]
     }
+    return {("".join(words),): names[words] for words in names} | names
 
 
 @cache

@@ -33,6 +33,10 @@ from exmcr.corpora.mini.concepts import _aliases, concept_of, named_sounds, sing
         ("A ripe, red tomato", "tomato"),
         ("red and white anemone flower", "flower"),
         ("magnifying glass", "magnifying glass"),  # no drinking glass
+        ("Eastern bluebird", "bird"),
+        # A name of two words, written as one.
+        ("two beachballs", "ball"),
+        ("teddybear", "teddy bear"),  # no bear
         ("A head of lettuce", "lettuce"),
         # What describes the noun, says what it does, or says something else.
         ("stack of books, taller", "book"),
