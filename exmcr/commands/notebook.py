@@ -1,6 +1,7 @@
 """Execute a notebook of the project headless."""
 
 import contextlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -47,8 +48,12 @@ def execute(name: str, root: Path) -> None:
                 cwd=root,
                 extra_arguments=QUIET,
             )
+    except KeyboardInterrupt:
+        _forget_tasks()
+        raise
     except papermill.PapermillExecutionError as error:
         if error.ename == "KeyboardInterrupt":
+            _forget_tasks()
             raise KeyboardInterrupt from None
         if error.ename in EXPECTED:
             raise EXPECTED[error.ename](f"{name}: {error.evalue}") from None
@@ -60,6 +65,15 @@ def execute(name: str, root: Path) -> None:
         ) from None
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source} is damaged: {one_line(str(error))}") from None
+
+
+def _forget_tasks() -> None:
+    """After an interrupt, let asyncio not report the task that nbclient leaves behind.
+
+    The task ends with the kernel, in an error that nobody asks for, whose traceback would follow
+    the message of the interrupt.
+    """
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager

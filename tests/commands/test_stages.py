@@ -1,10 +1,12 @@
 """The stages as commands: what stops one is noted, notebooks are executed, and two ranks, one of
 them killed on the way, leave the same project as one process."""
 
+import asyncio
 import contextlib
+import gc
 import json
+import logging
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +23,7 @@ import pytest
 import torch
 import toy_spaces
 import yaml
+from kernels import without_socket_errors
 
 from exmcr import corpora, pipeline
 from exmcr.banks.bank import Bank
@@ -60,12 +63,6 @@ def write_notebook(folder, name, *lines):
     path = folder / f"notebooks/{name}.ipynb"
     path.parent.mkdir(exist_ok=True)
     nbformat.write(made, path)
-
-
-def without_socket_errors(said):
-    """Without the one error that a kernel itself may log while it is shut down."""
-    end = r"zmq\.error\.ZMQError: Socket operation on non-socket\n"
-    return re.sub(r"Traceback \(most recent call last\):\n(?:  .*\n)+" + end, "", said)
 
 
 def test_a_stage_that_stops_says_why_in_its_last_line(folder, content, capfd):
@@ -176,6 +173,35 @@ def test_every_notebook_of_a_stage_exists():
         assert (ROOT / f"notebooks/{name}.ipynb").is_file()
     with pytest.raises(ConfigError, match="no notebook .*99_none.ipynb"):
         notebook.execute("99_none", ROOT)
+
+
+def test_an_interrupted_notebook_says_nothing_of_the_task_that_it_leaves(
+    folder, monkeypatch, caplog
+):
+    """nbclient leaves its task, which fails when the kernel ends; nobody asks for its error."""
+
+    async def fail():
+        raise RuntimeError("the kernel died")
+
+    def interrupted(*_, **__):
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(fail())
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        assert task.done()
+        raise KeyboardInterrupt
+
+    write_notebook(folder, "02_pair", "1")
+    monkeypatch.setattr("papermill.execute_notebook", interrupted)
+    logger = logging.getLogger("asyncio")
+    level = logger.level
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            notebook.execute("02_pair", folder)
+        gc.collect()
+    finally:
+        logger.setLevel(level)
+    assert "never retrieved" not in caplog.text
 
 
 # Several processes
