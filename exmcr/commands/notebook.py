@@ -68,10 +68,10 @@ def execute(name: str, root: Path) -> None:
 
 
 def _forget_tasks() -> None:
-    """After an interrupt, let asyncio not report the task that nbclient leaves behind.
+    """After an interrupt, keep asyncio from reporting the task that nbclient leaves behind.
 
-    The task ends with the kernel, in an error that nobody asks for, whose traceback would follow
-    the message of the interrupt.
+    The task fails when the kernel ends, and its traceback would follow the message of the
+    interrupt.
     """
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
